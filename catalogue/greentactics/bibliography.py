@@ -1,0 +1,124 @@
+"""The shared bibliography: CSL-JSON fields, written as YAML, cited by key.
+
+Field names and types follow the Citation Style Language's JSON input format (citeproc-js, "CSL-JSON").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
+
+DOI_PATTERN = re.compile(r"10\.\d{4,9}/[^\s\"<>]+\Z")
+ARXIV_PATTERN = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?\Z")
+
+STRICT = ConfigDict(
+    extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, populate_by_name=True
+)
+
+
+def _check_doi(text: str) -> str:
+    if not DOI_PATTERN.match(text):
+        raise ValueError("a DOI without its address, such as 10.1109/CVPR.2017.643")
+    return text
+
+
+def _check_arxiv(text: str) -> str:
+    if not ARXIV_PATTERN.match(text):
+        raise ValueError("an arXiv identifier, such as 1611.05128 or 1611.05128v4")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Doi = Annotated[str, AfterValidator(_check_doi)]
+ArxivId = Annotated[str, AfterValidator(_check_arxiv)]
+WebAddress = Annotated[str, StringConstraints(pattern=r"\Ahttps?://[^\s\"<>]+\z")]
+CitationKey = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9-]*-(1[89]|20)\d{2}[a-z]?\z")]
+
+
+class Name(BaseModel):
+    """A person or an organisation."""
+
+    model_config = STRICT
+
+    family: Text | None = None
+    """Family name."""
+    given: Text | None = None
+    """Given names."""
+    literal: Text | None = None
+    """Whole name of an organisation; excludes the other two."""
+
+    def __str__(self) -> str:
+        return self.literal or " ".join(part for part in (self.given, self.family) if part)
+
+
+class Issued(BaseModel):
+    """Date of publication, in CSL's form."""
+
+    model_config = STRICT
+
+    date_parts: Annotated[
+        tuple[tuple[int, ...], ...],
+        Field(alias="date-parts", min_length=1, max_length=1),
+    ]
+    """One list of year, month, day; month and day may be missing."""
+
+    @property
+    def year(self) -> int:
+        """The year."""
+        return self.date_parts[0][0]
+
+
+class Reference(BaseModel):
+    """One published work."""
+
+    model_config = STRICT
+
+    type: Literal[
+        "article", "article-journal", "paper-conference", "book", "chapter", "report", "thesis", "webpage",
+        "software", "dataset", "standard",
+    ]  # fmt: skip
+    """CSL type; a preprint is an `article`."""
+    title: Text
+    """Title of the work."""
+    author: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Authors in the order of the work."""
+    issued: Issued
+    """Date of publication."""
+    container_title: Annotated[Text | None, Field(alias="container-title")] = None
+    """Journal or proceedings."""
+    volume: Text | None = None
+    """Volume of the journal."""
+    issue: Text | None = None
+    """Issue of the journal."""
+    page: Text | None = None
+    """Pages, such as `5687-5695`."""
+    publisher: Text | None = None
+    """Publisher or institution."""
+    doi: Annotated[Doi | None, Field(alias="DOI")] = None
+    """Digital object identifier, without its address."""
+    arxiv: ArxivId | None = None
+    """Identifier at arXiv."""
+    url: Annotated[WebAddress | None, Field(alias="URL")] = None
+    """Address, where there is neither DOI nor arXiv identifier, or where a free copy lies."""
+    note: Text | None = None
+    """What a reader should know, such as a changed title."""
+
+    @property
+    def year(self) -> int:
+        """Year of publication."""
+        return self.issued.year
+
+    @property
+    def link(self) -> str | None:
+        """The best address: DOI, arXiv, then the given address."""
+        if self.doi:
+            return f"https://doi.org/{self.doi}"
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else self.url
+
+
+class Bibliography(RootModel[dict[CitationKey, Reference]]):
+    """All references of the catalogue by key: first author, a hyphen, the year, and a letter if needed."""
+
+    model_config = ConfigDict(frozen=True, strict=True)

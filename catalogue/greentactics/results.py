@@ -1,0 +1,229 @@
+"""The results of a measuring run: raw repeats with their conditions, written by a machine.
+
+Summaries are not stored; they are computed when pages are made, so that a better statistic needs no new run.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from greentactics.bibliography import STRICT, Text
+from greentactics.schema import MetricName, TacticId
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+DeviceSlug = Annotated[str, StringConstraints(pattern=r"\A[a-z0-9]+(-[a-z0-9]+)*\z", max_length=80)]
+Better = Literal["lower", "higher", "neither"]
+Provenance = Literal["measured", "metered", "modelled", "counted"]
+
+
+class MetricInfo(BaseModel):
+    """What a metric is; the numbers stand in the repeats."""
+
+    model_config = STRICT
+
+    unit: Text
+    """Unit of the values."""
+    better: Better
+    """Which direction is an improvement."""
+    provenance: Provenance
+    """How the values came about."""
+    description: Text
+    """What the metric is, in one sentence."""
+
+
+class Measurement(MetricInfo):
+    """One metric of one run, as the recipe's process writes it."""
+
+    value: float
+    """The number."""
+
+
+class DataInfo(BaseModel):
+    """The data the run was made with."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name of the data set."""
+    sha256: Sha256
+    """Checksum of what was read."""
+    train_count: Annotated[int, Field(ge=0)]
+    """Training examples."""
+    validation_count: Annotated[int, Field(ge=0)]
+    """Examples used for choices."""
+    test_count: Annotated[int, Field(ge=0)]
+    """Examples used for the reported quality."""
+
+
+class DeviceInfo(BaseModel):
+    """The machine, without anything that identifies its owner."""
+
+    model_config = STRICT
+
+    kind: Literal["cpu", "cuda", "mps", "xpu"]
+    """What did the work."""
+    name: Text
+    """Model name of the processor or accelerator."""
+    cores: Annotated[int, Field(ge=1)]
+    """Processor cores the process may use."""
+    memory_bytes: Annotated[int, Field(ge=0)]
+    """Main memory."""
+    system: Text
+    """Operating system and release."""
+    machine: Text
+    """Instruction set, such as `x86_64`."""
+
+
+class MeterInfo(BaseModel):
+    """What was measured with."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name of the meter."""
+    energy: Text
+    """Source of energy figures, or `none`."""
+
+
+class Conditions(BaseModel):
+    """What must be equal for repeats to stand in one file."""
+
+    model_config = STRICT
+
+    tactic: TacticId
+    """The tactic."""
+    preset: Text
+    """Name of the settings."""
+    config: dict[str, Any]
+    """The settings themselves."""
+    data: DataInfo
+    """The data."""
+    device: DeviceInfo
+    """The machine."""
+    threads: Annotated[int, Field(ge=1)]
+    """Threads the recipe computed with."""
+    versions: dict[str, str]
+    """Versions of Python and of the libraries."""
+    meter: MeterInfo
+    """What was measured with."""
+
+
+class Run(Conditions):
+    """One arm with one seed: the file a recipe's process writes."""
+
+    arm: Text
+    """The arm."""
+    seed: Annotated[int, Field(ge=0)]
+    """The seed."""
+    metrics: dict[MetricName, Measurement]
+    """Metrics by name."""
+    details: dict[str, Any]
+    """Tables and curves for the page."""
+    started: datetime.datetime
+    """When the run began, in UTC."""
+    duration_s: Annotated[float, Field(ge=0)]
+    """Wall-clock time of the whole process's work."""
+    cpu_s: Annotated[float, Field(ge=0)]
+    """Processor time of the whole process's work."""
+    peak_memory_bytes: Annotated[int, Field(ge=0)]
+    """Peak resident memory of the process."""
+    load_before: float | None
+    """Load average over one minute before, where the system has one."""
+    load_after: float | None
+    """Load average over one minute after."""
+
+
+class Repeat(BaseModel):
+    """One arm with one seed, inside a results file."""
+
+    model_config = STRICT
+
+    arm: Text
+    """The arm."""
+    seed: Annotated[int, Field(ge=0)]
+    """The seed."""
+    values: dict[MetricName, float]
+    """Values by metric."""
+    details: dict[str, Any]
+    """Tables and curves for the page."""
+    started: datetime.datetime
+    """When the run began, in UTC."""
+    duration_s: Annotated[float, Field(ge=0)]
+    """Wall-clock time."""
+    cpu_s: Annotated[float, Field(ge=0)]
+    """Processor time."""
+    peak_memory_bytes: Annotated[int, Field(ge=0)]
+    """Peak resident memory."""
+    load_before: float | None
+    """Load average before."""
+    load_after: float | None
+    """Load average after."""
+
+
+class Failure(BaseModel):
+    """A repeat that did not finish."""
+
+    model_config = STRICT
+
+    arm: Text
+    """The arm."""
+    seed: Annotated[int, Field(ge=0)]
+    """The seed."""
+    exit_code: int
+    """Exit code of the process; negative for a signal."""
+    output: str
+    """Last lines of what the process printed."""
+
+
+class Results(Conditions):
+    """All repeats of one tactic on one device: `recipes/results/<tactic>/<device>.json`."""
+
+    format: Literal[1] = 1
+    """Version of this format."""
+    device_slug: DeviceSlug
+    """Name of the device in file names."""
+    recipe_sha256: Sha256
+    """Checksum of the recipe and of the shared modules it uses."""
+    commit: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{40}\z")] | None
+    """Commit of the working tree, where there is one."""
+    dirty: bool
+    """Whether tracked files differed from that commit."""
+    complete: bool
+    """Whether every requested repeat finished."""
+    metrics: dict[MetricName, MetricInfo]
+    """What the metrics are."""
+    repeats: Annotated[tuple[Repeat, ...], Field(min_length=1)]
+    """The repeats, in the order they were run."""
+    failures: tuple[Failure, ...] = ()
+    """Repeats that did not finish."""
+
+    @model_validator(mode="after")
+    def _one_repeat_each(self) -> Results:
+        pairs = [(repeat.arm, repeat.seed) for repeat in self.repeats]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("at most one repeat for each arm and seed")
+        unknown = {name for repeat in self.repeats for name in repeat.values} - set(self.metrics)
+        if unknown:
+            raise ValueError(f"a description for each metric; none for {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Arms in the order they first appear."""
+        return tuple(dict.fromkeys(repeat.arm for repeat in self.repeats))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, ascending."""
+        return tuple(sorted({repeat.seed for repeat in self.repeats}))
+
+    def values(self, arm: str, metric: str) -> dict[int, float]:
+        """Return the values of one metric of one arm by seed; repeats without it are left out."""
+        return {
+            repeat.seed: repeat.values[metric]
+            for repeat in self.repeats
+            if repeat.arm == arm and metric in repeat.values
+        }

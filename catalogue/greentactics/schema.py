@@ -1,0 +1,239 @@
+"""The record of a tactic: words, published claims and sources, written by people.
+
+A record holds no measured number of ours; those stand in the results and are joined when pages are made.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from greentactics.bibliography import STRICT, CitationKey, Text, WebAddress
+from greentactics.impact import Impact
+from greentactics.vocabulary import (
+    Artifact,
+    Category,
+    Direction,
+    EffortLevel,
+    Group,
+    Kind,
+    Participant,
+    Quality,
+    RelationType,
+    Stage,
+    Status,
+    TacticType,
+    Tag,
+)
+
+TacticId = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9]*(-[a-z0-9]+)*\z", max_length=80)]
+MetricName = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9_]*\z")]
+
+
+class Effect(BaseModel):
+    """What the tactic does to one quality."""
+
+    model_config = STRICT
+
+    quality: Quality
+    """The quality that changes."""
+    direction: Direction
+    """Which way it changes."""
+    reason: Text
+    """Why, in one sentence."""
+
+
+class Step(BaseModel):
+    """One step of the mechanism; the page draws the steps as a diagram."""
+
+    model_config = STRICT
+
+    text: Annotated[Text, StringConstraints(max_length=60)]
+    """The step in a few words, verb first."""
+    repeat_from: Annotated[int, Field(ge=1)] | None = None
+    """Number of the earlier step to go back to, counted from 1."""
+    until: Annotated[Text, StringConstraints(max_length=60)] | None = None
+    """When the repetition ends."""
+
+
+class TradeOff(BaseModel):
+    """One adverse effect."""
+
+    model_config = STRICT
+
+    quality: Quality
+    """The quality that suffers."""
+    effect: Text
+    """What happens, with its size where one is known."""
+    source: CitationKey | None = None
+    """Where it was read; left out where the recipe shows it."""
+
+
+class Effort(BaseModel):
+    """What it takes to apply the tactic."""
+
+    model_config = STRICT
+
+    level: EffortLevel
+    """S, M or L, as the vocabulary defines them."""
+    reason: Text
+    """What has to be done."""
+
+
+class Relation(BaseModel):
+    """A tie to another tactic."""
+
+    model_config = STRICT
+
+    type: RelationType
+    """How this tactic stands to the other."""
+    target: TacticId
+    """Identifier of the other tactic."""
+    reason: Text
+    """Why, in one sentence."""
+
+
+class SourceUse(BaseModel):
+    """A source and what it is good for here."""
+
+    model_config = STRICT
+
+    key: CitationKey
+    """Key in the bibliography."""
+    supports: Text
+    """What of this record rests on it."""
+
+
+class RecipeUse(BaseModel):
+    """Which of the recipe's metrics are set beside the claims."""
+
+    model_config = STRICT
+
+    cost_metric: MetricName
+    """Metric of the headline cost, such as `energy_batch_1`."""
+    cost_label: Text
+    """What the metric is called in the verdict line, such as `modelled energy`."""
+    quality_metric: MetricName
+    """Metric of the quality that must not suffer, such as `test_accuracy`."""
+    quality_label: Text
+    """What the quality is called in the verdict line, such as `accuracy`."""
+    quality_tolerance_points: Annotated[float, Field(ge=0)] = 1.0
+    """Loss of quality that is still acceptable, in percentage points."""
+    condition: Text | None = None
+    """Condition that belongs to the headline, such as `batch 1`."""
+    also_metrics: tuple[MetricName, ...] = ()
+    """Further cost metrics for the impact panel, in order."""
+    why_different: Text
+    """Why our figure may differ from the published one."""
+
+
+class Alias(BaseModel):
+    """The same tactic in another catalogue."""
+
+    model_config = STRICT
+
+    catalogue: Text
+    """Short name of the catalogue, such as `aadt`."""
+    title: Text
+    """Its title there."""
+    url: WebAddress
+    """Its address there."""
+    diagram: Text | None = None
+    """File name of its diagram there."""
+
+
+class Change(BaseModel):
+    """One entry of the record's history."""
+
+    model_config = STRICT
+
+    date: datetime.date
+    """When."""
+    change: Text
+    """What, and why."""
+
+
+class Record(BaseModel):
+    """A tactic: one file in `tactics/`, named after its `id`."""
+
+    model_config = STRICT
+
+    id: TacticId
+    """Permanent identifier in kebab-case; equals the file's name."""
+    title: Annotated[Text, StringConstraints(max_length=80)]
+    """Verb first, as the field says it, such as `Distil a large model into a small one`."""
+    summary: Annotated[Text, StringConstraints(max_length=240)]
+    """One sentence: what is done, by what mechanism, what it saves."""
+    kind: Kind
+    """Advice (`awesome`) or warning (`dark`)."""
+    type: TacticType
+    """Sort of decision."""
+    category: Category
+    """Field of engineering."""
+    group: Group
+    """Part of a machine-learning system the tactic acts on."""
+    tags: tuple[Tag, ...] = ()
+    """Subjects that cut across groups."""
+    participant: Annotated[tuple[Participant, ...], Field(min_length=1)]
+    """Who takes the decision, the first one first."""
+    artifact: Annotated[tuple[Artifact, ...], Field(min_length=1)]
+    """What is changed."""
+    artifact_note: Text | None = None
+    """The artefact more exactly, where the vocabulary is too coarse."""
+    context: Text
+    """Where the tactic belongs."""
+    feature: Text | None = None
+    """Feature of the artefact that is concerned."""
+    intent: Text
+    """What the tactic is for; for a dark tactic, what those who follow it want."""
+    target_quality: Quality | None = None
+    """Quality the tactic is meant to improve; a dark tactic need not have one."""
+    effects: Annotated[tuple[Effect, ...], Field(min_length=1)]
+    """Effects on qualities, the target included."""
+    problem: Text
+    """The situation that asks for the tactic; for a dark tactic, the harm."""
+    solution: Text
+    """What is done; for a dark tactic, how the pattern works."""
+    steps: tuple[Step, ...] = ()
+    """The mechanism step by step, for the diagram."""
+    applies_when: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Checkable conditions for it; for a dark tactic, signs that it is at work."""
+    avoid_when: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Checkable conditions against it; for a dark tactic, cases that look like it and are not."""
+    trade_offs: tuple[TradeOff, ...] = ()
+    """Adverse effects; either at least one, or `no_trade_offs_reason`."""
+    no_trade_offs_reason: Text | None = None
+    """Where none was found: where was looked, and why there should be none."""
+    effort: Effort
+    """What it takes."""
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    """When the decision is taken."""
+    impact: Impact
+    """What has been published about the effect."""
+    relations: tuple[Relation, ...] = ()
+    """Ties to other tactics."""
+    sources: Annotated[tuple[SourceUse, ...], Field(min_length=1)]
+    """Sources, the main one first."""
+    recipe: RecipeUse | None = None
+    """How the recipe's results are read; left out while there is no recipe."""
+    intent_measure: Text | None = None
+    """Dark tactics: how to measure the pattern and its harm."""
+    countermeasure: Text | None = None
+    """Dark tactics: what to do instead."""
+    aliases: tuple[Alias, ...] = ()
+    """The same tactic in other catalogues."""
+    status: Status
+    """Where the record stands in its life."""
+    created: datetime.date
+    """Date the record was first written."""
+    modified: datetime.date
+    """Date of the last change of substance."""
+    history: Annotated[tuple[Change, ...], Field(min_length=1)]
+    """Changes of substance, oldest first."""
+
+    @property
+    def module(self) -> str:
+        """Name of the recipe's module, without its package."""
+        return self.id.replace("-", "_")
