@@ -1,0 +1,1 @@
+"""Runnable demonstrations of tactics: one module per tactic, each against a baseline."""
