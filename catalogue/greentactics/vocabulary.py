@@ -5,6 +5,7 @@ Product qualities carry the names of ISO/IEC 25010:2023; the three that the stan
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Self
 
@@ -23,8 +24,8 @@ class Term(StrEnum):
 
     @property
     def label(self) -> str:
-        """The word as it is shown: hyphens become spaces and the first letter is a capital."""
-        text = self.value.replace("-", " ")
+        """The word as it is shown: hyphens become spaces, the first letter is a capital, and so is ML."""
+        text = " ".join("ML" if word == "ml" else word for word in re.split("[-_]", self.value))
         return text[:1].upper() + text[1:]
 
 

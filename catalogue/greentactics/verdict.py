@@ -1,0 +1,134 @@
+"""The verdict line: what was reproduced beside what is claimed, in one sentence of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from greentactics.claims import (
+    claim_figure,
+    claim_phrase,
+    effect_claims,
+    has_figure,
+    headline_claim,
+    short_setting,
+)
+from greentactics.comparison import POINTS, Estimate
+from greentactics.evidence import (
+    SMOKE_PRESET,
+    contests,
+    cost_estimate,
+    is_stale,
+    objections,
+    quality_estimate,
+    within_tolerance,
+)
+from greentactics.results import Results
+from greentactics.schema import RecipeUse, Record
+from greentactics.vocabulary import Kind
+from greentactics.wording import (
+    estimate_phrase,
+    includes_no_effect,
+    points_interval,
+    points_phrase,
+    with_provenance,
+)
+
+
+def verdict_line(record: Record, results: Iterable[Results] = (), *, recipe_sha256: str | None = None) -> str:
+    """Return the verdict: saving and quality with intervals, seeds, data, condition, and the claim.
+
+    Smoke and stale results are never shown. Results that do not count as evidence for another reason are
+    shown with that reason.
+
+    Args:
+        record: The tactic.
+        results: Its results, committed ones or those of this machine.
+        recipe_sha256: Checksum of the recipe as it is now; None takes no result for stale.
+    """
+    known = tuple(results)
+    shown = headline_results(record, known, recipe_sha256)
+    if record.recipe is None or shown is None:
+        stale = any(is_stale(entry, recipe_sha256) and entry.preset != SMOKE_PRESET for entry in known)
+        return _without_reproduction(record, stale)
+    against = objections(shown, recipe_sha256)
+    contested = None if against else contests(record, shown)
+    line = f"{_reproduced(record, record.recipe, shown)}; {_claimed(record, record.recipe)}"
+    if contested:
+        line = f"Contested: {line}"
+    return f"{line}; not counted as evidence: {', '.join(against)}" if against else line
+
+
+def headline_results(
+    record: Record, results: Iterable[Results], recipe_sha256: str | None = None
+) -> Results | None:
+    """Return the results a verdict rests on: counting ones first, then more seeds, then by name."""
+    usable = [
+        entry
+        for entry in results
+        if entry.preset != SMOKE_PRESET
+        and not is_stale(entry, recipe_sha256)
+        and cost_estimate(record, entry) is not None
+    ]
+    order = sorted(
+        usable,
+        key=lambda entry: (bool(objections(entry)), -len(entry.seeds), entry.device_slug, entry.preset),
+    )
+    return order[0] if order else None
+
+
+def _reproduced(record: Record, recipe: RecipeUse, results: Results) -> str:
+    cost, quality = cost_estimate(record, results), quality_estimate(record, results)
+    if cost is None:  # pragma: no cover - headline_results leaves such results out
+        raise ValueError("results without the headline cost")
+    label = with_provenance(recipe.cost_label, results.metrics[recipe.cost_metric])
+    lead = "no clear effect: " if includes_no_effect(cost) and cost.n > 1 else ""
+    parts = [f"{cost.n} seed, no interval" if cost.n == 1 else f"{cost.n} seeds", results.data.name]
+    if recipe.condition:
+        parts.append(recipe.condition)
+    return f"{lead}{label} {estimate_phrase(cost)} {_quality(record, results, quality)} ({', '.join(parts)})"
+
+
+def _quality(record: Record, results: Results, quality: Estimate | None) -> str:
+    label = record.recipe.quality_label if record.recipe else ""
+    if quality is None:
+        return f"({label} was not measured)"
+    if quality.unit == POINTS:
+        words = f"at {points_phrase(quality)} of {label}{points_interval(quality)}"
+    else:
+        words = f"at {label} {estimate_phrase(quality)}"
+    judged = record.recipe is not None and record.kind is not Kind.DARK and quality.low is not None
+    if judged and quality.n >= 2 and not _tolerated(record, results, quality):
+        words += (
+            f", outside the tolerance of {record.recipe.quality_tolerance_points:g}" if record.recipe else ""
+        )
+    return words
+
+
+def _tolerated(record: Record, results: Results, quality: Estimate) -> bool:
+    return quality.unit != POINTS or within_tolerance(record, results)
+
+
+def _claimed(record: Record, recipe: RecipeUse) -> str:
+    claim = headline_claim(record)
+    if claim is None:
+        return "no published figure"
+    if not has_figure(claim):
+        return "claimed without a figure"
+    subject = "" if claim.quantity.value in recipe.cost_label.lower() else f"{claim.quantity} "
+    return f"claimed {subject}{claim_figure(claim)} ({short_setting(claim)})"
+
+
+def _without_reproduction(record: Record, stale: bool) -> str:
+    lead = (
+        "No current reproduction, as the recipe has changed since it was measured"
+        if stale
+        else "No reproduction yet"
+    )
+    claim = headline_claim(record)
+    if claim is None:
+        return f"{lead}, and no published figure"
+    if not has_figure(claim):
+        return f"{lead}; the effect is argued, without a figure"
+    sources = len({entry.source for entry in effect_claims(record) if has_figure(entry)})
+    who = "one source claims" if sources == 1 else f"{sources} sources give figures, the first"
+    return f"{lead}; {who} {claim_phrase(claim)}"

@@ -1,0 +1,136 @@
+"""Levels of evidence from claims and results."""
+
+import pytest
+
+from greentactics.evidence import Level, assess, objections
+from greentactics.results import DeviceInfo
+from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
+from tests.site.records import DARK, PRUNING, REAL, SPARSITY, claim, with_claims
+from tests.site.synthetic import SHA, results
+
+SMALL = {"tactic": (2.0, 2.0, -0.001, 2.0, 2.0)}
+WORSE = {"tactic": (0.8, 0.8, -0.001, 1.0, 1.0)}
+LOSSY = {"tactic": (7.4, 7.4, -0.03, 8.0, 4.0)}
+TWO_ARMS = ("baseline", "tactic")
+OTHER_DEVICE = DeviceInfo(
+    kind="cpu", name="Other Processor", cores=4, memory_bytes=2**33, system="Linux 6", machine="aarch64"
+)
+
+
+def evidence(record, *entries):
+    return assess(record, entries, REAL.bibliography, SHA)
+
+
+def argued():
+    return claim(value=None, unit=None, kind=ClaimKind.ARGUED)
+
+
+def small(**changes):
+    return results(arms=TWO_ARMS, factors=SMALL, **changes)
+
+
+def test_an_argument_without_figure_is_e0() -> None:
+    assert evidence(with_claims(PRUNING, argued())).level is Level.E0
+    assert evidence(with_claims(PRUNING)).level is Level.E0
+
+
+def test_a_figure_of_another_kind_of_effect_does_not_count() -> None:
+    accuracy = claim(quantity=Quantity.QUALITY, unit=ClaimUnit.PERCENTAGE_POINTS, value=1.0)
+    costlier = claim(direction=ClaimDirection.INCREASE)
+    assert evidence(with_claims(PRUNING, accuracy, costlier)).level is Level.E0
+    assert evidence(with_claims(DARK, costlier)).level is Level.E1
+
+
+def test_one_source_with_figures_is_e1() -> None:
+    assert evidence(PRUNING).level is Level.E1
+    assert evidence(SPARSITY).level is Level.E1
+
+
+def test_two_sources_are_e2_only_without_a_common_author() -> None:
+    assert evidence(with_claims(PRUNING, claim(), claim(source="han-2015"))).level is Level.E2
+    same_authors = evidence(with_claims(PRUNING, claim(), claim(source="chen-2017")))
+    assert same_authors.level is Level.E1
+    assert "share authors" in same_authors.reasons[0]
+
+
+def test_five_seeds_with_saving_at_acceptable_quality_are_e3() -> None:
+    found = evidence(PRUNING, results())
+    assert (found.level, found.contested) == (Level.E3, False)
+
+
+def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
+    second = results(device=OTHER_DEVICE, device_slug="other")
+    assert evidence(PRUNING, results(), second).level is Level.E4
+    assert evidence(PRUNING, results(), results(device_slug="twin")).level is Level.E3
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"preset": "smoke"}, "smoke"),
+        ({"dirty": True}, "uncommitted"),
+        ({"commit": None}, "not tied"),
+        ({"recipe_sha256": "c" * 64}, "stale"),
+        ({"complete": False}, "incomplete"),
+        ({"seeds": 4}, "fewer than 5"),
+    ],
+)
+def test_some_results_never_count(changes, reason) -> None:
+    entry = results(**changes)
+    assert any(reason in found for found in objections(entry, SHA))
+    found = evidence(PRUNING, entry)
+    assert (found.level, found.contested) == (Level.E1, False)
+    worse = results(arms=TWO_ARMS, factors=WORSE, **changes)
+    assert not evidence(PRUNING, worse).contested
+
+
+def test_a_loss_outside_the_tolerance_is_no_reproduction() -> None:
+    found = evidence(PRUNING, results(arms=TWO_ARMS, factors=LOSSY))
+    assert (found.level, found.contested) == (Level.E1, False)
+
+
+def test_an_interval_that_holds_no_effect_is_no_reproduction() -> None:
+    none = {"tactic": (1.0, 1.0, 0.0, 1.0, 1.0)}
+    found = evidence(with_claims(PRUNING, argued()), results(arms=TWO_ARMS, factors=none))
+    assert (found.level, found.contested) == (Level.E0, False)
+
+
+def test_a_smaller_effect_than_claimed_is_reproduced_and_contested() -> None:
+    found = evidence(PRUNING, small())
+    assert (found.level, found.contested) == (Level.E3, True)
+    assert "below the claimed" in found.reasons[1]
+
+
+def test_the_opposite_sign_is_contested_and_not_reproduced() -> None:
+    found = evidence(with_claims(PRUNING, argued()), results(arms=TWO_ARMS, factors=WORSE))
+    assert (found.level, found.contested) == (Level.E0, True)
+    assert "opposite side" in found.reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("published", "contested"),
+    [
+        (claim(value=1.9), False),
+        (claim(bound=Bound.AT_MOST), False),
+        (claim(bound=Bound.AT_LEAST), True),
+        (claim(value=45.0, unit=ClaimUnit.PERCENT), False),
+        (claim(value=60.0, unit=ClaimUnit.PERCENT), True),
+        (claim(value=100.0, unit=ClaimUnit.PERCENT), False),
+        (claim(value=5.0, unit=ClaimUnit.JOULE), False),
+    ],
+)
+def test_which_claims_a_saving_of_two_times_contests(published, contested) -> None:
+    assert evidence(with_claims(PRUNING, published), small()).contested is contested
+
+
+def test_only_the_headline_claim_is_contested() -> None:
+    assert not evidence(with_claims(PRUNING, claim(value=1.5), claim(value=9.0)), small()).contested
+
+
+def test_a_dark_tactic_is_reproduced_when_the_harm_shows() -> None:
+    harmful = with_claims(DARK, claim(direction=ClaimDirection.INCREASE, value=1.2))
+    harmful = harmful.model_copy(update={"recipe": PRUNING.recipe})
+    half = {"tactic": (0.5, 0.5, 0.01, 1.0, 1.0)}
+    found = evidence(harmful, results(arms=TWO_ARMS, factors=half))
+    assert (found.level, found.contested) == (Level.E3, False)
+    assert evidence(harmful, small()).contested
