@@ -1,0 +1,294 @@
+"""Rows and panels of the impact section: claims, and each arm of each run beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from greentactics.claims import claim_figure, claimed_times, direction_word, effect_claims, short_setting
+from greentactics.comparison import (
+    BASELINE,
+    POINTS,
+    TACTIC,
+    TIMES_HIGHER,
+    Estimate,
+    NotComparable,
+    absolute,
+    compare,
+)
+from greentactics.evidence import SMOKE_PRESET, objections
+from greentactics.figures_forest import Mark, Panel
+from greentactics.results import MetricInfo, Results
+from greentactics.schema import Record
+from greentactics.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
+from greentactics.wording import (
+    estimate_phrase,
+    plain_label,
+    quantity,
+    typographic,
+    with_provenance,
+)
+
+DASH = "\u2013"
+UNITS_IN_NAMES = frozenset({"s", "ms", "bytes", "J"})
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One results file as the page shows it."""
+
+    label: str
+    """Letter that table rows refer to."""
+    results: Results
+    """The results."""
+    local: bool
+    """Whether it comes from this machine instead of the repository."""
+    against: tuple[str, ...]
+    """Why it does not count as evidence."""
+    raw: str
+    """Address of the raw JSON, relative to the site's root."""
+
+    @property
+    def place(self) -> str:
+        """Where it comes from, in words."""
+        return "this machine" if self.local else "committed"
+
+    @property
+    def stale(self) -> bool:
+        """Whether the recipe has changed since."""
+        return any(reason.startswith("stale") for reason in self.against)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of one run against the baseline."""
+
+    arm: str
+    compared: str
+    n: str
+    baseline: str
+    treated: str
+    run: RunView
+
+
+@dataclass(frozen=True)
+class MetricGroup:
+    """All rows of one metric."""
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    provenance: str
+    description: str
+    claimed: str
+    rows: tuple[Row, ...]
+
+
+def run_views(
+    record: Record, committed: Iterable[Results], local: Iterable[Results], recipe_sha256: str | None
+) -> tuple[RunView, ...]:
+    """Return the runs a page shows, committed ones first; smoke runs are never shown."""
+    entries = [(entry, False) for entry in committed] + [(entry, True) for entry in local]
+    shown = [(entry, is_local) for entry, is_local in entries if entry.preset != SMOKE_PRESET]
+    return tuple(
+        RunView(
+            label=_letter(index),
+            results=entry,
+            local=is_local,
+            against=objections(entry, recipe_sha256),
+            raw=raw_path(record.id, entry, is_local),
+        )
+        for index, (entry, is_local) in enumerate(shown)
+    )
+
+
+def raw_path(tactic: str, results: Results, local: bool) -> str:
+    """Return where the raw JSON of results lies, relative to the site's root."""
+    return f"results/{tactic}/{'local/' if local else ''}{results.device_slug}.json"
+
+
+def shown_metrics(record: Record, runs: Sequence[RunView]) -> tuple[str, ...]:
+    """Return headline cost, quality, then the further metrics that some run has."""
+    if record.recipe is None:
+        return ()
+    wanted = (record.recipe.cost_metric, record.recipe.quality_metric, *record.recipe.also_metrics)
+    return tuple(name for name in dict.fromkeys(wanted) if any(name in run.results.metrics for run in runs))
+
+
+def metric_groups(record: Record, runs: Sequence[RunView]) -> tuple[MetricGroup, ...]:
+    """Return the table's groups, one a metric, with a row for each arm of each run."""
+    return tuple(_group(record, runs, name) for name in shown_metrics(record, runs))
+
+
+def _group(record: Record, runs: Sequence[RunView], name: str) -> MetricGroup:
+    info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
+    better = {"lower": "lower is better", "higher": "higher is better", "neither": "neither way is better"}
+    claims = [_claim_words(record, index) for index in _claims_beside(record, name)]
+    return MetricGroup(
+        name=name,
+        title=metric_title(record, name, info),
+        unit=_unit_words(info),
+        better=better[info.better],
+        provenance=info.provenance,
+        description=info.description,
+        claimed="; ".join(claims),
+        rows=tuple(_row(run, arm, name) for run in runs for arm in run.results.arms if arm != BASELINE),
+    )
+
+
+def metric_title(record: Record, name: str, info: MetricInfo) -> str:
+    """Return how the page calls a metric; a modelled one is always called so."""
+    recipe = record.recipe
+    if recipe is not None and name == recipe.cost_metric:
+        label = with_provenance(recipe.cost_label, info)
+        return f"{label}, {recipe.condition}" if recipe.condition else label
+    if recipe is not None and name == recipe.quality_metric:
+        return recipe.quality_label
+    return with_provenance(
+        plain_label(name.removesuffix(f"_{info.unit}" if info.unit in UNITS_IN_NAMES else "")), info
+    )
+
+
+def _unit_words(info: MetricInfo) -> str:
+    words = {
+        "MAC energy": "multiples of one 16-bit MAC",
+        "count": "a number",
+        "fraction": "percent; differences in percentage points",
+    }
+    return words.get(info.unit, info.unit)
+
+
+def _row(run: RunView, arm: str, name: str) -> Row:
+    mean = absolute(run.results, arm, name) if name in run.results.metrics else None
+    n, alone = (str(mean.n) if mean else DASH), False
+    try:
+        estimate = compare(run.results, arm, name)
+        compared, n = typographic(estimate_phrase(estimate)), str(estimate.n)
+    except NotComparable as refusal:
+        compared, alone = f"{DASH} ({refusal})", True
+    return Row(
+        arm=plain_label(arm),
+        compared=compared,
+        n=n,
+        baseline=_mean_words(run, BASELINE, name, interval=False),
+        treated=_mean_words(run, arm, name, interval=alone),
+        run=run,
+    )
+
+
+def _mean_words(run: RunView, arm: str, name: str, *, interval: bool) -> str:
+    """Write an arm's mean; with its interval where no comparison carries one."""
+    mean = absolute(run.results, arm, name) if name in run.results.metrics else None
+    if mean is None:
+        return DASH
+    if not interval or mean.low is None or mean.high is None:
+        return _unbroken(mean.value, mean.unit)
+    ends = f"[{_unbroken(mean.low, mean.unit)}, {_unbroken(mean.high, mean.unit)}]"
+    return f"{_unbroken(mean.value, mean.unit)} {ends}"
+
+
+def _unbroken(value: float, unit: str) -> str:
+    """Write a value so that its unit stays on its line."""
+    return quantity(value, unit).replace(" ", "\u00a0")
+
+
+def _claims_beside(record: Record, metric: str) -> tuple[int, ...]:
+    """Return the indices of the claims that belong beside a metric: the effect, or the quality."""
+    if record.recipe is None or metric not in (record.recipe.cost_metric, record.recipe.quality_metric):
+        return ()
+    effects = effect_claims(record)
+    if metric == record.recipe.quality_metric:
+        chosen = [claim for claim in record.impact.claims if claim.quantity is Quantity.QUALITY]
+    else:
+        chosen = [claim for claim in effects if claim.quantity is effects[0].quantity]
+    return tuple(index for index, claim in enumerate(record.impact.claims) if claim in chosen)
+
+
+def _claim_words(record: Record, index: int) -> str:
+    claim = record.impact.claims[index]
+    number = source_number(record, claim.source)
+    return typographic(f"{claim_figure(claim)} {direction_word(claim)}, {short_setting(claim)} [{number}]")
+
+
+def source_number(record: Record, key: str) -> int:
+    """Return the number of a source on the page, counted from 1; 0 where the record does not list it."""
+    keys = [source.key for source in record.sources]
+    return keys.index(key) + 1 if key in keys else 0
+
+
+def panels(record: Record, runs: Sequence[RunView]) -> tuple[Panel, ...]:
+    """Return the forest plots: the headline cost with its claims, the quality, then further metrics."""
+    usable = [run for run in runs if not run.stale]
+    built = [_panel(record, usable, name) for name in shown_metrics(record, usable)]
+    return tuple(panel for panel in built if any(not mark.role.startswith("claim") for mark in panel.marks))
+
+
+def _panel(record: Record, runs: Sequence[RunView], name: str) -> Panel:
+    info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
+    points = info.unit == "fraction"
+    harm = record.kind is Kind.DARK and not points
+    higher = (info.better == "higher") != harm
+    axis = (
+        "difference in percentage points"
+        if points
+        else f"times {'higher' if higher else 'lower'}, logarithmic"
+    )
+    marks = [mark for index in _claims_beside(record, name) if (mark := _claim_mark(record, index, points))]
+    marks += _run_marks(runs, name, harm)
+    return Panel(metric_title(record, name, info), axis, not points, tuple(marks))
+
+
+def _claim_mark(record: Record, index: int, points: bool) -> Mark | None:
+    claim = record.impact.claims[index]
+    if points:
+        if claim.unit is not ClaimUnit.PERCENTAGE_POINTS or claim.value is None:
+            return None
+        value = -claim.value if claim.direction is ClaimDirection.DECREASE else claim.value
+    else:
+        times = claimed_times(claim)
+        if times is None:
+            return None
+        value = times
+    label = f"claimed: {short_setting(claim)} [{source_number(record, claim.source)}]"
+    return Mark(label, "claim", value, None, None, typographic(claim_figure(claim)))
+
+
+def _run_marks(runs: Sequence[RunView], name: str, harm: bool) -> list[Mark]:
+    """Return a row for each arm of the first run, and for the tactic's arm of the others."""
+    marks: list[Mark] = []
+    several = sum(not run.local for run in runs) > 1
+    for index, run in enumerate(runs):
+        arms = [arm for arm in run.results.arms if arm != BASELINE and (index == 0 or arm == TACTIC)]
+        for position, arm in enumerate(arms):
+            try:
+                estimate = compare(run.results, arm, name)
+            except NotComparable:
+                continue
+            role = ("local" if run.local else "tactic") if arm == TACTIC else f"rival-{position - 1}"
+            label = "reproduced: tactic" if arm == TACTIC else f"rival: {plain_label(arm)}"
+            if run.local:
+                label += ", this machine"
+            elif several:
+                label += f", run {run.label}"
+            marks.append(_mark(label, role, estimate, harm))
+    return marks
+
+
+def _mark(label: str, role: str, estimate: Estimate, harm: bool) -> Mark:
+    text = typographic(estimate_phrase(estimate).replace(" points", ""))
+    if estimate.unit == POINTS or not harm:
+        return Mark(label, role, estimate.value, estimate.low, estimate.high, _short(text, estimate))
+    low = None if estimate.high is None else 1 / estimate.high
+    high = None if estimate.low is None else 1 / estimate.low
+    return Mark(label, role, 1 / estimate.value, low, high, text)
+
+
+def _short(text: str, estimate: Estimate) -> str:
+    """Leave out the direction where the axis already says it."""
+    usual = " higher" if estimate.unit == TIMES_HIGHER else " lower"
+    return text.replace(usual, "") if estimate.value >= 1 else text
+
+
+def _letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else str(index + 1)

@@ -1,0 +1,49 @@
+"""Adds the generated pages to a build of mkdocs as virtual files; all logic is in `greentactics.pages`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import Abort
+from mkdocs.livereload import LiveReloadServer
+from mkdocs.structure.files import File, Files
+
+from greentactics.errors import CatalogueError
+from greentactics.loading import load_catalogue, load_results_folder
+from greentactics.pages import render_site
+
+LOCAL_RESULTS = Path("build/results")
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add what the renderer returns; a catalogue with mistakes ends the build with all of them.
+
+    Raises:
+        Abort: The catalogue has mistakes.
+    """
+    root = Path(config.config_file_path).parent
+    try:
+        catalogue = load_catalogue(root)
+        local = load_results_folder(root / LOCAL_RESULTS)
+    except CatalogueError as error:
+        raise Abort(f"The catalogue has mistakes:\n{error}") from error
+    for path, text in render_site(catalogue, local).items():
+        file = File.generated(config, path, content=text)
+        file.edit_uri = _edited_in(path)
+        files.append(file)
+    return files
+
+
+def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:
+    """Watch the results of this machine too; mkdocs refuses folders to watch that do not exist."""
+    local = Path(config.config_file_path).parent / LOCAL_RESULTS
+    if local.is_dir():
+        server.watch(str(local))
+    return server
+
+
+def _edited_in(path: str) -> str | None:
+    """Return the file a reader would change, relative to the repository's root."""
+    parts = Path(path).parts
+    return f"tactics/{parts[1]}.yaml" if len(parts) == 3 and parts[0] == "tactics" else None

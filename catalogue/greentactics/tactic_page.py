@@ -1,0 +1,257 @@
+"""What the page of one tactic is filled with."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from greentactics.bibliography import Reference
+from greentactics.claims import claim_figure, claim_phrase, direction_word, headline_claim
+from greentactics.details_tables import detail_tables
+from greentactics.escaping import fence_for, listing_to_html, paragraphs, safe_address
+from greentactics.evidence import Evidence, assess, cost_estimate
+from greentactics.export import bibtex_entry
+from greentactics.figures_flow import flow
+from greentactics.figures_forest import Panel, extent, forest
+from greentactics.figures_layers import layer_figures
+from greentactics.impact_rows import RunView, metric_groups, panels, run_views, source_number
+from greentactics.listings import key_lines, whole_file
+from greentactics.loading import Catalogue
+from greentactics.results import Results
+from greentactics.schema import Record
+from greentactics.verdict import headline_results, verdict_line
+from greentactics.vocabulary import Direction, Kind, RelationType
+from greentactics.wording import duration, estimate_phrase, sentence, typographic, with_provenance
+
+MIRRORED = {
+    RelationType.REQUIRES: "Required by",
+    RelationType.CONFLICTS_WITH: "Conflicts with",
+    RelationType.ALTERNATIVE_TO: "Alternative to",
+    RelationType.SPECIALISES: "Specialised by",
+    RelationType.COMBINES_WITH: "Combines with",
+    RelationType.COUNTERED_BY: "Counters",
+}
+
+
+@dataclass(frozen=True)
+class Tactic:
+    """A record with everything computed from its results."""
+
+    record: Record
+    committed: tuple[Results, ...]
+    local: tuple[Results, ...]
+    recipe_sha256: str | None
+    evidence: Evidence
+    verdict: str
+    local_verdict: str | None
+
+    @property
+    def quality(self) -> str:
+        """The quality the tactic targets, or harms."""
+        return quality_word(self.record)
+
+    @property
+    def improves(self) -> str:
+        """The qualities that get better, in the order of the record."""
+        return effects_by_direction(self.record)[Direction.IMPROVES.value]
+
+    @property
+    def claimed(self) -> str:
+        """The headline claim in words."""
+        claim = headline_claim(self.record)
+        return claim_phrase(claim) if claim else "no published figure"
+
+    @property
+    def reproduced(self) -> str:
+        """The headline cost of the committed results in words."""
+        shown = headline_results(self.record, self.committed, self.recipe_sha256)
+        estimate = cost_estimate(self.record, shown) if shown else None
+        if shown is None or estimate is None or self.record.recipe is None:
+            return "not yet"
+        label = with_provenance(self.record.recipe.cost_label, shown.metrics[self.record.recipe.cost_metric])
+        return f"{label} {estimate_phrase(estimate)}, n = {estimate.n}"
+
+
+def join(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) -> dict[str, Tactic]:
+    """Join each record with its results, in alphabetical order of identifiers."""
+    return {
+        identifier: _tactic(catalogue, record, _in_order(local.get(identifier, ())))
+        for identifier, record in sorted(catalogue.records.items())
+    }
+
+
+def _tactic(catalogue: Catalogue, record: Record, local: tuple[Results, ...]) -> Tactic:
+    committed = _in_order(catalogue.results.get(record.id, ()))
+    source = catalogue.recipes.get(record.id)
+    sha256 = source.sha256 if source else None
+    shown_locally = headline_results(record, local, sha256)
+    return Tactic(
+        record=record,
+        committed=committed,
+        local=local,
+        recipe_sha256=sha256,
+        evidence=assess(record, committed, catalogue.bibliography, sha256),
+        verdict=verdict_line(record, committed, recipe_sha256=sha256),
+        local_verdict=verdict_line(record, local, recipe_sha256=sha256) if shown_locally else None,
+    )
+
+
+def _in_order(results: Iterable[Results]) -> tuple[Results, ...]:
+    return tuple(sorted(results, key=lambda entry: (entry.device_slug, entry.preset)))
+
+
+def quality_word(record: Record) -> str:
+    """Return the quality a tactic improves, or the first one a dark tactic worsens."""
+    if record.target_quality is not None:
+        return record.target_quality.label
+    worsened = [effect.quality for effect in record.effects if effect.direction is Direction.WORSENS]
+    return (worsened or [record.effects[0].quality])[0].label
+
+
+def page_context(tactic: Tactic, catalogue: Catalogue, tactics: Mapping[str, Tactic]) -> dict[str, Any]:
+    """Return the values for the template of a tactic's page."""
+    record = tactic.record
+    runs = run_views(record, tactic.committed, tactic.local, tactic.recipe_sha256)
+    source = catalogue.recipes.get(record.id)
+    detailed = _detailed(record, runs)
+    return {
+        "tactic": tactic,
+        "record": record,
+        "dark": record.kind is Kind.DARK,
+        "verdict": sentence(tactic.verdict),
+        "local_verdict": sentence(tactic.local_verdict) if tactic.local_verdict else None,
+        "effects": effects_by_direction(record),
+        "problem": paragraphs(record.problem),
+        "solution": paragraphs(record.solution),
+        "flow": flow(record.steps, "flow", f"How it works: {record.title}") if record.steps else None,
+        "claims": _claim_rows(record),
+        "runs": runs,
+        "groups": metric_groups(record, runs),
+        "figures": forest_figures(panels(record, runs)),
+        "details": detail_tables(detailed) if detailed else [],
+        "energy_figures": layer_figures(detailed) if detailed else [],
+        "source": source,
+        "key_lines": _key_lines(source.text) if source else None,
+        "listing": listing_to_html(whole_file(source.text)) if source else None,
+        "times": expected_times(runs),
+        "relations": relation_groups(record, tactics),
+        "sources": source_entries(record, catalogue.bibliography),
+        "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
+        "source_number": lambda key: source_number(record, key),
+        "paragraphs": paragraphs,
+    }
+
+
+def effects_by_direction(record: Record) -> dict[str, str]:
+    """Return the labels of the qualities by direction, for the metadata list."""
+    return {
+        direction.value: ", ".join(
+            effect.quality.label for effect in record.effects if effect.direction is direction
+        )
+        for direction in Direction
+    }
+
+
+def _claim_rows(record: Record) -> list[dict[str, Any]]:
+    return [
+        {
+            "claim": claim,
+            "figure": typographic(f"{claim_figure(claim)}, {direction_word(claim)}"),
+            "number": source_number(record, claim.source),
+        }
+        for claim in record.impact.claims
+    ]
+
+
+def forest_figures(drawn: Sequence[Panel]) -> list[tuple[Panel, Markup]]:
+    """Draw the panels; those that share a unit share the ends of their axis."""
+    found = []
+    for index, panel in enumerate(drawn):
+        limits = extent([other for other in drawn if other.logarithmic == panel.logarithmic])
+        found.append((panel, forest(panel, f"forest-{index + 1}", limits)))
+    return found
+
+
+def _detailed(record: Record, runs: Sequence[RunView]) -> Results | None:
+    """Return the run whose details are shown: the one the verdict rests on, or else one of this machine."""
+    fresh = [run for run in runs if not run.stale]
+    chosen = [run.results for run in fresh if not run.local] or [run.results for run in fresh]
+    return headline_results(record, chosen)
+
+
+def _key_lines(text: str) -> Markup | None:
+    lines = key_lines(text)
+    if lines is None:
+        return None
+    fence = fence_for(lines)
+    return Markup(f"{fence}python\n{lines}{fence}")  # noqa: S704 - a fenced listing; the highlighter escapes it
+
+
+def expected_times(runs: Sequence[RunView]) -> dict[str, str] | None:
+    """Return how long a whole measuring run and one arm took, on the first run shown; None without runs."""
+    if not runs:
+        return None
+    results = runs[0].results
+    seconds = [repeat.duration_s for repeat in results.repeats]
+    return {
+        "total": duration(sum(seconds)),
+        "arm": duration(statistics.median(seconds)),
+        "repeats": str(len(seconds)),
+        "device": results.device.name,
+        "cores": str(results.device.cores),
+        "threads": str(results.threads),
+        "data": results.data.name,
+        "memory": f"{max(repeat.peak_memory_bytes for repeat in results.repeats) / 2**30:.1f} GiB",
+    }
+
+
+def relation_groups(record: Record, tactics: Mapping[str, Tactic]) -> dict[str, list[dict[str, str]]]:
+    """Return relations by label: those the record states, and those that point at it, mirrored."""
+    found: dict[str, list[dict[str, str]]] = {}
+
+    def add(label: str, other: str, reason: str) -> None:
+        if other in tactics and other not in [entry["id"] for entry in found.get(label, [])]:
+            target = tactics[other]
+            entry = {
+                "id": other,
+                "title": target.record.title,
+                "reason": reason,
+                "verdict": sentence(target.verdict),
+            }
+            found.setdefault(label, []).append(entry)
+
+    for relation in record.relations:
+        add(relation.type.label.replace("_", " "), relation.target, relation.reason)
+    for identifier, other in tactics.items():
+        for relation in other.record.relations:
+            if relation.target == record.id:
+                add(MIRRORED[relation.type], identifier, relation.reason)
+    return found
+
+
+def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> list[dict[str, Any]]:
+    """Return the numbered sources with their links and BibTeX."""
+    return [
+        {
+            "use": use,
+            "reference": reference,
+            "authors": _authors(reference),
+            "link": safe_address(reference.link),
+            "link_text": f"doi:{reference.doi}" if reference.doi else (reference.arxiv or reference.link),
+            "arxiv": f"https://arxiv.org/abs/{reference.arxiv}"
+            if reference.arxiv and reference.doi
+            else None,
+            "bibtex": listing_to_html(bibtex_entry(use.key, reference)),
+        }
+        for use in record.sources
+        if (reference := bibliography.get(use.key)) is not None
+    ]
+
+
+def _authors(reference: Reference) -> str:
+    names = [str(name) for name in reference.author]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,131 @@
+"""Inline SVG: well-formed, described, in both palettes, and to scale."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from greentactics.figures_flow import describe, flow
+from greentactics.figures_forest import Mark, Panel, extent, forest, ticks
+from greentactics.figures_layers import layer_figures
+from greentactics.schema import Step
+from tests.site.records import PRUNING, ROOT
+from tests.site.synthetic import results
+
+STEPS = PRUNING.steps
+
+
+def marks(*values: float) -> tuple[Mark, ...]:
+    roles = ("claim", "tactic", "local", "rival-0", "rival-1", "rival-2")
+    return tuple(
+        Mark(f"row {index}", role, value, value * 0.9, value * 1.1, f"{value}")
+        for index, (role, value) in enumerate(zip(roles, values, strict=False))
+    )
+
+
+def drawings() -> list[str]:
+    panel = Panel("energy", "times lower, logarithmic", True, marks(3.7, 7.4, 7.0, 2.0, 0.5, 1.0))
+    points = Panel("accuracy", "points", False, marks(-0.5, -0.4))
+    return [
+        str(forest(panel, "one", extent([panel]))),
+        str(forest(points, "two", extent([points]))),
+        str(flow(STEPS, "three", "How it works")),
+        *(str(figure.svg) for figure in layer_figures(results())),
+    ]
+
+
+def test_drawings_are_well_formed_and_described() -> None:
+    found = drawings()
+    assert len(found) == 5
+    for drawing in found:
+        root = ElementTree.fromstring(drawing)
+        named = root.attrib["aria-labelledby"].split()
+        ids = [element.attrib["id"] for element in root if element.tag in ("title", "desc")]
+        assert named == ids
+        assert all((element.text or "").strip() for element in root if element.tag in ("title", "desc"))
+
+
+def test_drawings_hold_no_colour_of_their_own() -> None:
+    for drawing in drawings():
+        assert not re.search(r"#[0-9a-f]{3,6}\b|rgb|style=|fill=|stroke=", drawing)
+
+
+def test_both_palettes_define_every_variable_that_figures_use() -> None:
+    assets = ROOT / "catalogue" / "pages" / "assets"
+    used = set(
+        re.findall(r"var\((--gt-[a-z]+)\)", "".join(path.read_text() for path in assets.glob("*.css")))
+    )
+    palettes = re.findall(
+        r"\[data-md-color-scheme=.*?\{(.*?)\n\}", (assets / "palette.css").read_text(), re.DOTALL
+    )
+    assert len(palettes) == 2
+    assert used
+    for palette in palettes:
+        assert used <= set(re.findall(r"(--gt-[a-z]+):", palette))
+
+
+def test_position_on_a_logarithmic_axis() -> None:
+    panel = Panel("energy", "times lower", True, (Mark("a", "tactic", 10.0, None, None, "10"),))
+    drawing = str(forest(panel, "x", (1.0, 100.0)))
+    assert 'cx="180"' in drawing
+    assert 'class="gt-neutral" x1="10"' in drawing
+
+
+def test_shapes_differ_between_roles() -> None:
+    drawing = drawings()[0]
+    shapes = re.findall(r'<path class="gt-mark" d="([^"]*)"', drawing)
+    kinds = {re.sub(r"[\d. -]+", "", shape) for shape in shapes}
+    assert len(shapes) == 4
+    assert len(kinds) == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "logarithmic", "expected"),
+    [
+        ((0.8, 9.0), True, [1, 2, 5]),
+        ((0.5, 600_000), True, [1, 10, 100, 1000, 10_000, 100_000]),
+        ((-1.1, 0.2), False, [-1, -0.5, 0]),
+    ],
+)
+def test_ticks_are_round(limits, logarithmic, expected) -> None:
+    assert ticks(limits, logarithmic) == pytest.approx(expected)
+
+
+def test_the_range_holds_marks_intervals_and_no_effect() -> None:
+    low, high = extent([Panel("a", "b", True, marks(3.0))])
+    assert low < 1 < 3.3 < high
+    low, high = extent([Panel("a", "b", False, marks(-0.5))])
+    assert low < -0.55 < 0 < high
+    same = (Mark("a", "tactic", 0.0, 0.0, 0.0, "0"),)
+    low, high = extent([Panel("a", "b", False, same)])
+    assert low < 0 < high
+
+
+def test_each_repetition_has_an_arrow_back_and_its_end_in_words() -> None:
+    drawing = str(flow(STEPS, "f", "t"))
+    assert drawing.count('class="gt-arrow"') == len(STEPS) - 1 + 2
+    assert "repeat from 2 until every layer is done" in drawing
+    assert "Repeat from step 1 until accuracy meets its limit." in describe(STEPS)
+
+
+def test_a_long_step_is_wrapped_and_one_step_is_enough() -> None:
+    drawing = str(flow((Step(text="x" * 30 + " " + "y" * 29),), "f", "t"))
+    assert drawing.count("<tspan") == 2
+    assert 'class="gt-arrow"' not in drawing
+
+
+def test_energy_by_layer_is_drawn_for_both_batches_or_not_at_all() -> None:
+    figures = layer_figures(results())
+    assert [figure.title for figure in figures] == [
+        "Modelled energy by layer, batch 1, seed 0",
+        "Modelled energy by layer, batch 48, seed 0",
+    ]
+    assert "1 million → 166,667 MAC" in str(figures[0].svg)
+    assert layer_figures(results(details={})) == []
+    assert layer_figures(results(details={"curve": [{"round": 1, "accuracy": 0.9}], "words": "text"})) == []
+
+
+def test_css_files_are_short() -> None:
+    for path in (ROOT / "catalogue" / "pages" / "assets").iterdir():
+        assert len(Path(path).read_text().splitlines()) <= 300

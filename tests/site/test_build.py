@@ -1,0 +1,179 @@
+"""The real repository and a made-up full site, built by mkdocs as a user builds them."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from greentactics.pages import render_site, write_site
+from tests.catalogue.test_pages import hostile
+from tests.site.records import DARK, PRUNING, ROOT, SPARSITY, catalogue
+from tests.site.synthetic import results
+
+pytest.importorskip("material", reason="the site extra is not installed")
+MOST_BYTES = 90_000
+
+
+def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "catalogue")}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def real_site(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("real") / "site"
+    done = build("--site-dir", str(out), folder=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def made_up_site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("made-up")
+    made = catalogue(PRUNING, SPARSITY, DARK, results={PRUNING.id: (results(),)})
+    return _rendered(folder, render_site(made, {PRUNING.id: (results(dirty=True),)}), directory_urls=False)
+
+
+def _rendered(folder: Path, files: dict[str, str], *, directory_urls: bool) -> Path:
+    write_site(folder / "docs", files, ROOT / "catalogue" / "pages")
+    (folder / "mkdocs.yml").write_text(
+        "site_name: Test\ntheme: {name: material, font: false}\nplugins: [search, tags]\n"
+        "markdown_extensions: [attr_list, tables, pymdownx.superfences]\n"
+        f"use_directory_urls: {str(directory_urls).lower()}\n"
+    )
+    done = build(folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "site"
+
+
+class Page(HTMLParser):
+    """Links, ids, assets and headings of one page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.assets: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[int] = []
+        self.cells_without_scope = 0
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if found.get("id"):
+            self.ids.append(str(found["id"]))
+        if tag == "a" and found.get("href"):
+            self.links.append(str(found["href"]))
+        if tag in ("script", "img", "iframe", "source") and found.get("src"):
+            self.assets.append(str(found["src"]))
+        if tag == "link" and found.get("rel") in ("stylesheet", "preconnect", "icon", "preload"):
+            self.assets.append(str(found["href"]))
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "th" and "scope" not in found:
+            self.cells_without_scope += 1
+
+
+def pages_of(site: Path) -> dict[Path, Page]:
+    found = {path: Page(path.read_text()) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", ["real_site", "made_up_site"])
+def test_all_internal_links_and_anchors_hold(name, request) -> None:
+    pages = pages_of(request.getfixturevalue(name))
+    checked = 0
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith(("//", "#__")):
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            assert target.is_file(), f"{path}: {link}"
+            if parts.fragment and target.suffix == ".html":
+                assert unquote(parts.fragment) in pages[target].ids, f"{path}: {link}"
+            checked += 1
+    assert checked > 50
+
+
+@pytest.mark.parametrize("name", ["real_site", "made_up_site"])
+def test_nothing_is_loaded_from_elsewhere(name, request) -> None:
+    site = request.getfixturevalue(name)
+    for path, page in pages_of(site).items():
+        assert page.assets
+        for asset in page.assets:
+            assert not urlsplit(asset).netloc, f"{path}: {asset}"
+    for style in site.rglob("*.css"):
+        assert not re.search(r"url\(\s*[\"']?(https?:)?//", style.read_text())
+
+
+@pytest.mark.parametrize("name", ["real_site", "made_up_site"])
+def test_structure_that_readers_by_ear_need(name, request) -> None:
+    for path, page in pages_of(request.getfixturevalue(name)).items():
+        assert page.headings.count(1) == 1, path
+        steps = [later - earlier for earlier, later in pairwise(page.headings)]
+        assert max(steps, default=0) <= 1, path
+        assert len(page.ids) == len(set(page.ids)), path
+        if "tactics" in path.parts:
+            assert page.cells_without_scope == 0, path
+
+
+def test_a_tactic_page_stays_light_and_has_no_script_of_its_own(made_up_site) -> None:
+    path = made_up_site / "tactics" / PRUNING.id / "index.html"
+    assert len(path.read_bytes()) <= MOST_BYTES
+    scripts = [found for tag, found in Page(path.read_text()).tags if tag == "script"]
+    home = [found for tag, found in Page((made_up_site / "index.html").read_text()).tags if tag == "script"]
+    assert len(scripts) == len(home)
+
+
+def test_the_raw_results_can_be_opened(made_up_site) -> None:
+    assert (made_up_site / "results" / PRUNING.id / "example-processor-9000.json").is_file()
+    assert (made_up_site / "results" / PRUNING.id / "local" / "example-processor-9000.json").is_file()
+
+
+def test_a_hostile_record_is_text_after_the_build_too(tmp_path) -> None:
+    files = render_site(catalogue(hostile(), DARK, results={PRUNING.id: (results(),)}), {})
+    site = _rendered(tmp_path, files, directory_urls=True)
+    for path, page in pages_of(site).items():
+        for tag, found in page.tags:
+            assert tag not in ("img", "iframe"), path
+            assert not any(name.startswith("on") for name in found), path
+            assert not str(found.get("href", "")).startswith(("javascript:", "data:")), path
+        inline = [found for tag, found in page.tags if tag == "script" and not found.get("src")]
+        assert all("alert" not in str(found) for found in inline)
+        assert "<script>alert" not in path.read_text()
+    text = (site / "tactics" / PRUNING.id / "index.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "<title>&lt;script&gt;" in text
+
+
+def test_mistakes_in_the_catalogue_end_the_build_with_all_of_them(tmp_path) -> None:
+    for name in ("tactics", "catalogue/pages", "catalogue/greentactics/templates", "recipes"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tactics" / "references.yaml").write_text("{}\n")
+    (tmp_path / "tactics" / "one.yaml").write_text("id: one\n")
+    (tmp_path / "tactics" / "two.yaml").write_text("id: two\nunknown: 1\n")
+    hook = ROOT / "catalogue" / "greentactics" / "mkdocs_hook.py"
+    (tmp_path / "mkdocs.yml").write_text(
+        f"site_name: Test\ndocs_dir: catalogue/pages\nhooks: ['{hook}']\n"
+        "theme: {name: material, font: false}\n"
+    )
+    done = build(folder=tmp_path)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "tactics/one.yaml:1" in said
+    assert "tactics/two.yaml:2" in said
+    assert "Traceback" not in said
