@@ -1,0 +1,78 @@
+# The commands of the README. Everything is installed into .venv; nothing outside this folder is changed.
+
+PYTHON ?= python3
+TACTIC := consider-energy-aware-pruning
+JOBS ?= 1
+DATA_DIR ?=
+MEASURE ?= if-needed
+ARGS ?=
+
+STAMP := .venv/.installed
+RUN := .venv/bin/python -m
+NO_WARNING := NO_MKDOCS_2_WARNING=1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help requirements install demo site serve test check clean
+
+help:
+	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict"
+	@echo "             DATA_DIR=folder with fashion-mnist/, MEASURE=again, JOBS=2 (disturbs measured times)"
+	@echo "make serve   show the site with live reload"
+	@echo "make test    run all tests; ARGS='-k runner' runs some"
+	@echo "make check   ruff, mypy, greentactics check"
+	@echo "make clean   remove the site, the results of this machine and caches"
+
+requirements:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "$(PYTHON) is missing. Debian, Ubuntu: sudo apt install python3 python3-venv" >&2; \
+	  echo "Another interpreter: make demo PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Debian 12, Ubuntu 24.04 or newer have it: sudo apt install python3 python3-venv" >&2; \
+	  echo "Another interpreter: make demo PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing. Debian, Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@command -v git >/dev/null 2>&1 || { \
+	  echo "git is missing. Debian, Ubuntu: sudo apt install git" >&2; exit 1; }
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory requirements
+	@$(RUN) pip --version >/dev/null 2>&1 || { echo "Creating .venv"; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing; the first time this takes some minutes"
+	@$(RUN) pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,site,dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(RUN) greentactics measure $(TACTIC) --preset default --seeds 5 --jobs $(JOBS) \
+	  --out-dir build/results --$(if $(filter again,$(MEASURE)),replace,if-needed) \
+	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+	@$(MAKE) --no-print-directory site
+	@echo
+	@$(RUN) greentactics verdict $(TACTIC)
+	@echo
+	@echo "Page:    $(CURDIR)/site/tactics/$(TACTIC)/index.html"
+	@echo "Browse:  make serve     Measure anew:  make demo MEASURE=again"
+
+site: $(STAMP)
+	@echo "Building the site into site/"
+	@$(NO_WARNING) $(RUN) mkdocs build --strict --quiet
+
+serve: $(STAMP)
+	@$(NO_WARNING) $(RUN) mkdocs serve --livereload
+
+test: $(STAMP)
+	@$(RUN) pytest -n 2 $(ARGS)
+
+check: $(STAMP)
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) greentactics check
+
+clean:
+	rm -rf site build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -type d -print | xargs rm -rf
