@@ -1,0 +1,5 @@
+"""Makes `python -m greentactics` the same as `greentactics`."""
+
+from greentactics.cli import main
+
+main(prog_name="greentactics")

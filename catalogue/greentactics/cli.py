@@ -1,0 +1,121 @@
+"""The command `greentactics`: arguments in, exit code out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from greentactics import __version__
+from greentactics.command_group import CatalogueGroup, example, root_of
+from greentactics.commands_data import data
+from greentactics.commands_measure import measure, run
+
+
+@click.group(
+    cls=CatalogueGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example("greentactics run consider-energy-aware-pruning --preset smoke"),
+)
+@click.version_option(__version__, prog_name="greentactics", message="%(prog)s %(version)s")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with tactics/ and recipes/; found from the current folder upwards when not given.",
+)
+@click.pass_context
+def main(context: click.Context, root: Path | None) -> None:
+    """Check, run and measure tactics for energy-efficient machine learning."""
+    context.obj = root
+
+
+main.add_command(run)
+main.add_command(measure)
+main.add_command(data)
+
+
+@main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "github", "json"]),
+    default="text",
+    show_default=True,
+    help="github: annotations in a pull request; json: for editors and tools.",
+)
+@click.pass_context
+def check(context: click.Context, paths: tuple[Path, ...], format_: str) -> None:
+    """Report all mistakes in records, references, recipes and results.
+
+    Without PATH everything is checked. Exits with 1 when there is a mistake.
+    """
+    from greentactics.checks import check as check_catalogue
+    from greentactics.reporting import render as render_report
+
+    report = check_catalogue(root_of(context), paths)
+    click.echo(render_report(report, format_))
+    context.exit(1 if report.problems else 0)
+
+
+@main.command(epilog=example("greentactics verdict consider-energy-aware-pruning"))
+@click.argument("tactic", metavar="ID")
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Results of this machine.  [default: build/results]",
+)
+@click.pass_context
+def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
+    """Print what is claimed of a tactic beside what was measured."""
+    from greentactics.loading import load_catalogue, load_results_folder
+    from greentactics.verdict import verdict_line
+
+    root = root_of(context)
+    catalogue = load_catalogue(root)
+    if tactic not in catalogue.records:
+        raise click.UsageError(f"{tactic}: no such tactic; there are {', '.join(catalogue.records)}")
+    record, recipe = catalogue.records[tactic], catalogue.recipes.get(tactic)
+    committed = catalogue.results.get(tactic, ())
+    local = load_results_folder(folder or root / "build" / "results").get(tactic, ())
+    for place, results in (("published", committed), ("this machine", local)):
+        if results or place == "published":
+            line = verdict_line(record, results, recipe_sha256=recipe.sha256 if recipe else None)
+            click.echo(f"{place}: {line}")
+
+
+@main.command(epilog=example("greentactics render --out build/pages"))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to write to; made when missing.",
+)
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Results of this machine.  [default: build/results]",
+)
+@click.pass_context
+def render(context: click.Context, out: Path, folder: Path | None) -> None:
+    """Write the pages as Markdown, JSON and SVG, for any site generator."""
+    from greentactics.loading import load_catalogue, load_results_folder
+    from greentactics.pages import render_site, write_site
+
+    root = root_of(context)
+    local = load_results_folder(folder or root / "build" / "results")
+    files = render_site(load_catalogue(root), local)
+    write_site(out, files, root / "catalogue" / "pages")
+    click.echo(f"{len(files)} generated files written to {out}")
+
+
+@main.command(epilog=example("greentactics schema"))
+@click.pass_context
+def schema(context: click.Context) -> None:
+    """Write the JSON Schemas of records, bibliography and results to catalogue/schema/, for editors."""
+    from greentactics.schema_export import write_schema_files
+
+    changed = write_schema_files(root_of(context))
+    click.echo("\n".join(f"{path}: written" for path in changed) or "the schemas are up to date")

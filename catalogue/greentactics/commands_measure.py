@@ -1,0 +1,208 @@
+"""The commands that start recipes: `run` shows, `measure` stores."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from greentactics.command_group import INTERRUPTED, example, root_of
+from greentactics.console import print_results, repeat_progress
+from greentactics.errors import CatalogueError, UserError
+from greentactics.journal import Journal
+from greentactics.measuring import Destination, Existing, Measured, partial_folder
+from greentactics.measuring import measure as measure_tactic
+from greentactics.merging import device_slug
+from greentactics.runner import Request, make_plan, perform, resolve
+
+Command = Callable[..., Any]
+
+_SHARED = (
+    click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
+    click.option("--arm", "arms", multiple=True, help="Only this arm; may be given again.  [default: all]"),
+    click.option(
+        "--data-dir",
+        type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
+        help="Folder of data sets.  [default: $GREENTACTICS_DATA, then the user's data folder]",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of a repeat."
+    ),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Longest time for one repeat.  [default: no limit]",
+    ),
+)
+
+
+def shared_options(command: Command) -> Command:
+    """Add the options that `run` and `measure` have in common."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+def seeds_option(default: int) -> Callable[[Command], Command]:
+    """Return the option for the number of seeds."""
+    return click.option(
+        "--seeds",
+        "seed_count",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Number of seeds, counted from 0; intervals need at least 2.",
+    )
+
+
+@click.command(epilog=example("greentactics run consider-energy-aware-pruning --preset smoke --seeds 2"))
+@click.argument("tactic", metavar="ID")
+@seeds_option(1)
+@shared_options
+@click.pass_context
+def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Run a tactic's recipe and show a table; nothing is stored."""
+    request = Request(root=root_of(context), tactic=tactic, **options)
+    arms = resolve(request)
+    with tempfile.TemporaryDirectory(prefix="greentactics-") as folder, repeat_progress() as progress:
+        journal = Journal(Path(folder).resolve() / "journal")
+        journal.begin(make_plan(request))
+        performed = perform(request, journal, progress)
+    missing = performed.arms_missing(arms)
+    if len(missing) < len(arms):
+        results = performed.results(device_slug(performed.runs[0].device))
+        print_results(results, _headline(request.root, tactic))
+    if missing:
+        raise UserError(f"no repeat of {', '.join(missing)} finished")
+    context.exit(0 if performed.complete else 1)
+
+
+@click.command(
+    epilog=example(
+        "greentactics measure consider-energy-aware-pruning",
+        "greentactics measure consider-energy-aware-pruning --resume",
+    )
+)
+@click.argument("tactic", metavar="ID")
+@seeds_option(5)
+@shared_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Repeats at the same time; more than 1 disturbs measured times.",
+)
+@click.option(
+    "--out-dir",
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+    help="Folder of results.  [default: recipes/results]",
+)
+@click.option("--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal.")
+@click.option("--replace", is_flag=True, help="Measure anew and replace older results.")
+@click.option(
+    "--if-needed",
+    is_flag=True,
+    help="Keep results that still hold, else continue an unfinished run, else measure anew and replace.",
+)
+@click.option("--device-slug", "slug", help="Device in the file name.  [default: from the device]")
+@click.pass_context
+def measure(
+    context: click.Context,
+    /,
+    tactic: str,
+    out_dir: Path | None,
+    resume: bool,
+    replace: bool,
+    if_needed: bool,
+    slug: str | None,
+    **options: Any,  # noqa: ANN401 - click's options
+) -> None:
+    """Measure a tactic in fresh processes and store the repeats.
+
+    Each finished repeat is kept at once below build/partial/, so that an interrupted run can be continued.
+    Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
+    """
+    root = root_of(context)
+    request = Request(root=root, tactic=tactic, **options)
+    existing = _existing(resume, replace, if_needed)
+    destination = Destination(out_dir or root / "recipes" / "results", existing, _checked_slug(slug))
+    try:
+        with repeat_progress() as progress:
+            measured = measure_tactic(request, destination, progress)
+    except KeyboardInterrupt:
+        _say_interrupted(request, existing)
+        context.exit(INTERRUPTED)
+    _report(measured)
+    context.exit(0 if measured.results.complete else 1)
+
+
+def _existing(resume: bool, replace: bool, if_needed: bool) -> Existing:
+    chosen = [
+        existing
+        for existing, is_set in (
+            (Existing.RESUME, resume),
+            (Existing.REPLACE, replace),
+            (Existing.IF_NEEDED, if_needed),
+        )
+        if is_set
+    ]
+    if len(chosen) > 1:
+        raise click.UsageError("expected at most one of --resume, --replace and --if-needed")
+    return chosen[0] if chosen else Existing.REFUSE
+
+
+def _checked_slug(slug: str | None) -> str | None:
+    if slug is not None and not (len(slug) <= 80 and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug)):
+        raise click.UsageError(f"--device-slug: expected lower-case words with hyphens, got {slug!r}")
+    return slug
+
+
+def _report(measured: Measured) -> None:
+    """Say where the results are and what became of them."""
+    results = measured.results
+    if measured.reused:
+        when = max(repeat.started for repeat in results.repeats)
+        click.echo(
+            f"{measured.path}: kept, as the recipe is unchanged: {results.data.name}, measured "
+            f"{when:%Y-%m-%d %H:%M} UTC; measure anew with --replace"
+        )
+        return
+    click.echo(f"{measured.path}: {len(results.repeats)} repeats, {results.data.name}")
+    if not results.complete:
+        click.echo(
+            f"failed repeats: {len(results.failures)}; the results are marked as incomplete; when the cause "
+            "is removed, run the missing ones with --resume",
+            err=True,
+        )
+
+
+def _say_interrupted(request: Request, existing: Existing) -> None:
+    count = len(list(partial_folder(request).glob("runs/*.json")))
+    goes_on = existing in (Existing.RESUME, Existing.IF_NEEDED)
+    how = "with the same command" if goes_on else "with --resume"
+    click.echo(
+        f"Interrupted: {count} finished repeat{'' if count == 1 else 's'} kept in {partial_folder(request)}; "
+        f"continue {how}",
+        err=True,
+    )
+
+
+def _headline(root: Path, tactic: str) -> tuple[str, ...]:
+    """Return the metrics the record puts first; none where there is no record yet."""
+    from greentactics.loading import load_catalogue
+
+    if not (root / "tactics" / f"{tactic}.yaml").is_file():
+        return ()
+    try:
+        recipe = load_catalogue(root).records[tactic].recipe
+    except CatalogueError:
+        click.echo("the catalogue has mistakes, see `greentactics check`; no metric is put first", err=True)
+        return ()
+    return (recipe.cost_metric, recipe.quality_metric, *recipe.also_metrics) if recipe else ()

@@ -1,0 +1,99 @@
+"""The Fashion-MNIST files: names, checksums, addresses, and where they are looked for.
+
+Torch-free: read by the command `greentactics data fetch` and by the recipes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+ENVIRONMENT_VARIABLE = "GREENTACTICS_DATA"
+"""Names the folder that holds data sets, ahead of the user's data folder."""
+
+FASHION_MNIST_FOLDER = "fashion-mnist"
+"""Folder of the four files below a data folder."""
+
+FETCH_COMMAND = "greentactics data fetch fashion-mnist"
+"""The command that downloads the files."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set, as published upstream."""
+
+    name: str
+    """File name."""
+    size_bytes: int
+    """Size of the compressed file."""
+    sha256: str
+    """Checksum of the compressed file, lower-case hexadecimal."""
+    url: str
+    """Address it is published at."""
+
+
+_UPSTREAM = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+    "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/"
+)
+
+
+def _data_file(name: str, size_bytes: int, sha256: str) -> DataFile:
+    return DataFile(name=name, size_bytes=size_bytes, sha256=sha256, url=_UPSTREAM + name)
+
+
+FASHION_MNIST_FILES: tuple[DataFile, ...] = (
+    _data_file(
+        "train-images-idx3-ubyte.gz",
+        26_421_880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    ),
+    _data_file(
+        "train-labels-idx1-ubyte.gz",
+        29_515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    ),
+    _data_file(
+        "t10k-images-idx3-ubyte.gz",
+        4_422_102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    ),
+    _data_file(
+        "t10k-labels-idx1-ubyte.gz",
+        5_148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+)
+"""Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747), MIT licence: 60,000 training and 10,000 test images."""
+
+
+def data_folders(data_dir: Path | None) -> tuple[Path, ...]:
+    """Return the data folders to look in, first choice first.
+
+    Args:
+        data_dir: A folder given by the user; when given, it is the only one.
+    """
+    if data_dir is not None:
+        return (data_dir,)
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    folders = (Path(named),) if named else ()
+    return (*folders, platformdirs.user_data_path("greentactics"))
+
+
+def find_fashion_mnist(data_dir: Path | None) -> Path | None:
+    """Return the folder that holds Fashion-MNIST files, or None.
+
+    Looks below each data folder in `fashion-mnist/`, then in the data folder itself. A folder counts as soon
+    as one of the four files is there, so that an incomplete download is reported instead of passed over.
+
+    Args:
+        data_dir: A folder given by the user; when given, no other place is searched.
+    """
+    for folder in data_folders(data_dir):
+        for candidate in (folder / FASHION_MNIST_FOLDER, folder):
+            if any((candidate / file.name).exists() for file in FASHION_MNIST_FILES):
+                return candidate
+    return None

@@ -1,0 +1,199 @@
+"""Data sets from the network: with consent, checked, and complete or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from io import BufferedRandom
+from pathlib import Path
+from typing import Protocol
+
+from greentactics import __version__
+from greentactics.datasets import DataFile
+from greentactics.errors import UserError
+
+_CHUNK_BYTES = 1 << 16
+_TIMEOUT_S = 30.0
+_ATTEMPTS = 3
+_PAUSE_S = 1.0
+
+
+class Progress(Protocol):
+    """Where a download says how far it is."""
+
+    def begin(self, name: str, size_bytes: int) -> None:
+        """Begin with a file, or begin it again."""
+
+    def advance(self, count: int) -> None:
+        """Count bytes that have come in."""
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing."""
+
+
+class _BrokenConnectionError(Exception):
+    """The connection broke; another attempt may help."""
+
+
+def is_complete(path: Path, file: DataFile) -> bool:
+    """Tell whether a file is there and is the published one."""
+    if not path.is_file() or path.stat().st_size != file.size_bytes:
+        return False
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
+
+
+def missing_files(folder: Path, files: Sequence[DataFile]) -> tuple[DataFile, ...]:
+    """Return the files that are absent from a folder or differ from the published ones."""
+    return tuple(file for file in files if not is_complete(folder / file.name, file))
+
+
+def fetch_files(
+    folder: Path,
+    files: Sequence[DataFile],
+    progress: Progress,
+    *,
+    base_url: str | None = None,
+    pause_s: float = _PAUSE_S,
+) -> None:
+    """Download files into a folder.
+
+    Each file arrives under a temporary name, is checked, and takes its own name only when it is right. A
+    broken connection is tried again and goes on where it broke, where the server can do that.
+
+    Args:
+        folder: Made when missing.
+        files: What to download.
+        progress: Told how far it is.
+        base_url: Address of a folder that holds the files, in place of the published addresses.
+        pause_s: Wait before the second attempt; twice as long before the third.
+
+    Raises:
+        UserError: A file cannot be had or is not the published one. Files that arrived before it are kept.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another with --dest") from None
+    for file in files:
+        url = f"{base_url.rstrip('/')}/{file.name}" if base_url else file.url
+        _require_web(url)
+        _fetch_file(folder / file.name, file, url, progress, pause_s)
+        progress.note(f"{folder / file.name}: {file.size_bytes:,} bytes, checksum right")
+
+
+def _require_web(url: str) -> None:
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise UserError(f"{url}: expected an address that begins with https:// or http://")
+
+
+def _fetch_file(path: Path, file: DataFile, url: str, progress: Progress, pause_s: float) -> None:
+    """Download one file, in several attempts where the connection breaks."""
+    with _temporary_beside(path) as (temporary, opened):
+        progress.begin(file.name, file.size_bytes)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                _receive(opened, file, url, progress)
+                break
+            except _BrokenConnectionError as error:
+                if attempt == _ATTEMPTS:
+                    raise UserError(
+                        f"{url}: {error}, after {_ATTEMPTS} attempts; check the network and run the command "
+                        "again, or name another address with --base-url"
+                    ) from None
+                progress.note(f"{file.name}: {error}; trying again")
+                time.sleep(pause_s * attempt)
+        _require_right(opened, file, url)
+        opened.flush()
+        os.fsync(opened.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[tuple[Path, BufferedRandom]]:
+    """Open a temporary file in the same folder and remove it when it has not been renamed."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w+b") as opened:
+            yield temporary, opened
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _receive(opened: BufferedRandom, file: DataFile, url: str, progress: Progress) -> None:
+    """Receive what is still missing of a file.
+
+    Raises:
+        _BrokenConnectionError: The connection failed or broke.
+        UserError: The server refuses, or sends more than the file has.
+    """
+    have = opened.seek(0, os.SEEK_END)
+    headers = {"User-Agent": f"greentactics/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme has been checked
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            if have and response.status != HTTPStatus.PARTIAL_CONTENT:
+                opened.truncate(0)
+                opened.seek(0)
+                have = 0
+                progress.begin(file.name, file.size_bytes)
+            while chunk := response.read(_CHUNK_BYTES):
+                have += len(chunk)
+                if have > file.size_bytes:
+                    raise UserError(
+                        f"{url}: expected {file.size_bytes:,} bytes, got more; nothing was stored"
+                    )
+                _store(opened, chunk)
+                progress.advance(len(chunk))
+    except urllib.error.HTTPError as error:
+        with error:
+            _refused(error, url)
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        raise _BrokenConnectionError(_reason(error)) from None
+    if have < file.size_bytes:
+        raise _BrokenConnectionError(f"the connection ended after {have:,} of {file.size_bytes:,} bytes")
+
+
+def _store(opened: BufferedRandom, chunk: bytes) -> None:
+    try:
+        opened.write(chunk)
+    except OSError as error:
+        raise UserError(f"{opened.name}: cannot be written ({error.strerror}); nothing was stored") from None
+
+
+def _refused(error: urllib.error.HTTPError, url: str) -> None:
+    """Tell a refusal for good from one that may pass."""
+    if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in (
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ):
+        raise _BrokenConnectionError(f"the server answered {error.code} {error.reason}")
+    raise UserError(
+        f"{url}: the server answered {error.code} {error.reason}; name another address with --base-url"
+    )
+
+
+def _require_right(opened: BufferedRandom, file: DataFile, url: str) -> None:
+    opened.seek(0)
+    found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != file.sha256:
+        raise UserError(f"{url}: expected sha256 {file.sha256}, got {found}; nothing was stored")
+
+
+def _reason(error: Exception) -> str:
+    """Return why a connection failed, in words."""
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    if isinstance(reason, OSError):
+        reason = reason.strerror or reason
+    return f"no connection or a broken one ({reason})"

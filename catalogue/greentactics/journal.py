@@ -1,0 +1,144 @@
+"""The journal of a measuring run: each finished repeat on disk at once, so that nothing finished is lost.
+
+A journal is a folder: `plan.json` says what the run was begun with, `runs/` holds one file for each
+finished repeat. A lock beside the folder keeps a second run out; it is given up when the process ends,
+however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from greentactics.bibliography import STRICT, Text
+from greentactics.errors import UserError
+from greentactics.merging import RunError, read_run
+from greentactics.results import Run, Sha256
+from greentactics.schema import TacticId
+from greentactics.writing import write_atomically
+
+
+class Plan(BaseModel):
+    """What a measuring run was begun with."""
+
+    model_config = STRICT
+
+    tactic: TacticId
+    """The tactic."""
+    preset: Text
+    """Name of the settings."""
+    threads: int
+    """Threads of each repeat."""
+    recipe_sha256: Sha256
+    """Checksum of the recipe when the run was begun."""
+    commit: str | None
+    """Commit when the run was begun."""
+    dirty: bool
+    """Whether the working tree differed from it, then or when the run was continued."""
+
+
+class Journal:
+    """The finished repeats of one measuring run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._runs = folder / "runs"
+
+    def exists(self) -> bool:
+        """Tell whether there is at least one finished repeat."""
+        return any(self._runs.glob("*.json"))
+
+    def begin(self, plan: Plan) -> None:
+        """Write the plan; finished repeats stay."""
+        self._runs.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "plan.json", plan.model_dump_json(indent=1) + "\n")
+
+    def plan(self) -> Plan:
+        """Read the plan.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        try:
+            return Plan.model_validate_json((self.folder / "plan.json").read_bytes())
+        except (OSError, ValidationError):
+            raise UserError(
+                f"{self.folder}: the plan of this unfinished run cannot be read; begin anew with --replace"
+            ) from None
+
+    def runs(self) -> list[Run]:
+        """Read the finished repeats.
+
+        Raises:
+            UserError: One of them is damaged.
+        """
+        found = []
+        for path in sorted(self._runs.glob("*.json")):
+            try:
+                found.append(read_run(path))
+            except RunError as error:
+                raise UserError(f"{path}: {error}; remove the file to have this repeat run again") from None
+        return found
+
+    def add(self, out_file: Path) -> None:
+        """Take over the file of a repeat that has just ended; it is safe afterwards."""
+        write_atomically(self._runs / out_file.name, out_file.read_bytes())
+
+    def scratch(self) -> Path:
+        """Return an empty folder for the processes to write to."""
+        folder = self.folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def discard(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other measuring runs away from a journal's folder.
+
+    Raises:
+        UserError: Another run is at work there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"{folder}: another measuring run of this tactic and preset is under way; wait for its end"
+            ) from None
+        yield
+
+
+def plan_differences(there: Plan, here: Plan) -> list[str]:
+    """Return what keeps a run begun with one plan from being continued with another."""
+    found = []
+    if there.recipe_sha256 != here.recipe_sha256:
+        found.append("the recipe, or a shared module it uses, has been changed since")
+    if there.threads != here.threads:
+        found.append(f"threads: {there.threads} before, {here.threads} now")
+    return found
+
+
+def version_differences(versions: Mapping[str, str]) -> list[str]:
+    """Return which recorded versions differ from those installed here; unknown names are passed over."""
+    found = []
+    for name, version in versions.items():
+        try:
+            here = platform.python_version() if name == "python" else importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if here.split("+")[0] != version.split("+")[0]:
+            found.append(f"{name}: {version} before, {here} now")
+    return found

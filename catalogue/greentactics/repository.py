@@ -1,0 +1,72 @@
+"""The checkout the commands work in: where it is, and which commit it stands at."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from greentactics.errors import UserError
+
+_FOLDERS = ("tactics", "recipes")
+_GIT_TIMEOUT_S = 20
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a measuring run was made from."""
+
+    commit: str | None
+    """Full commit name; None without git or before the first commit."""
+    dirty: bool
+    """Whether files differed from that commit, results aside; False without a commit."""
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder, from `start` upwards, that holds `tactics/` and `recipes/`.
+
+    Raises:
+        UserError: There is none.
+    """
+    folder = start.resolve()
+    for candidate in (folder, *folder.parents):
+        if all((candidate / name).is_dir() for name in _FOLDERS):
+            return candidate
+    raise UserError(
+        f"{start}: expected a checkout of Green Tactics, a folder with tactics/ and recipes/, here or "
+        "further up; change into one, or name it with --root"
+    )
+
+
+def read_revision(root: Path) -> Revision:
+    """Ask git for the commit, and whether the working tree differs from it.
+
+    Tracked files count wherever they are, new files only where recipes stand. Results do not count: they
+    come out of a run and do not go into it, so that several tactics can be measured one after the other.
+    """
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if not commit:
+        return Revision(None, dirty=False)
+    changed = _git(
+        root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)recipes/results"
+    )
+    new = _git(
+        root, "ls-files", "--others", "--exclude-standard", "--", "recipes", ":(exclude)recipes/results"
+    )
+    return Revision(commit, dirty=changed != "" or new != "")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None where git is absent or refuses."""
+    try:
+        finished = subprocess.run(
+            ["git", "-C", str(root), "--no-optional-locks", *arguments],  # noqa: S607 - the user's git
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return finished.stdout.strip() if finished.returncode == 0 else None
