@@ -8,10 +8,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-DOI_PATTERN = re.compile(r"10\.\d{4,9}/[^\s\"<>]+\Z")
-ARXIV_PATTERN = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?\Z")
+from greentactics.rules import Rule
+
+DOI_PATTERN = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>]+\Z")
+ARXIV_PATTERN = re.compile(r"(?:[0-9]{4}\.[0-9]{4,5}|[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7})(?:v[0-9]+)?\Z")
 
 STRICT = ConfigDict(
     extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, populate_by_name=True
@@ -20,21 +31,21 @@ STRICT = ConfigDict(
 
 def _check_doi(text: str) -> str:
     if not DOI_PATTERN.match(text):
-        raise ValueError("a DOI without its address, such as 10.1109/CVPR.2017.643")
+        raise PydanticCustomError(Rule.BAD_DOI, "a DOI without its address, such as 10.1109/CVPR.2017.643")
     return text
 
 
 def _check_arxiv(text: str) -> str:
     if not ARXIV_PATTERN.match(text):
-        raise ValueError("an arXiv identifier, such as 1611.05128 or 1611.05128v4")
+        raise PydanticCustomError(Rule.BAD_ARXIV, "an arXiv identifier, such as 1611.05128 or 1611.05128v4")
     return text
 
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Doi = Annotated[str, AfterValidator(_check_doi)]
 ArxivId = Annotated[str, AfterValidator(_check_arxiv)]
-WebAddress = Annotated[str, StringConstraints(pattern=r"\Ahttps?://[^\s\"<>]+\z")]
-CitationKey = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9-]*-(1[89]|20)\d{2}[a-z]?\z")]
+WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"<>]+$")]
+CitationKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*-(1[89]|20)[0-9]{2}[a-z]?$")]
 
 
 class Name(BaseModel):
@@ -48,6 +59,16 @@ class Name(BaseModel):
     """Given names."""
     literal: Text | None = None
     """Whole name of an organisation; excludes the other two."""
+
+    @model_validator(mode="after")
+    def _person_or_organisation(self) -> Name:
+        if (self.literal is None) == (self.family is None) or (self.given and not self.family):
+            raise PydanticCustomError(
+                Rule.AUTHOR_NAME,
+                "either a family name, with or without given names, or a literal name",
+                {"found": " and ".join(sorted(self.model_fields_set)) or "neither"},
+            )
+        return self
 
     def __str__(self) -> str:
         return self.literal or " ".join(part for part in (self.given, self.family) if part)
@@ -63,6 +84,19 @@ class Issued(BaseModel):
         Field(alias="date-parts", min_length=1, max_length=1),
     ]
     """One list of year, month, day; month and day may be missing."""
+
+    @model_validator(mode="after")
+    def _date(self) -> Issued:
+        limits = ((1800, 2100), (1, 12), (1, 31))
+        parts = self.date_parts[0]
+        inside = all(low <= part <= high for part, (low, high) in zip(parts, limits, strict=False))
+        if not 1 <= len(parts) <= len(limits) or not inside:
+            raise PydanticCustomError(
+                Rule.ISSUED_DATE,
+                "a year from 1800, or year and month, or year, month and day",
+                {"found": str(list(parts))},
+            )
+        return self
 
     @property
     def year(self) -> int:

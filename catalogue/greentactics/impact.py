@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from greentactics.bibliography import STRICT, CitationKey, Text
+from greentactics.rules import Rule
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity, ReadIn
 
 
@@ -23,7 +25,11 @@ class Range(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Range:
         if self.low > self.high:
-            raise ValueError("a range whose low end is not above its high end")
+            raise PydanticCustomError(
+                Rule.RANGE_ORDER,
+                "a range whose low end is not above its high end",
+                {"found": f"{self.low:g} to {self.high:g}"},
+            )
         return self
 
 
@@ -59,12 +65,16 @@ class Claim(BaseModel):
 
     @model_validator(mode="after")
     def _figure_or_argument(self) -> Claim:
-        figures = (self.value is not None) + (self.range is not None)
+        given = [name for name in ("value", "range", "unit") if getattr(self, name) is not None]
         if self.kind is ClaimKind.ARGUED:
-            if figures or self.unit:
-                raise ValueError("an argued claim without value, range or unit")
-        elif figures != 1 or self.unit is None:
-            raise ValueError("either a value or a range, with its unit (or kind: argued)")
+            expected, right = "an argued claim without value, range or unit", not given
+        else:
+            expected = "either a value or a range, with its unit (or kind: argued)"
+            right = given in (["value", "unit"], ["range", "unit"])
+        if not right:
+            raise PydanticCustomError(
+                Rule.CLAIM_FIGURE, expected, {"found": " and ".join(given) or "none of them"}
+            )
         return self
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from greentactics.bibliography import Reference
+from greentactics.bibliography import Bibliography, Reference
+from greentactics.documents import Document, read_document
+from greentactics.errors import CatalogueError, Problem, UserError
+from greentactics.recipe_source import RecipeChecksums, recipe_file
 from greentactics.results import Results
 from greentactics.schema import Record
+from greentactics.text_file import RECORD_BYTES, TextFile, display_name, read_text_file
+
+BIBLIOGRAPHY = "tactics/references.yaml"
 
 
 @dataclass(frozen=True)
@@ -35,3 +42,142 @@ class Catalogue:
     """Committed results by tactic, one entry a device."""
     recipes: Mapping[str, RecipeSource]
     """Recipes by tactic."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """All files of a catalogue, right or wrong."""
+
+    root: Path
+    """Folder that holds `tactics/` and `recipes/`."""
+    records: Mapping[str, Document[Record]]
+    """Records by the stem of their file, in alphabetical order."""
+    bibliography: Document[Bibliography]
+    """The bibliography."""
+    recipes: Mapping[str, Document[RecipeSource]]
+    """Recipes by tactic, in alphabetical order."""
+    results: Mapping[Path, Document[Results]]
+    """Results by file, in alphabetical order."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the files, each by itself."""
+        documents: list[Document[Any]] = [
+            *self.records.values(),
+            self.bibliography,
+            *self.recipes.values(),
+            *self.results.values(),
+        ]
+        return tuple(problem for document in documents for problem in document.problems)
+
+
+def read_files(root: Path) -> Files:
+    """Read all files of a catalogue; every mistake is collected.
+
+    Raises:
+        UserError: There is no catalogue at this place.
+    """
+    root = catalogue_root(root)
+    checksums = RecipeChecksums(root)
+    tactics = sorted(path for path in (root / "tactics").glob("*.yaml") if path.name != "references.yaml")
+    recipes = sorted(path for path in (root / "recipes").glob("*.py") if not path.name.startswith("_"))
+    results = sorted((root / "recipes" / "results").glob("*/*.json"))
+    return Files(
+        root,
+        {path.stem: read_document(path, Record, root=root) for path in tactics},
+        read_document(root / BIBLIOGRAPHY, Bibliography, root=root),
+        {path.stem.replace("_", "-"): _read_recipe(path, root, checksums) for path in recipes},
+        {path: read_document(path, Results, root=root) for path in results},
+    )
+
+
+def load_catalogue(root: Path) -> Catalogue:
+    """Read records, bibliography, results and recipes.
+
+    What one file says by itself is checked; rules across files are left to `checks`.
+
+    Raises:
+        CatalogueError: Files are wrong; it carries the problems of all of them.
+        UserError: There is no catalogue at this place.
+    """
+    files = read_files(root)
+    if files.problems or files.bibliography.model is None:
+        raise CatalogueError(files.problems)
+    return Catalogue(
+        files.root,
+        {tactic: document.model for tactic, document in files.records.items() if document.model},
+        dict(sorted(files.bibliography.model.root.items())),
+        _by_tactic(document.model for document in files.results.values() if document.model),
+        {tactic: document.model for tactic, document in files.recipes.items() if document.model},
+    )
+
+
+def catalogue_root(root: Path) -> Path:
+    """Return the resolved root, after a look whether it holds a catalogue.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not (root / "tactics").is_dir():
+        raise UserError(f"no folder tactics/ in {root}; run the command in the root of the repository")
+    return root.resolve()
+
+
+def load_results(path: Path) -> Results:
+    """Read one results file.
+
+    Raises:
+        CatalogueError: It is not a results file.
+    """
+    document = read_document(path, Results, root=None)
+    if document.model is None:
+        raise CatalogueError(document.problems)
+    return document.model
+
+
+def load_results_folder(folder: Path) -> dict[str, tuple[Results, ...]]:
+    """Read all results below a folder laid out as `<tactic>/<device>.json`; none where it does not exist.
+
+    Raises:
+        CatalogueError: Files are wrong; it carries the problems of all of them.
+    """
+    documents = [read_document(path, Results, root=None) for path in sorted(folder.glob("*/*.json"))]
+    problems = [problem for document in documents for problem in document.problems]
+    if problems:
+        raise CatalogueError(problems)
+    return _by_tactic(document.model for document in documents if document.model)
+
+
+def recipe_checksum(root: Path, tactic_id: str) -> str:
+    """Return the SHA-256 of what a recipe computes: its code and that of the shared modules it imports.
+
+    Comments, docstrings and layout do not count.
+
+    Raises:
+        UserError: There is no recipe.
+        CatalogueError: The recipe or a module it imports is not Python.
+    """
+    if not recipe_file(root, tactic_id).is_file():
+        name = recipe_file(Path(), tactic_id).as_posix()
+        raise UserError(f"no recipe for {tactic_id}: expected {name}")
+    return RecipeChecksums(root.resolve()).of(tactic_id)
+
+
+def _read_recipe(path: Path, root: Path, checksums: RecipeChecksums) -> Document[RecipeSource]:
+    try:
+        source = read_text_file(path, root=root, max_bytes=RECORD_BYTES)
+        sha256 = checksums.of(path.stem.replace("_", "-"))
+    except CatalogueError as error:
+        # A mistake in a shared module is the problem of that module, for each recipe that imports it.
+        return Document(TextFile(display_name(path, root), "", ()), None, error.problems)
+    return Document(source, RecipeSource(source.text, sha256), ())
+
+
+def _by_tactic(results: Iterable[Results]) -> dict[str, tuple[Results, ...]]:
+    grouped: dict[str, list[Results]] = {}
+    for result in results:
+        grouped.setdefault(result.tactic, []).append(result)
+    return {
+        tactic: tuple(sorted(entries, key=lambda entry: entry.device_slug))
+        for tactic, entries in sorted(grouped.items())
+    }

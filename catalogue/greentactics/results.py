@@ -9,12 +9,14 @@ import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from greentactics.bibliography import STRICT, Text
+from greentactics.rules import Rule
 from greentactics.schema import MetricName, TacticId
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
-DeviceSlug = Annotated[str, StringConstraints(pattern=r"\A[a-z0-9]+(-[a-z0-9]+)*\z", max_length=80)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+DeviceSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
 Better = Literal["lower", "higher", "neither"]
 Provenance = Literal["measured", "metered", "modelled", "counted"]
 
@@ -187,7 +189,7 @@ class Results(Conditions):
     """Name of the device in file names."""
     recipe_sha256: Sha256
     """Checksum of the recipe and of the shared modules it uses."""
-    commit: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{40}\z")] | None
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None
     """Commit of the working tree, where there is one."""
     dirty: bool
     """Whether tracked files differed from that commit."""
@@ -204,10 +206,16 @@ class Results(Conditions):
     def _one_repeat_each(self) -> Results:
         pairs = [(repeat.arm, repeat.seed) for repeat in self.repeats]
         if len(set(pairs)) != len(pairs):
-            raise ValueError("at most one repeat for each arm and seed")
+            arm, seed = next(pair for pair in pairs if pairs.count(pair) > 1)
+            found = {"found": f"two of {arm} with seed {seed}"}
+            raise PydanticCustomError(Rule.REPEATED_RUN, "one repeat for each arm and seed", found)
         unknown = {name for repeat in self.repeats for name in repeat.values} - set(self.metrics)
         if unknown:
-            raise ValueError(f"a description for each metric; none for {', '.join(sorted(unknown))}")
+            raise PydanticCustomError(
+                Rule.METRIC_DESCRIPTION,
+                "a description for each metric, also for {metrics}",
+                {"metrics": ", ".join(sorted(unknown)), "found": "none"},
+            )
         return self
 
     @property

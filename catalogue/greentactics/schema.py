@@ -6,12 +6,15 @@ A record holds no measured number of ours; those stand in the results and are jo
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from greentactics.bibliography import STRICT, CitationKey, Text, WebAddress
 from greentactics.impact import Impact
+from greentactics.rules import Rule
 from greentactics.vocabulary import (
     Artifact,
     Category,
@@ -28,8 +31,23 @@ from greentactics.vocabulary import (
     Tag,
 )
 
-TacticId = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9]*(-[a-z0-9]+)*\z", max_length=80)]
-MetricName = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9_]*\z")]
+TacticId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80)]
+
+
+def _read_date(value: object) -> object:
+    # Without this look, digits in quotes would be taken for seconds since 1970.
+    if not isinstance(value, str):
+        return value
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return datetime.date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError(Rule.BAD_DATE, "a date such as 2026-01-31")
+
+
+Date = Annotated[datetime.date, BeforeValidator(_read_date)]
+MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Effect(BaseModel):
@@ -149,7 +167,7 @@ class Change(BaseModel):
 
     model_config = STRICT
 
-    date: datetime.date
+    date: Date
     """When."""
     change: Text
     """What, and why."""
@@ -226,9 +244,9 @@ class Record(BaseModel):
     """The same tactic in other catalogues."""
     status: Status
     """Where the record stands in its life."""
-    created: datetime.date
+    created: Date
     """Date the record was first written."""
-    modified: datetime.date
+    modified: Date
     """Date of the last change of substance."""
     history: Annotated[tuple[Change, ...], Field(min_length=1)]
     """Changes of substance, oldest first."""

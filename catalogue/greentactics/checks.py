@@ -1,0 +1,231 @@
+"""All rules over all files of a catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from greentactics.bibliography import Bibliography
+from greentactics.diagnosis import did_you_mean
+from greentactics.documents import Document
+from greentactics.errors import CatalogueError, Problem, UserError
+from greentactics.loading import BIBLIOGRAPHY, Files, read_files
+from greentactics.places import Finding
+from greentactics.recipe_contract import contract_problems
+from greentactics.record_rules import record_findings
+from greentactics.relation_rules import relation_findings
+from greentactics.results_rules import metric_findings, results_findings
+from greentactics.rules import Rule
+from greentactics.schema import Record
+from greentactics.text_file import display_name
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found and how much it looked at."""
+
+    problems: tuple[Problem, ...]
+    """Problems, sorted by place."""
+    records: int
+    """Records looked at."""
+    references: int
+    """References looked at."""
+    results: int
+    """Results files looked at."""
+
+    @property
+    def summary(self) -> str:
+        """How much was looked at and how many problems there are, in one line."""
+        counts = ", ".join(
+            (
+                _count(self.records, "record"),
+                _count(self.references, "reference"),
+                _count(self.results, "result file"),
+            )
+        )
+        found = _count(len(self.problems), "problem") if self.problems else "no problems"
+        return f"{counts}: {found}"
+
+
+def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
+    """Check a catalogue.
+
+    Args:
+        root: Folder that holds `tactics/` and `recipes/`.
+        paths: Files or folders to report about, from the working directory or from the root; all when
+            empty. Rules across files always see the whole catalogue.
+
+    Raises:
+        UserError: There is no catalogue at the root, or a path does not exist in it.
+    """
+    files = read_files(root)
+    wanted = [_inside(files.root, path) for path in paths]
+
+    def is_wanted(file: str) -> bool:
+        return not wanted or any((files.root / file).is_relative_to(path) for path in wanted)
+
+    problems = {problem for problem in _problems(files) if is_wanted(problem.file)}
+    references = len(files.bibliography.keys) if is_wanted(files.bibliography.file) else 0
+    return CheckReport(
+        tuple(sorted(problems)),
+        sum(is_wanted(document.file) for document in files.records.values()),
+        references,
+        sum(is_wanted(document.file) for document in files.results.values()),
+    )
+
+
+def _problems(files: Files) -> Iterator[Problem]:
+    yield from files.problems
+    yield from _unexpected_files(files.root)
+    findings: dict[str, list[Finding]] = {
+        tactic: list(record_findings(document.model))
+        for tactic, document in files.records.items()
+        if document.model
+    }
+    records = {tactic: document.model for tactic, document in files.records.items() if document.model}
+    for tactic, finding in relation_findings(records, frozenset(files.records)):
+        findings[tactic].append(finding)
+    for tactic, record in records.items():
+        findings[tactic] += _citations(record, files.bibliography)
+        findings[tactic] += _recipe_of(record, files)
+        measured = (
+            [
+                (document.file, document.model)
+                for path, document in files.results.items()
+                if path.parent.name == tactic and document.model
+            ]
+            if record.recipe
+            else []
+        )
+        findings[tactic] += metric_findings(record, measured)
+    for tactic, found in findings.items():
+        yield from files.records[tactic].located(found)
+    yield from files.bibliography.located(_bibliography(files))
+    yield from _recipes(files)
+    yield from _results(files)
+
+
+def _citations(record: Record, bibliography: Document[Bibliography]) -> Iterator[Finding]:
+    if bibliography.model is None and not bibliography.keys:
+        return
+    for index, source in enumerate(record.sources):
+        if source.key not in bibliography.keys:
+            cure = did_you_mean(source.key, sorted(bibliography.keys)) or f"add it to {BIBLIOGRAPHY}"
+            expected = f"a key of {BIBLIOGRAPHY}"
+            yield Finding(
+                ("sources", index, "key"), Rule.MISSING_REFERENCE, expected, f'"{source.key}"', cure
+            )
+
+
+def _bibliography(files: Files) -> Iterator[Finding]:
+    cited = {
+        source.key
+        for document in files.records.values()
+        if document.model
+        for source in document.model.sources
+    }
+    # A record that could not be read may still cite: its text is searched for the key.
+    broken = [document.source.text for document in files.records.values() if document.model is None]
+    unreadable = any(not text for text in broken)
+    for key in sorted(files.bibliography.keys - cited):
+        if not unreadable and not any(
+            re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text) for text in broken
+        ):
+            cure = "cite it or remove it"
+            yield Finding(
+                (key,),
+                Rule.UNCITED_REFERENCE,
+                "a reference that a record cites",
+                "none does",
+                cure,
+                at_key=True,
+            )
+    if files.bibliography.model is None:
+        return
+    first: dict[str, str] = {}
+    for key, reference in files.bibliography.model.root.items():
+        for field, value in (("DOI", reference.doi), ("arxiv", reference.arxiv)):
+            if value and first.setdefault(value.lower(), key) != key:
+                found = f'"{value}", which {first[value.lower()]} has too'
+                yield Finding(
+                    (key, field), Rule.DUPLICATE_ENTRY, "each work once", found, "cite one of the two"
+                )
+
+
+def _recipe_of(record: Record, files: Files) -> Iterator[Finding]:
+    name = f"recipes/{record.module}.py"
+    has_recipe = record.id in files.recipes
+    if record.recipe and not has_recipe:
+        cure = "write the recipe, or remove `recipe:` until it is there"
+        yield Finding(("recipe",), Rule.RECIPE_MISSING, f"the recipe {name}", "none", cure, at_key=True)
+    if has_recipe and not record.recipe:
+        cure = "add `recipe:` with the metrics to show"
+        yield Finding(("recipe",), Rule.RECIPE_NOT_NAMED, f"`recipe:`, as there is {name}", "none", cure)
+
+
+def _recipes(files: Files) -> Iterator[Problem]:
+    for tactic, document in files.recipes.items():
+        if tactic not in files.records:
+            cure = did_you_mean(tactic, sorted(files.records)) or f"add tactics/{tactic}.yaml"
+            finding = Finding(
+                (), Rule.RECIPE_WITHOUT_RECORD, f"the record tactics/{tactic}.yaml", "none", cure
+            )
+            yield from document.located([finding])
+        if document.source.text:
+            try:
+                yield from contract_problems(document.source.text, document.file, tactic)
+            except CatalogueError as error:
+                yield from error.problems
+
+
+def _results(files: Files) -> Iterator[Problem]:
+    for path, document in files.results.items():
+        if document.model is None:
+            continue
+        recipe = files.recipes.get(path.parent.name)
+        sha256 = recipe.model.sha256 if recipe and recipe.model else None
+        yield from document.located(
+            results_findings(
+                document.model,
+                path,
+                known=frozenset(files.records),
+                recipe_sha256=sha256,
+                has_recipe=recipe is not None,
+            )
+        )
+
+
+def _unexpected_files(root: Path) -> Iterator[Problem]:
+    """Yield files that would be passed over in silence."""
+    places = (
+        ("tactics", "*", ".yaml", "records named <id>.yaml"),
+        ("recipes/results", "*/*", ".json", "results named <device>.json"),
+    )
+    for folder, pattern, suffix, expected in places:
+        for path in sorted((root / folder).glob(pattern)):
+            if path.suffix != suffix and not path.name.startswith("."):
+                name, found = display_name(path, root), path.name
+                yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, found, "rename or remove it")
+    for path in sorted((root / "recipes" / "results").glob("*")):
+        if not path.is_dir() and not path.name.startswith("."):
+            name, expected = display_name(path, root), "folders named after tactics"
+            yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, path.name, "rename or remove it")
+
+
+def _inside(root: Path, path: Path) -> Path:
+    """Return where a path lies that was given from the working directory or from the root."""
+    existing = [candidate for candidate in (path, root / path) if candidate.exists()]
+    for candidate in existing:
+        # The last part is kept as it is: a record that is a link is named like the link.
+        absolute = candidate.resolve() if candidate.is_dir() else candidate.parent.resolve() / candidate.name
+        if absolute.is_relative_to(root):
+            return absolute
+    if existing:
+        raise UserError(f"{path} lies outside the catalogue {root}")
+    raise UserError(f"no such file or folder: {path}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

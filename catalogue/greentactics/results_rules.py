@@ -1,0 +1,82 @@
+"""Rules that tie committed results to their record and their recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from greentactics.diagnosis import did_you_mean, one_of
+from greentactics.places import FieldPath, Finding
+from greentactics.results import Results
+from greentactics.rules import Rule
+from greentactics.schema import Record
+
+_ARMS = ("baseline", "tactic")
+
+
+def results_findings(
+    results: Results, path: Path, *, known: frozenset[str], recipe_sha256: str | None, has_recipe: bool
+) -> Iterator[Finding]:
+    """Yield what is wrong with one results file.
+
+    Args:
+        results: Content of the file.
+        path: The file; its folder names the tactic and its stem the device.
+        known: Identifiers of all records.
+        recipe_sha256: Checksum of the tactic's recipe as it is now; None where it cannot be told.
+        has_recipe: Whether there is a recipe.
+    """
+    tactic = path.parent.name
+    again = f"measure again: greentactics measure {tactic} --replace"
+    if results.tactic != tactic:
+        expected = f'"{tactic}", the name of the folder'
+        yield Finding(("tactic",), Rule.RESULTS_FOLDER, expected, f'"{results.tactic}"', "move the file")
+    if results.device_slug != path.stem:
+        expected = f'"{path.stem}", the name of the file'
+        yield Finding(
+            ("device_slug",), Rule.RESULTS_FILE_NAME, expected, f'"{results.device_slug}"', "rename the file"
+        )
+    if tactic not in known:
+        cure = did_you_mean(tactic, sorted(known)) or f"add tactics/{tactic}.yaml or remove the results"
+        yield Finding((), Rule.RESULTS_WITHOUT_RECORD, f"the record of {tactic}", "none", cure)
+    elif not has_recipe:
+        name = f"recipes/{tactic.replace('-', '_')}.py"
+        yield Finding((), Rule.RESULTS_WITHOUT_RECIPE, f"the recipe {name}", "none", "remove the results")
+    elif recipe_sha256 is not None and results.recipe_sha256 != recipe_sha256:
+        expected = f"the checksum of the recipe as it is now, {recipe_sha256[:12]}..."
+        found = f"{results.recipe_sha256[:12]}..."
+        yield Finding(("recipe_sha256",), Rule.RESULTS_STALE, expected, found, again)
+    missing = [arm for arm in _ARMS if arm not in results.arms]
+    if missing:
+        expected = "repeats of the arms baseline and tactic"
+        yield Finding(("repeats",), Rule.RESULTS_ARMS, expected, f"none of {' and '.join(missing)}", again)
+    if results.preset == "smoke":
+        expected = "a preset for published results, default or full"
+        yield Finding(("preset",), Rule.RESULTS_SMOKE, expected, '"smoke"', again)
+    if results.dirty:
+        expected = "results of a clean working tree"
+        yield Finding(("dirty",), Rule.RESULTS_DIRTY, expected, "true", f"commit, then {again}")
+
+
+def metric_findings(record: Record, measured: Sequence[tuple[str, Results]]) -> Iterator[Finding]:
+    """Yield metrics that a record names and its results lack.
+
+    Args:
+        record: The record.
+        measured: Its results, each with the name of the file.
+    """
+    use = record.recipe
+    if use is None:
+        return
+    named: list[tuple[FieldPath, str]] = [
+        (("recipe", "cost_metric"), use.cost_metric),
+        (("recipe", "quality_metric"), use.quality_metric),
+        *((("recipe", "also_metrics", index), name) for index, name in enumerate(use.also_metrics)),
+    ]
+    for file, results in measured:
+        metrics = sorted(results.metrics)
+        for path, name in named:
+            if name not in metrics:
+                expected = f"a metric of {file}" + (f", {one_of(metrics, name)}" if metrics else "")
+                cure = did_you_mean(name, metrics)
+                yield Finding(path, Rule.RESULTS_METRIC, expected, f'"{name}"', cure)

@@ -1,0 +1,42 @@
+"""The JSON Schemas of the files people and programs write, for editors and for other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
+from greentactics.bibliography import Bibliography
+from greentactics.results import Results
+from greentactics.schema import Record
+
+FOLDER = Path("catalogue") / "schema"
+MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("record", Record),
+    ("bibliography", Bibliography),
+    ("results", Results),
+)
+
+
+def schema_files() -> dict[Path, str]:
+    """Return the text of each schema file by its path from the root of the repository."""
+    return {FOLDER / f"{name}.schema.json": _schema_text(model) for name, model in MODELS}
+
+
+def write_schema_files(root: Path) -> list[Path]:
+    """Write the schema files; return those that changed."""
+    changed = []
+    for name, text in schema_files().items():
+        path = root / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+            changed.append(name)
+    return changed
+
+
+def _schema_text(model: type[BaseModel]) -> str:
+    schema = {"$schema": GenerateJsonSchema.schema_dialect, **model.model_json_schema(by_alias=True)}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,208 @@
+"""Files to text, whatever lies on the disk: size, kind of file, encoding and characters are checked first."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from greentactics.errors import CatalogueError, Problem
+from greentactics.rules import Rule
+
+RECORD_BYTES = 1_000_000
+RESULTS_BYTES = 64_000_000
+PROBLEMS_SHOWN = 100
+
+_LONGEST_TYPED_LINE = 10_000
+
+# Control characters, marks that change the direction of the text, invisible characters, characters that some
+# programs take for the end of a line, and what remains of a failed decoding.
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "\U000e0000-\U000e007f]|\t"
+)
+
+_CONTROL_BYTES = bytes({*range(32), 127} - {ord("\n")})
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """The text of a file and what is wrong with its characters."""
+
+    file: str
+    """Name for problems."""
+    text: str
+    """Text with Unix line ends; forbidden characters stand as spaces, so that places stay the same."""
+    problems: tuple[Problem, ...]
+    """What is wrong with the characters."""
+
+
+def display_name(path: Path, root: Path | None) -> str:
+    """Return the name of a file for problems: relative to the root where it lies under it."""
+    if root is not None and path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return path.as_posix()
+
+
+def read_text_file(path: Path, *, root: Path | None, max_bytes: int) -> TextFile:
+    """Read a file that may be hostile.
+
+    Args:
+        path: The file.
+        root: Folder which the file must not leave through a link; None where any place is good.
+        max_bytes: Size above which the file is refused without being read.
+
+    Raises:
+        CatalogueError: The file cannot be read as text.
+    """
+    file = display_name(path, root)
+    return decode(_read_bytes(path, file, root, max_bytes), file)
+
+
+def decode(data: bytes, file: str) -> TextFile:
+    """Decode UTF-8 and find characters that have no place in a record.
+
+    Raises:
+        CatalogueError: The bytes are not UTF-8 without byte-order mark.
+    """
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise CatalogueError(
+            [Problem(file, 1, 1, "", Rule.ENCODING, "UTF-8 without byte-order mark", "a byte-order mark",
+                     "save the file as plain UTF-8")]
+        )  # fmt: skip
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line_start = before.rfind(b"\n") + 1
+        column = len(before[line_start:].decode("utf-8", "replace")) + 1
+        found = f"byte 0x{data[error.start]:02x}"
+        problem = Problem(
+            file, before.count(b"\n") + 1, column, "", Rule.ENCODING, "UTF-8", found, "save the file as UTF-8"
+        )
+        raise CatalogueError([problem]) from None
+    text = text.replace("\r\n", "\n")
+    if text.isascii() and len(data.translate(None, _CONTROL_BYTES)) == len(data) - data.count(b"\r\n"):
+        return TextFile(file, text, ())
+    problems = [*_forbidden_characters(text, file), *_not_normalised(text, file)]
+    if problems:
+        text = _FORBIDDEN.sub(" ", text)
+    return TextFile(file, text, tuple(problems))
+
+
+def _read_bytes(path: Path, file: str, root: Path | None, max_bytes: int) -> bytes:
+    def refuse(rule: Rule, expected: str, found: str, cure: str = "") -> CatalogueError:
+        return CatalogueError([Problem(file, 1, 1, "", rule, expected, found, cure)])
+
+    try:
+        real = Path(os.path.realpath(path, strict=True))
+        if root is not None and not real.is_relative_to(root):
+            raise refuse(
+                Rule.OUTSIDE_TREE,
+                "a file inside the catalogue",
+                "a link to a place outside",
+                "copy it here",
+            )
+        # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
+        descriptor = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise refuse(Rule.NOT_A_FILE, "a regular file", _sort_of_file(status.st_mode))
+            if status.st_size > max_bytes:
+                size = f"{status.st_size:,} bytes"
+                raise refuse(Rule.FILE_TOO_LARGE, f"at most {max_bytes:,} bytes", size, "shorten the file")
+            data = stream.read(max_bytes + 1)
+    except FileNotFoundError:
+        found = "a link to nothing" if path.is_symlink() else "none"
+        raise refuse(Rule.MISSING_FILE, "a file of this name", found, "add it") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if path.is_dir():
+            raise refuse(Rule.NOT_A_FILE, "a regular file", "a folder") from None
+        raise refuse(Rule.UNREADABLE_FILE, "a file that can be read", reason.lower()) from None
+    if len(data) > max_bytes:
+        raise refuse(
+            Rule.FILE_TOO_LARGE, f"at most {max_bytes:,} bytes", "a file that grows", "shorten the file"
+        )
+    return data
+
+
+def _sort_of_file(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a named pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+
+
+def _forbidden_characters(text: str, file: str) -> list[Problem]:
+    problems = []
+    tab_lines = set()
+    for match in itertools.islice(_FORBIDDEN.finditer(text), PROBLEMS_SHOWN + 1):
+        line, column = line_and_column(text, match.start())
+        if match[0] == "\t":
+            if line not in tab_lines:
+                tab_lines.add(line)
+                problems.append(
+                    Problem(file, line, column, "", Rule.TAB, "spaces", "a tab", "replace tabs by spaces")
+                )
+            continue
+        name = unicodedata.name(match[0], "a control character").lower()
+        found = f"U+{ord(match[0]):04X} ({name})"
+        problems.append(
+            Problem(
+                file,
+                line,
+                column,
+                "",
+                Rule.FORBIDDEN_CHARACTER,
+                "visible text",
+                found,
+                "remove the character",
+            )
+        )
+    return problems
+
+
+def _not_normalised(text: str, file: str) -> list[Problem]:
+    if text.isascii():
+        return []
+    problems = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if unicodedata.is_normalized("NFC", line):
+            continue
+        found, cure = "a letter and its accent as two characters", "type the word again"
+        column = _first_difference(line)
+        problems.append(
+            Problem(
+                file,
+                number,
+                column,
+                "",
+                Rule.NOT_NORMALISED,
+                "composed characters (Unicode NFC)",
+                found,
+                cure,
+            )
+        )
+        if len(problems) > PROBLEMS_SHOWN:
+            break
+    return problems
+
+
+def _first_difference(line: str) -> int:
+    """Return the column at which a line differs from its composed form; 1 for lines too long to be typed."""
+    if len(line) > _LONGEST_TYPED_LINE:
+        return 1
+    composed = unicodedata.normalize("NFC", line)
+    return next(
+        (column for column, pair in enumerate(zip(line, composed, strict=False), 1) if pair[0] != pair[1]), 1
+    )
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column, counted from 1, of a position in a text."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
