@@ -1,7 +1,7 @@
 """What a recipe module offers and what one run of it returns.
 
-A recipe is a plain module that satisfies the `Recipe` protocol. Nothing is inherited and nothing is registered:
-the command line, the tests and the runner use only the names below.
+A recipe is a plain module that satisfies the `Recipe` protocol. Nothing is inherited and nothing is
+registered: the command line, the tests and the runner use only the names below.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Metric:
     better: Better
     """Which direction is an improvement."""
     provenance: Provenance
-    """`measured` by running, `metered` by an energy meter, `modelled` by a named analytical model, or `counted` exactly."""
+    """`measured` by running, `metered` by an energy meter, `modelled` analytically, or `counted` exactly."""
     description: str
     """What the number is, in one sentence; names the analytical model where one is used."""
 
@@ -97,5 +97,5 @@ class Recipe(Protocol):
     FULL: Any
     """Settings with larger data, and a GPU where there is one."""
 
-    def run(self, config: Any, *, arm: str, seed: int, meter: Meter) -> Outcome:
+    def run(self, config: Any, *, arm: str, seed: int, meter: Meter) -> Outcome:  # noqa: ANN401 - its Config
         """Run one arm with one seed."""
