@@ -1,0 +1,191 @@
+"""The command line that every recipe shares: one arm, one seed, one JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+
+from recipes.common import environment
+from recipes.common.contract import Json, Metric, Outcome, Recipe
+from recipes.common.errors import UserError
+from recipes.common.meters import ProcessMeter, peak_memory_bytes
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+PRESETS = ("smoke", "default", "full")
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Reports wrong usage in one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
+
+
+def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
+    """Run one arm of a recipe with one seed, print its metrics and write them as JSON.
+
+    Args:
+        recipe: The recipe's module.
+        arguments: Command-line arguments; those of the process when None.
+
+    Returns:
+        Exit code: 0, or 1 after an error the user can put right. Wrong usage exits with 2.
+    """
+    options = _parser(recipe).parse_args(arguments)
+    try:
+        config = _config(recipe, options)
+        if options.out is not None:
+            _require_writable(options.out)
+        record = run_once(recipe, config, options)
+        if options.out is not None:
+            _write_json(options.out, record)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing written", file=sys.stderr)  # noqa: T201
+        return 130
+    print(_table(record))  # noqa: T201
+    return 0
+
+
+def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the recipe and return the record of the run, ready to be written as JSON."""
+    torch.set_num_threads(options.threads)
+    meter = ProcessMeter()
+    started, load_before = datetime.now(UTC), environment.load_average()
+    with meter.window("run") as window:
+        outcome = recipe.run(config, arm=options.arm, seed=options.seed, meter=meter)
+    return {
+        "tactic": recipe.TACTIC,
+        "arm": options.arm,
+        "seed": options.seed,
+        "preset": options.preset,
+        "config": _plain(config),
+        "data": dataclasses.asdict(outcome.data),
+        "metrics": _metrics(outcome),
+        "details": outcome.details,
+        "started": started.isoformat(timespec="seconds"),
+        "duration_s": window.duration_s,
+        "cpu_s": window.cpu_s,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "threads": options.threads,
+        "load_before": load_before,
+        "load_after": environment.load_average(),
+        "versions": environment.versions(),
+        "device": environment.device(),
+        "meter": {"name": meter.name, "energy": meter.energy},
+    }
+
+
+def _parser(recipe: Recipe) -> argparse.ArgumentParser:
+    module = recipe.TACTIC.replace("-", "_")
+    parser = _OneLineParser(
+        prog=f"python -m recipes.{module}",
+        description=(recipe.__doc__ or recipe.TACTIC).strip().splitlines()[0],
+        epilog=f"example: python -m recipes.{module} --arm tactic --seed 3 --preset smoke --out result.json",
+    )
+    parser.add_argument(
+        "--arm", default="tactic", help=f"one of {', '.join(recipe.ARMS)} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=_whole(0), default=0, help="seed of this repeat (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--preset", default="default", help=f"one of {', '.join(PRESETS)} (default: %(default)s)"
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder that holds the data, such as fashion-mnist/")
+    parser.add_argument(
+        "--threads", type=_whole(1), default=1, help="processor threads (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there as JSON")
+    return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `least`."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+        return number
+
+    return parse
+
+
+def _config(recipe: Recipe, options: argparse.Namespace) -> DataclassInstance:
+    """Return the preset the options name, with the user's data folder in it."""
+    for value, known, what in ((options.arm, recipe.ARMS, "arm"), (options.preset, PRESETS, "preset")):
+        if value not in known:
+            raise UserError(f"--{what}: expected one of {', '.join(known)}, got {value!r}")
+    config: DataclassInstance = getattr(recipe, options.preset.upper())
+    if options.data_dir is None:
+        return config
+    if not options.data_dir.is_dir():
+        raise UserError(f"--data-dir {options.data_dir}: expected a folder that can be read")
+    changed: DataclassInstance = dataclasses.replace(config, data_dir=options.data_dir)
+    return changed
+
+
+def _plain(config: DataclassInstance) -> dict[str, Json]:
+    """Return the settings as JSON values, without folders: they may hold a user's name."""
+    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: value for name, value in settings.items() if name != "data_dir"}
+
+
+def _metrics(outcome: Outcome) -> dict[str, dict[str, Json]]:
+    """Return the metrics as JSON values, after checking that each is a number."""
+    for name, metric in outcome.metrics.items():
+        if not math.isfinite(metric.value):
+            raise ValueError(f"metric {name}: expected a finite number, got {metric.value}")
+    return {name: dataclasses.asdict(metric) for name, metric in outcome.metrics.items()}
+
+
+def _require_writable(path: Path) -> None:
+    """Find out before the work, not after it, that the result cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
+    if path.is_dir():
+        raise UserError(f"--out {path}: expected a file, found a folder")
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write under a temporary name first, so that a reader never sees half a file."""
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
+
+
+def _table(record: Mapping[str, Any]) -> str:
+    """Return the metrics as a plain-text table."""
+    lines = [f"{record['tactic']}: arm {record['arm']}, seed {record['seed']}, preset {record['preset']}"]
+    metrics = {name: Metric(**fields) for name, fields in record["metrics"].items()}
+    width = max(len(name) for name in metrics)
+    lines += [f"  {n:{width}}  {m.value:>14,.6g} {m.unit:11} {m.provenance}" for n, m in metrics.items()]
+    lines.append(f"  took {record['duration_s']:.1f} s, {record['cpu_s']:.1f} CPU-seconds")
+    return "\n".join(lines)

@@ -1,0 +1,286 @@
+"""Pieces of weight pruning: masks, magnitude, joint-influence restore and the closed-form refit.
+
+The last two work on second moments, which all filters of a layer share (all of a group, in a grouped
+convolution): of the sampled inputs X, (rows, inputs), and the outputs B of the dense layer, (rows, filters),
+they need only X'X and B'X.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PrunableLayer = nn.Conv2d | nn.Linear
+Masks = dict[str, Tensor]
+"""True where a weight is kept, by layer name, in the weight's shape."""
+
+RIDGE_FRACTION = 1e-3
+"""Added to the diagonal of the least-squares system, as a fraction of its mean; unused inputs need it."""
+
+REMOVED_PAST_TARGET = 0.2
+"""Share of the weights aimed at that is removed in excess, then restored by joint influence."""
+
+SOLVE_ELEMENTS = 16_000_000
+"""Largest stack of systems solved at once, in elements; bounds memory."""
+
+
+@dataclass(frozen=True)
+class LayerMoments:
+    """Second moments of a layer's inputs and target outputs, one matrix a group.
+
+    Taken about the means where the layer has a bias, which then takes up any difference of the means; about
+    zero, with means of zero, where it has none.
+    """
+
+    gram: Tensor
+    """X'X, (groups, inputs, inputs); X from the pruned net."""
+    correlation: Tensor
+    """B'X, (groups, filters, inputs); B from the dense net."""
+    input_mean: Tensor
+    """(groups, inputs)."""
+    output_mean: Tensor
+    """(groups, filters); the dense layer's bias is part of it."""
+
+
+def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
+    """Return the convolutions and linear layers by name, in the order they are registered."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+
+
+def masks_of(model: nn.Module) -> Masks:
+    """Return where the weights of the prunable layers are not zero."""
+    return {name: layer.weight.detach() != 0 for name, layer in prunable_layers(model).items()}
+
+
+@torch.no_grad()
+def apply_masks(model: nn.Module, masks: Masks) -> None:
+    """Set the weights to zero where a mask is False, in place."""
+    layers = prunable_layers(model)
+    for name, mask in masks.items():
+        layers[name].weight.mul_(mask)
+
+
+def magnitude_threshold(weight: Tensor, kept_fraction: float) -> float:
+    """Return the magnitude above which that fraction of the non-zero weights lies."""
+    magnitudes = weight.detach().abs().flatten()
+    kept = round(kept_fraction * int(magnitudes.count_nonzero()))
+    return float(magnitudes.kthvalue(len(magnitudes) - kept).values) if kept < len(magnitudes) else 0.0
+
+
+@torch.no_grad()
+def prune_global_magnitude(model: nn.Module, kept_fraction: float) -> None:
+    """Zero the smallest weights over all layers together, in place: one threshold for the whole net.
+
+    Args:
+        model: Net, possibly with zeros already.
+        kept_fraction: Share of the non-zero weights that stay, 0 to 1.
+    """
+    weights = [layer.weight for layer in prunable_layers(model).values()]
+    threshold = magnitude_threshold(torch.cat([weight.flatten() for weight in weights]), kept_fraction)
+    for weight in weights:
+        weight.mul_(weight.abs() > threshold)
+
+
+def prune_magnitude_while(
+    model: nn.Module, acceptable: Callable[[nn.Module], bool], *, least_kept: float = 0.005, steps: int = 8
+) -> Masks:
+    """Prune in place by one global threshold, as far as the net stays acceptable; bisects the kept fraction.
+
+    Args:
+        model: Net to prune.
+        acceptable: Judges a pruned net; expected to turn from true to false as weights go.
+        least_kept: Smallest share of the non-zero weights to try.
+        steps: Bisections; 8 find the share to 2 %.
+
+    Returns:
+        Masks by layer name, True where a weight is kept.
+
+    Raises:
+        ValueError: Not even the mildest pruning was acceptable.
+    """
+    original = copy.deepcopy(model.state_dict())
+    good, bad = 0.0, 1.0  # exponents of least_kept
+    for _ in range(steps):
+        middle = (good + bad) / 2
+        prune_global_magnitude(model, least_kept**middle)
+        if acceptable(model):
+            good = middle
+        else:
+            bad = middle
+        model.load_state_dict(original)
+    if good == 0.0:
+        raise ValueError("no weight could be removed by magnitude within what is acceptable; allow more")
+    prune_global_magnitude(model, least_kept**good)
+    return masks_of(model)
+
+
+@torch.no_grad()
+def sample_moments(
+    dense: nn.Module, pruned: nn.Module, name: str, inputs: Tensor, *, rows: int, generator: torch.Generator
+) -> LayerMoments:
+    """Sample output positions of a layer and return the moments that restore and refit need.
+
+    Args:
+        dense: Net whose outputs are to be kept; not changed.
+        pruned: Net whose layer is to be pruned next; the inputs come from it, so that the refit also repairs
+            what earlier layers lost.
+        name: Name of the layer, the same in both nets.
+        inputs: Calibration batch, (images, ...).
+        rows: Output positions to sample, shared evenly between the images.
+        generator: Draws the positions.
+    """
+    with _captured(pruned, name) as seen, _captured(dense, name) as wanted:
+        pruned(inputs)
+        dense(inputs)
+    layer = prunable_layers(pruned)[name]
+    X, B = _rows(layer, seen.inputs, wanted.outputs, max(1, rows // len(inputs)), generator)
+    input_mean, output_mean = X.mean(1), B.mean(1)
+    if layer.bias is None:
+        input_mean, output_mean = torch.zeros_like(input_mean), torch.zeros_like(output_mean)
+    X, B = X - input_mean[:, None], B - output_mean[:, None]
+    return LayerMoments(X.mT @ X, B.mT @ X, input_mean, output_mean)
+
+
+@torch.no_grad()
+def cut_and_repair(layer: PrunableLayer, before: Tensor, moments: LayerMoments, kept_fraction: float) -> None:
+    """Remove small weights past the target, restore by joint influence up to it, and refit, in place.
+
+    Args:
+        layer: Layer whose weight and bias are overwritten.
+        before: Its weights before pruning.
+        moments: Its inputs, and the outputs it should have.
+        kept_fraction: Share of the non-zero weights in `before` that is kept.
+    """
+    target = before.abs() > magnitude_threshold(before, kept_fraction)
+    past_target = before.abs() > magnitude_threshold(before, kept_fraction * (1 - REMOVED_PAST_TARGET))
+    groups = len(moments.gram)
+    by_group = (groups, layer.weight.shape[0] // groups, -1)  # (groups, filters, inputs)
+    weights, target, kept = (array.reshape(by_group) for array in (before, target, past_target))
+    fitted = torch.empty_like(weights)
+    for g in range(groups):
+        gram, correlation = moments.gram[g], moments.correlation[g]
+        restored = restore_by_joint_influence(weights[g], kept[g], target[g].sum(1), gram, correlation)
+        fitted[g] = fit_least_squares(restored, gram, correlation)
+    layer.weight.copy_(fitted.view_as(before))
+    if layer.bias is not None:
+        explained = (fitted @ moments.input_mean[:, :, None])[:, :, 0]
+        layer.bias.copy_((moments.output_mean - explained).flatten())
+
+
+def restore_by_joint_influence(
+    weights: Tensor, kept: Tensor, kept_counts: Tensor, gram: Tensor, correlation: Tensor
+) -> Tensor:
+    """Bring back, one at a time, the removed weight that lowers the squared output error most.
+
+    With s = X'(B - X a_S), bringing back weight j lowers the squared error by 2 a_j s_j - a_j^2 G_jj.
+    Updating s after each weight is what makes the influence joint. All filters take their steps together.
+
+    Args:
+        weights: Weights before removal, (filters, inputs).
+        kept: True where a weight was not removed, (filters, inputs).
+        kept_counts: Weights each filter has in the end, (filters,); at most its non-zero weights.
+        gram: G, (inputs, inputs).
+        correlation: B'X, (filters, inputs).
+
+    Returns:
+        The mask with the restored weights, (filters, inputs).
+    """
+    kept = kept.clone()
+    every_filter = torch.arange(len(weights), device=weights.device)
+    s = correlation - (weights * kept) @ gram  # (filters, inputs)
+    cost = weights.square() * gram.diagonal()
+    missing = kept_counts - kept.sum(1)
+    for step in range(int(missing.max())):
+        gain = (2 * weights * s - cost).masked_fill_(kept | (weights == 0), -torch.inf)
+        best = gain.argmax(1)
+        active = missing > step
+        kept[every_filter[active], best[active]] = True
+        s -= (active * weights[every_filter, best])[:, None] * gram[best]
+    return kept
+
+
+def fit_least_squares(
+    kept: Tensor, gram: Tensor, correlation: Tensor, *, ridge_fraction: float = RIDGE_FRACTION
+) -> Tensor:
+    """Return the kept weights that reproduce the dense outputs best, in closed form.
+
+    Solves (G_SS + ridge) a_S = (X'B)_S for each filter with its own support S.
+
+    Args:
+        kept: True where a weight may differ from zero, (filters, inputs).
+        gram: G, (inputs, inputs).
+        correlation: B'X, (filters, inputs).
+        ridge_fraction: Ridge as a fraction of the mean diagonal of G.
+
+    Returns:
+        Weights, (filters, inputs), zero where `kept` is False.
+    """
+    fitted = torch.zeros_like(correlation)
+    width = max(1, int(kept.sum(1).max()))
+    ridge = ridge_fraction * gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).eps)
+    ridged = gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    identity = torch.eye(width, dtype=gram.dtype, device=gram.device)
+    chunk = max(1, SOLVE_ELEMENTS // width**2)
+    for first, last in pairwise([*range(0, len(kept), chunk), len(kept)]):
+        # (chunk, width) each; supports shorter than the longest are padded with rows of the identity.
+        support, index = kept[first:last].int().topk(width, dim=1)
+        real = support.bool()
+        system = ridged[index[:, :, None], index[:, None, :]]
+        system = torch.where(real[:, :, None] & real[:, None, :], system, identity)
+        target = correlation[first:last].gather(1, index) * real
+        solution = torch.cholesky_solve(target[:, :, None], torch.linalg.cholesky(system))[:, :, 0]
+        fitted[first:last].scatter_(1, index, solution * real)
+    return fitted
+
+
+@dataclass
+class _Captured:
+    """What went into and came out of a layer in one forward pass."""
+
+    inputs: Tensor
+    outputs: Tensor
+
+
+@contextmanager
+def _captured(model: nn.Module, name: str) -> Iterator[_Captured]:
+    """Record inputs and outputs of a layer while the block runs the model."""
+    record = _Captured(torch.empty(0), torch.empty(0))
+
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
+        record.inputs, record.outputs = arguments[0].detach(), outputs.detach()
+
+    handle = prunable_layers(model)[name].register_forward_hook(keep)
+    try:
+        yield record
+    finally:
+        handle.remove()
+
+
+def _rows(
+    layer: PrunableLayer, inputs: Tensor, outputs: Tensor, positions: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return inputs (groups, rows, inputs) and outputs (groups, rows, filters) at sampled positions."""
+    if isinstance(layer, nn.Linear):
+        return inputs.flatten(0, -2)[None], outputs.flatten(0, -2)[None]
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        raise ValueError(f"padding {layer.padding!r} of mode {layer.padding_mode!r} cannot be sampled")
+    fields = F.unfold(
+        inputs, layer.kernel_size, dilation=layer.dilation, padding=layer.padding, stride=layer.stride
+    )  # (images, channels * height * width of the filter, positions)
+    chosen = torch.randperm(fields.shape[2], generator=generator)[:positions]
+    fields, outputs = fields[:, :, chosen], outputs.flatten(2)[:, :, chosen]
+    return _by_group(fields, layer.groups), _by_group(outputs, layer.groups)
+
+
+def _by_group(array: Tensor, groups: int) -> Tensor:
+    """Turn (images, groups * columns, positions) into (groups, images * positions, columns)."""
+    images, columns, positions = array.shape
+    by_group = array.reshape(images, groups, columns // groups, positions).permute(1, 0, 3, 2)
+    return by_group.reshape(groups, images * positions, columns // groups)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from recipes.common import cli
+from recipes.common.contract import DataUsed, Metric, Outcome
+from recipes.common.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Config:
+    examples: int = 3
+    data_dir: Path | None = None
+
+
+def fake_run(config, *, arm, seed, meter):
+    with meter.window("work") as window:
+        pass
+    assert window.duration_s >= 0
+    if config.examples == 99:
+        raise UserError("data/x.gz: damaged; fetch it again")
+    return Outcome(
+        metrics={"test_accuracy": Metric(0.5, "fraction", "higher", "measured", "Share right.")},
+        data=DataUsed("digits", "0" * 64, 1, 2, 3),
+        details={"folder": str(config.data_dir is not None)},
+    )
+
+
+def fake_recipe() -> SimpleNamespace:
+    return SimpleNamespace(
+        __doc__="A recipe for tests.\n\nMore.",
+        TACTIC="a-tactic",
+        ARMS=("baseline", "tactic"),
+        SMOKE=Config(),
+        DEFAULT=Config(99),
+        FULL=Config(),
+        run=fake_run,
+    )
+
+
+def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "new" / "f.json"
+    arguments = [
+        "--arm",
+        "tactic",
+        "--seed",
+        "3",
+        "--preset",
+        "smoke",
+        "--data-dir",
+        str(tmp_path),
+        "--out",
+        str(out),
+    ]
+    assert cli.main(fake_recipe(), arguments) == 0
+    record = json.loads(out.read_text())
+    assert list(record) == [
+        "tactic", "arm", "seed", "preset", "config", "data", "metrics", "details", "started", "duration_s",
+        "cpu_s", "peak_memory_bytes", "threads", "load_before", "load_after", "versions", "device", "meter",
+    ]  # fmt: skip
+    assert record["metrics"]["test_accuracy"] == {
+        "value": 0.5,
+        "unit": "fraction",
+        "better": "higher",
+        "provenance": "measured",
+        "description": "Share right.",
+    }
+    assert record["seed"] == 3
+    assert record["started"].endswith("+00:00")
+    assert record["meter"] == {"name": "process clocks", "energy": "none"}
+    assert set(record["device"]) == {"kind", "name", "cores", "memory_bytes", "system", "machine"}
+    assert set(record["versions"]) == {"python", "torch", "numpy", "scikit-learn"}
+    assert record["config"] == {"examples": 3}, "folders stay out: they may hold a user's name"
+    assert str(tmp_path) not in out.read_text()
+    assert [path.name for path in out.parent.iterdir()] == ["f.json"]
+    assert "test_accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arm", "tactik"], "--arm: expected one of baseline, tactic, got 'tactik'"),
+        (["--preset", "huge"], "--preset: expected one of smoke, default, full, got 'huge'"),
+        (["--preset", "smoke", "--data-dir", "nowhere"], "--data-dir nowhere: expected a folder"),
+        (["--preset", "smoke", "--out", "/dev/null/x.json"], "--out /dev/null/x.json: cannot be written"),
+        (["--preset", "smoke", "--out", "."], "--out .: expected a file, found a folder"),
+        (["--preset", "default"], "data/x.gz: damaged; fetch it again"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_1(arguments: list[str], message: str, capsys) -> None:
+    assert cli.main(fake_recipe(), arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--seed", "-1"], ["--seed", "x"], ["--threads", "0"], ["--unknown"], ["stray"], ["--arm"]]
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(fake_recipe(), arguments)
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_help_has_an_example(capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(fake_recipe(), ["--help"])
+    assert caught.value.code == 0
+    assert "--preset smoke --out" in capsys.readouterr().out
+
+
+def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
+    recipe = fake_recipe()
+    nan = Metric(float("nan"), "s", "lower", "measured", "Broken.")
+    recipe.run = lambda *_, **__: Outcome(metrics={"broken": nan}, data=DataUsed("d", "0" * 64, 0, 0, 0))
+    with pytest.raises(ValueError, match="metric broken: expected a finite number"):
+        cli.main(recipe, ["--preset", "smoke", "--out", str(tmp_path / "f.json")])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "recipes.consider_energy_aware_pruning"], ["recipes/consider_energy_aware_pruning.py"]]
+)
+def test_the_commands_of_the_docstring_start(command: list[str]) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "catalogue")])}
+    done = subprocess.run(
+        [sys.executable, *command, "--arm", "none"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == "error: --arm: expected one of baseline, tactic, magnitude, weight_ordered, got 'none'\n"
+    )
