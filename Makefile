@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 TACTIC := consider-energy-aware-pruning
-JOBS ?= 1
+JOBS ?= 2
 DATA_DIR ?=
 MEASURE ?= if-needed
 ARGS ?=
@@ -18,7 +18,7 @@ NO_WARNING := NO_MKDOCS_2_WARNING=1
 
 help:
 	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict"
-	@echo "             DATA_DIR=folder with fashion-mnist/, MEASURE=again, JOBS=2 (disturbs measured times)"
+	@echo "             DATA_DIR=folder with fashion-mnist/, MEASURE=again, JOBS=1 (slower; times undisturbed)"
 	@echo "make serve   show the site with live reload"
 	@echo "make test    run all tests; ARGS='-k runner' runs some"
 	@echo "make check   ruff, mypy, greentactics check"

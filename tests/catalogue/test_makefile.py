@@ -114,7 +114,7 @@ def test_demo_measures_builds_and_shows(fresh):
     ]
     places = [shown.index(step) for step in steps]
     assert places == sorted(places)
-    assert "--preset default --seeds 5 --jobs 1" in shown
+    assert "--preset default --seeds 5 --jobs 2" in shown
     assert "--out-dir build/results --if-needed" in shown
     assert "--data-dir" not in shown
     assert "site/tactics/consider-energy-aware-pruning/index.html" in shown
@@ -123,8 +123,8 @@ def test_demo_measures_builds_and_shows(fresh):
 def test_demo_takes_wishes(fresh):
     (fresh / ".venv").mkdir()
     (fresh / ".venv" / ".installed").touch()
-    shown = make(fresh, "--dry-run", "demo", "DATA_DIR=my data", "MEASURE=again", "JOBS=2").stdout
-    assert "--jobs 2" in shown
+    shown = make(fresh, "--dry-run", "demo", "DATA_DIR=my data", "MEASURE=again", "JOBS=1").stdout
+    assert "--jobs 1" in shown
     assert "--replace" in shown
     assert '--data-dir "my data"' in shown
 
