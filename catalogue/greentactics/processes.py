@@ -93,17 +93,15 @@ class _Running:
     timed_out: bool = False
 
 
-def interleave(arms: Sequence[str], seeds: Sequence[int]) -> list[Pair]:
+def interleave(arms: Sequence[str], seeds: Sequence[int], jobs: int = 1) -> list[Pair]:
     """List the pairs seed by seed, the arms of each seed in an order that depends on the seed alone.
 
     A machine that slowly becomes hot or busy so meets all arms alike, and a continued run keeps the order.
+    With several jobs as many seeds take turns, so that repeats side by side do not train the same net twice.
     """
-    pairs = []
-    for seed in seeds:
-        order = list(arms)
-        random.Random(seed).shuffle(order)  # noqa: S311 - an order, not a secret
-        pairs += [Pair(arm, seed) for arm in order]
-    return pairs
+    orders = {seed: random.Random(seed).sample(list(arms), len(arms)) for seed in seeds}  # noqa: S311 - no secret
+    groups = [seeds[first : first + jobs] for first in range(0, len(seeds), jobs)]
+    return [Pair(orders[seed][turn], seed) for group in groups for turn in range(len(arms)) for seed in group]
 
 
 def child_environment(threads: int) -> dict[str, str]:

@@ -150,7 +150,7 @@ def perform(request: Request, journal: Journal, progress: Progress, gate: Gate |
         KeyboardInterrupt: The user stopped the run; no process is left behind.
     """
     plan, runs, failures = journal.plan(), journal.runs(), list[Failure]()
-    pairs = interleave(resolve(request), range(request.seed_count))
+    pairs = interleave(resolve(request), range(request.seed_count), request.jobs)
     finished = {(run.arm, run.seed) for run in runs}
     missing = [pair for pair in pairs if (pair.arm, pair.seed) not in finished]
     launch = Launch(

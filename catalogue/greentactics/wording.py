@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from greentactics.comparison import POINTS, TIMES_HIGHER, Estimate
+from greentactics.comparison import POINTS, TIMES_HIGHER, TIMES_LOWER, Estimate
 from greentactics.results import MetricInfo
 
 _PROVENANCE_WORD = re.compile(
@@ -96,6 +96,10 @@ def quantity(value: float, unit: str) -> str:
         return f"{100 * value:.2f} %"
     if unit == "bytes":
         return _bytes(value)
+    if unit == POINTS:
+        return f"{signed(value, 1)} points"
+    if unit == TIMES_LOWER:
+        return f"{value:,.{ratio_digits(value)}f}x lower"
     word = {"count": "", "ratio": "", "": "", "MAC energy": " MAC"}.get(unit, f" {unit}")
     for limit, name in ((1e9, " billion"), (1e6, " million")):
         if abs(value) >= limit:

@@ -23,7 +23,8 @@ class Metric:
     value: float
     """The number, in `unit`."""
     unit: str
-    """`fraction`, `s`, `ms`, `bytes`, `count`, `MAC energy` (multiples of one 16-bit MAC), `J`."""
+    """`fraction`, `percentage points`, `ratio`, `times lower`, `count`, `s`, `ms`, `bytes`, `J`, or
+    `MAC energy`: multiples of one 16-bit MAC."""
     better: Better
     """Which direction is an improvement."""
     provenance: Provenance

@@ -30,11 +30,9 @@ def accuracy_metric(value: float, state: str = "") -> Metric:
     return Metric(value, "fraction", "higher", "measured", description)
 
 
-def energy_metric(value: float, batch_size: int, state: str = "") -> Metric:
-    """Return a modelled energy per image as a metric; `state` as in `accuracy_metric`."""
-    description = (
-        f"Modelled energy of one inference{state}, weights read once for {batch_size} image(s); {MODEL}."
-    )
+def energy_metric(value: float, batch_size: int) -> Metric:
+    """Return a modelled energy per image as a metric."""
+    description = f"Modelled energy of one inference, weights read once for {batch_size} image(s); {MODEL}."
     return Metric(value, "MAC energy", "lower", "modelled", description)
 
 
@@ -100,17 +98,29 @@ def first_cut_metrics(
     energy = modelled(first, images, 1).total
     rival = copy.deepcopy(dense)
     prune_magnitude_while(rival, lambda model: modelled(model, images, 1).total >= energy)
+    found, rival_found = evaluate_test(first), evaluate_test(rival)
     when = "before any gradient step"
     return {
         "dense_accuracy_before_fine_tuning": accuracy_metric(
             evaluate_test(dense), " by the dense net that pruning starts from"
         ),
-        "accuracy_before_fine_tuning": accuracy_metric(
-            evaluate_test(first), f" after the first pruning, {when}"
+        "energy_reduction_before_fine_tuning": Metric(
+            modelled(dense, images, 1).total / energy,
+            "times lower",
+            "higher",
+            "modelled",
+            f"Modelled energy of the dense net over that after the first pruning, {when}, batch 1; {MODEL}.",
         ),
-        "energy_before_fine_tuning": energy_metric(energy, 1, f" after the first pruning, {when}"),
+        "accuracy_before_fine_tuning": accuracy_metric(found, f" after the first pruning, {when}"),
         "magnitude_accuracy_before_fine_tuning": accuracy_metric(
-            evaluate_test(rival), f" by magnitude pruning to the energy of the first pruning, {when}"
+            rival_found, f" by magnitude pruning to the energy of the first pruning, {when}"
+        ),
+        "gain_over_magnitude_before_fine_tuning": Metric(
+            100 * (found - rival_found),
+            "percentage points",
+            "higher",
+            "measured",
+            f"Test accuracy after the first pruning less that of magnitude pruning to its energy, {when}.",
         ),
     }
 

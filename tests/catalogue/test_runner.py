@@ -47,6 +47,12 @@ def test_interleaves_the_arms_of_each_seed_in_a_fixed_order():
     assert interleave(("baseline", "tactic", "magnitude"), range(8)) == pairs
 
 
+def test_jobs_take_turns_between_as_many_seeds():
+    pairs = interleave(("baseline", "tactic"), range(3), 2)
+    assert [pair.seed for pair in pairs] == [0, 1, 0, 1, 2, 2]
+    assert set(pairs) == set(interleave(("baseline", "tactic"), range(3)))
+
+
 def test_measures_and_writes_one_file(request_two, destination, recorder):
     every_arm = dataclasses.replace(request_two, arms=())
     measured = measure(every_arm, destination, recorder)
