@@ -133,7 +133,12 @@ def _group(record: Record, runs: Sequence[RunView], name: str) -> MetricGroup:
         provenance=info.provenance,
         description=info.description,
         claimed="; ".join(claims),
-        rows=tuple(_row(run, arm, name) for run in runs for arm in run.results.arms if arm != BASELINE),
+        rows=tuple(
+            _row(run, arm, name)
+            for run in runs
+            for arm in run.results.arms
+            if arm != BASELINE and run.results.values(arm, name)
+        ),
     )
 
 

@@ -220,8 +220,10 @@ class Results(Conditions):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Arms in the order they first appear."""
-        return tuple(dict.fromkeys(repeat.arm for repeat in self.repeats))
+        """Arms: the baseline, the tactic, then rivals by name, in whatever order they were run."""
+        ran = {repeat.arm for repeat in self.repeats}
+        leading = [arm for arm in ("baseline", "tactic") if arm in ran]
+        return (*leading, *sorted(ran.difference(leading)))
 
     @property
     def seeds(self) -> tuple[int, ...]:

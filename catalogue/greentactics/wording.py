@@ -108,7 +108,7 @@ def quantity(value: float, unit: str) -> str:
         0
         if abs(value) >= 1000 or (unit == "count" and value == int(value))
         else 1
-        if abs(value) >= 100
+        if abs(value) >= 10
         else 3
     )
     return f"{value:,.{digits}f}{word}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}{word}"
