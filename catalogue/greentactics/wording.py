@@ -105,11 +105,7 @@ def quantity(value: float, unit: str) -> str:
         if abs(value) >= limit:
             return f"{value / limit:.3g}{name}{word}" if abs(value / limit) < 1000 else f"{value:.3g}{word}"
     digits = (
-        0
-        if abs(value) >= 1000 or (unit == "count" and value == int(value))
-        else 1
-        if abs(value) >= 10
-        else 3
+        0 if abs(value) >= 1000 or (unit == "count" and value == int(value)) else 1 if abs(value) >= 10 else 3
     )
     return f"{value:,.{digits}f}{word}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}{word}"
 

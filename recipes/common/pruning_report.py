@@ -82,23 +82,23 @@ def cpu_metric(cpu_s: float) -> Metric:
     return Metric(cpu_s, "s", "lower", "measured", description)
 
 
-def first_cut_metrics(
-    dense: nn.Module, first: nn.Module, images: Tensor, evaluate_test: Callable[[nn.Module], float]
+def cut_metrics(
+    dense: nn.Module, cut: nn.Module, images: Tensor, evaluate_test: Callable[[nn.Module], float]
 ) -> dict[str, Metric]:
-    """Report what the first cut was worth before any gradient step.
+    """Report what a cut is worth before any gradient step.
 
     It is compared with the same dense net, cut by magnitude to the same energy at batch 1.
 
     Args:
         dense: The net that was pruned.
-        first: The net after the first pruning, before any gradient step.
+        cut: The same net after pruning, before any gradient step.
         images: Training images; the first ones are used.
         evaluate_test: Returns the test accuracy of a net.
     """
-    energy = modelled(first, images, 1).total
+    energy = modelled(cut, images, 1).total
     rival = copy.deepcopy(dense)
     prune_magnitude_while(rival, lambda model: modelled(model, images, 1).total >= energy)
-    found, rival_found = evaluate_test(first), evaluate_test(rival)
+    found, rival_found = evaluate_test(cut), evaluate_test(rival)
     when = "before any gradient step"
     return {
         "dense_accuracy_before_fine_tuning": accuracy_metric(
@@ -109,18 +109,18 @@ def first_cut_metrics(
             "times lower",
             "higher",
             "modelled",
-            f"Modelled energy of the dense net over that after the first pruning, {when}, batch 1; {MODEL}.",
+            f"Modelled energy of the dense net over that after pruning, {when}, batch 1; {MODEL}.",
         ),
-        "accuracy_before_fine_tuning": accuracy_metric(found, f" after the first pruning, {when}"),
+        "accuracy_before_fine_tuning": accuracy_metric(found, f" after pruning, {when}"),
         "magnitude_accuracy_before_fine_tuning": accuracy_metric(
-            rival_found, f" by magnitude pruning to the energy of the first pruning, {when}"
+            rival_found, f" by magnitude pruning to the same energy, {when}"
         ),
         "gain_over_magnitude_before_fine_tuning": Metric(
             100 * (found - rival_found),
             "percentage points",
             "higher",
             "measured",
-            f"Test accuracy after the first pruning less that of magnitude pruning to its energy, {when}.",
+            f"Test accuracy after pruning less that of magnitude pruning to the same energy, {when}.",
         ),
     }
 
