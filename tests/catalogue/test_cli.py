@@ -71,7 +71,7 @@ def test_run_shows_a_table_and_stores_nothing(checkout):
     before = sorted(checkout.rglob("*.json"))
     result = invoke(checkout, "run", "fake-tactic", "--seeds", "2")
     assert result.exit_code == 0, result.output
-    assert re.search(r"energy .* 10\.050 MAC .* 2\.050 MAC .* 4\.050 MAC", result.stdout)
+    assert re.search(r"energy .* 10\.1 MAC .* 2\.050 MAC .* 4\.050 MAC", result.stdout)
     assert re.search(r"modelled .* 4\.9x lower \[\d\.\d, \d\.\d\]", result.stdout)
     assert "0.00 points [0.00, 0.00]" in result.stdout
     assert "mean of 2 seeds" in result.stdout
