@@ -68,6 +68,14 @@ LAYERS = [
     for part in (6.0, 1.0)
 ]
 ARMS = ("baseline", "tactic", "magnitude", "weight_ordered")
+DEVICE = DeviceInfo(
+    kind="cpu",
+    name="Example Processor 9000",
+    cores=2,
+    memory_bytes=2**33,
+    system="Linux 6",
+    machine="x86_64",
+)
 
 
 def results(
@@ -103,14 +111,7 @@ def results(
         "data": DataInfo(
             name="Fashion-MNIST", sha256=SHA, train_count=55000, validation_count=5000, test_count=10000
         ),
-        "device": DeviceInfo(
-            kind="cpu",
-            name="Example Processor 9000",
-            cores=2,
-            memory_bytes=2**33,
-            system="Linux 6",
-            machine="x86_64",
-        ),
+        "device": DEVICE,
         "threads": 1,
         "versions": {"python": "3.11.9", "torch": "2.13.0"},
         "meter": MeterInfo(name="clock", energy="none"),
