@@ -74,16 +74,16 @@ def point_difference(baseline: Mapping[int, float], treated: Mapping[int, float]
     return Estimate(value, low, high, len(seeds), POINTS)
 
 
-def compare(results: Results, arm: str, metric: str) -> Estimate:
-    """Compare an arm with the baseline in the way the metric's unit and direction ask for.
+def compare(results: Results, arm: str, metric: str, reference: str = BASELINE) -> Estimate:
+    """Compare an arm with another, the baseline unless told, as the metric's unit and direction ask for.
 
     Raises:
-        NotComparable: The arm or the baseline lacks the metric, or its values give no number.
+        NotComparable: One of the two arms lacks the metric, or its values give no number.
     """
     if metric not in results.metrics:
         raise NotComparable(f"{metric} was not measured")
-    baseline, treated = results.values(BASELINE, metric), results.values(arm, metric)
-    for name, values in ((BASELINE, baseline), (arm, treated)):
+    baseline, treated = results.values(reference, metric), results.values(arm, metric)
+    for name, values in ((reference, baseline), (arm, treated)):
         if not values:
             raise NotComparable(f"{name} lacks it")
     info = results.metrics[metric]

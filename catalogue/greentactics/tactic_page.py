@@ -22,6 +22,7 @@ from greentactics.impact_rows import RunView, metric_groups, panels, run_views, 
 from greentactics.listings import key_lines, whole_file
 from greentactics.loading import Catalogue
 from greentactics.results import Results
+from greentactics.rival_rows import rival_rows
 from greentactics.schema import Record
 from greentactics.verdict import headline_results, verdict_line
 from greentactics.vocabulary import Direction, Kind, RelationType
@@ -131,6 +132,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, tactics: Mapping[str, Tac
         "claims": _claim_rows(record),
         "runs": runs,
         "groups": metric_groups(record, runs),
+        "rivals": rival_rows(record, runs),
         "figures": forest_figures(panels(record, runs)),
         "details": detail_tables(detailed) if detailed else [],
         "energy_figures": layer_figures(detailed) if detailed else [],
