@@ -12,7 +12,7 @@ from greentactics.claims import (
     headline_claim,
     short_setting,
 )
-from greentactics.comparison import POINTS, Estimate
+from greentactics.comparison import POINTS
 from greentactics.evidence import (
     SMOKE_PRESET,
     contests,
@@ -77,7 +77,7 @@ def headline_results(
 
 
 def _reproduced(record: Record, recipe: RecipeUse, results: Results) -> str:
-    cost, quality = cost_estimate(record, results), quality_estimate(record, results)
+    cost = cost_estimate(record, results)
     if cost is None:  # pragma: no cover - headline_results leaves such results out
         raise ValueError("results without the headline cost")
     label = with_provenance(recipe.cost_label, results.metrics[recipe.cost_metric])
@@ -85,27 +85,19 @@ def _reproduced(record: Record, recipe: RecipeUse, results: Results) -> str:
     parts = [f"{cost.n} seed, no interval" if cost.n == 1 else f"{cost.n} seeds", results.data.name]
     if recipe.condition:
         parts.append(recipe.condition)
-    return f"{lead}{label} {estimate_phrase(cost)} {_quality(record, results, quality)} ({', '.join(parts)})"
+    return f"{lead}{label} {estimate_phrase(cost)} {_quality(record, recipe, results)} ({', '.join(parts)})"
 
 
-def _quality(record: Record, results: Results, quality: Estimate | None) -> str:
-    label = record.recipe.quality_label if record.recipe else ""
+def _quality(record: Record, recipe: RecipeUse, results: Results) -> str:
+    quality, label = quality_estimate(record, results), recipe.quality_label
     if quality is None:
         return f"({label} was not measured)"
-    if quality.unit == POINTS:
-        words = f"at {points_phrase(quality)} of {label}{points_interval(quality)}"
-    else:
-        words = f"at {label} {estimate_phrase(quality)}"
-    judged = record.recipe is not None and record.kind is not Kind.DARK and quality.low is not None
-    if judged and quality.n >= 2 and not _tolerated(record, results, quality):
-        words += (
-            f", outside the tolerance of {record.recipe.quality_tolerance_points:g}" if record.recipe else ""
-        )
-    return words
-
-
-def _tolerated(record: Record, results: Results, quality: Estimate) -> bool:
-    return quality.unit != POINTS or within_tolerance(record, results)
+    if quality.unit != POINTS:
+        return f"at {label} {estimate_phrase(quality)}"
+    words = f"at {points_phrase(quality)} of {label}{points_interval(quality)}"
+    if record.kind is Kind.DARK or quality.low is None or within_tolerance(record, results):
+        return words
+    return f"{words}, not shown to lie within the tolerance of {recipe.quality_tolerance_points:g}"
 
 
 def _claimed(record: Record, recipe: RecipeUse) -> str:

@@ -99,7 +99,7 @@ def test_no_clear_effect_and_a_higher_cost() -> None:
 
 def test_a_loss_outside_the_tolerance_is_said() -> None:
     line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.03, 8.0, 4.0)], recipe_sha256=SHA)
-    assert "outside the tolerance of 1 (" in line
+    assert "not shown to lie within the tolerance of 1 (" in line
     assert "outside" not in verdict_line(PRUNING, [results(seeds=3)])
 
 
