@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from greentactics.errors import Problem
-from greentactics.recipe_source import parse_python
+from greentactics.recipe_source import parse_python, top_level_assignments
 from greentactics.rules import Rule
 
 KEY_LINES_START = "# --8<-- [start:tactic]"
@@ -31,7 +31,7 @@ class _Contract:
         self._tree = tree
         self._text = text
         self._file = file
-        self._assigned = dict(_assignments(tree))
+        self._assigned = dict(top_level_assignments(tree))
 
     def problems(self, tactic_id: str) -> Iterator[Problem]:
         """Yield what is missing or wrong."""
@@ -129,15 +129,6 @@ class _Contract:
     ) -> Problem:
         line, column = (node.lineno, node.col_offset + 1) if node else (1, 1)
         return Problem(self._file, line, column, field, rule, expected, found, cure)
-
-
-def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the names assigned at the top level and what is assigned."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            yield node.target.id, node.value
 
 
 def _freezes(decorator: ast.expr) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greentactics.errors import UserError
-from greentactics.recipe_source import PACKAGE, parse_python, recipe_file
+from greentactics.recipe_source import PACKAGE, parse_python, recipe_file, top_level_assignments
 from greentactics.text_file import RECORD_BYTES, read_text_file
 
 
@@ -42,7 +42,7 @@ def read_outline(root: Path, tactic: str) -> Outline:
         raise UserError(f"{tactic}: no recipe of this name in {root / PACKAGE}; {cure}")
     path = recipe_file(root, tactic)
     tree = parse_python(read_text_file(path, root=root, max_bytes=RECORD_BYTES).text, str(path))
-    values = dict(_assignments(tree))
+    values = dict(top_level_assignments(tree))
     try:
         arms = ast.literal_eval(values["ARMS"])
     except (KeyError, ValueError):
@@ -62,20 +62,3 @@ def check_choice(what: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> 
     for name in chosen:
         if name not in known:
             raise UserError(f"{name}: no such {what} in this recipe; expected one of {', '.join(known)}")
-
-
-def _assignments(tree: ast.Module) -> list[tuple[str, ast.expr]]:
-    """Return the names assigned at the top level with what is assigned."""
-    found: list[tuple[str, ast.expr]] = []
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign):
-            found += [
-                (target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name)
-            ]
-        elif (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and statement.value
-        ):
-            found.append((statement.target.id, statement.value))
-    return found

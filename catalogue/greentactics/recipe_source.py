@@ -57,6 +57,15 @@ def parse_python(text: str, file: str) -> ast.Module:
     raise CatalogueError([problem])
 
 
+def top_level_assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names assigned at the top level and what is assigned."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            yield node.target.id, node.value
+
+
 class RecipeChecksums:
     """Checksums of recipes; each module is read once, however many recipes import it."""
 

@@ -113,15 +113,15 @@ class Conditions(BaseModel):
     """What was measured with."""
 
 
-class Run(Conditions):
-    """One arm with one seed: the file a recipe's process writes."""
+class Observation(BaseModel):
+    """What is recorded of one arm with one seed, wherever its values stand."""
+
+    model_config = STRICT
 
     arm: Text
     """The arm."""
     seed: Annotated[int, Field(ge=0)]
     """The seed."""
-    metrics: dict[MetricName, Measurement]
-    """Metrics by name."""
     details: dict[str, Any]
     """Tables and curves for the page."""
     started: datetime.datetime
@@ -138,31 +138,18 @@ class Run(Conditions):
     """Load average over one minute after."""
 
 
-class Repeat(BaseModel):
+class Run(Observation, Conditions):
+    """One arm with one seed: the file a recipe's process writes."""
+
+    metrics: dict[MetricName, Measurement]
+    """Metrics by name."""
+
+
+class Repeat(Observation):
     """One arm with one seed, inside a results file."""
 
-    model_config = STRICT
-
-    arm: Text
-    """The arm."""
-    seed: Annotated[int, Field(ge=0)]
-    """The seed."""
     values: dict[MetricName, float]
     """Values by metric."""
-    details: dict[str, Any]
-    """Tables and curves for the page."""
-    started: datetime.datetime
-    """When the run began, in UTC."""
-    duration_s: Annotated[float, Field(ge=0)]
-    """Wall-clock time."""
-    cpu_s: Annotated[float, Field(ge=0)]
-    """Processor time."""
-    peak_memory_bytes: Annotated[int, Field(ge=0)]
-    """Peak resident memory."""
-    load_before: float | None
-    """Load average before."""
-    load_after: float | None
-    """Load average after."""
 
 
 class Failure(BaseModel):
