@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from greentactics.bibliography import STRICT, Text
 from greentactics.rules import Rule
 from greentactics.schema import MetricName, TacticId
+from greentactics.timings import Timing
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DeviceSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
@@ -90,6 +91,21 @@ class MeterInfo(BaseModel):
     """Source of energy figures, or `none`."""
 
 
+class EnergyReading(BaseModel):
+    """Metered energy of one run. Absent where no meter was there; never zero in its place."""
+
+    model_config = STRICT
+
+    gross_j: Annotated[float, Field(gt=0)]
+    """Energy of the metered domains."""
+    above_idle_j: float | None
+    """The same less idle power times duration; None where idle power was not read."""
+    idle_power_w: Annotated[float, Field(ge=0)] | None
+    """Power of the metered domains at rest, read before the run."""
+    by_domain_j: dict[str, float]
+    """Gross energy by domain of the meter."""
+
+
 class Conditions(BaseModel):
     """What must be equal for repeats to stand in one file."""
 
@@ -136,6 +152,8 @@ class Observation(BaseModel):
     """Load average over one minute before, where the system has one."""
     load_after: float | None
     """Load average over one minute after."""
+    energy: EnergyReading | None = None
+    """Metered energy of the run, where a meter was there."""
 
 
 class Run(Observation, Conditions):
@@ -188,6 +206,10 @@ class Results(Conditions):
     """The repeats, in the order they were run."""
     failures: tuple[Failure, ...] = ()
     """Repeats that did not finish."""
+    timings: tuple[Timing, ...] = ()
+    """Timing passes over the nets of the arms, one a seed and engine."""
+    not_timed: dict[str, str] = Field(default_factory=dict)
+    """Why an engine could not be timed, by engine."""
 
     @model_validator(mode="after")
     def _one_repeat_each(self) -> Results:

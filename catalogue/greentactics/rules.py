@@ -63,6 +63,7 @@ class Rule(StrEnum):
     RANGE_ORDER = "range-order"
     REPEATED_RUN = "repeated-run"
     METRIC_DESCRIPTION = "metric-description"
+    TIMING_ROUNDS = "timing-rounds"
 
     ID_FILE_NAME = "id-file-name"
     KIND_TYPE = "kind-type"

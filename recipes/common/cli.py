@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 
 from recipes.common import environment
-from recipes.common.contract import Json, Metric, Outcome, Recipe
+from recipes.common.contract import Json, Meter, Metric, Outcome, Recipe, Window
 from recipes.common.errors import UserError
 from recipes.common.meters import ProcessMeter, peak_memory_bytes
 
@@ -87,6 +87,19 @@ def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namesp
         "versions": environment.versions(),
         "device": environment.device(),
         "meter": {"name": meter.name, "energy": meter.energy},
+        "energy": _energy(window, meter),
+    }
+
+
+def _energy(window: Window, meter: Meter) -> dict[str, Json] | None:
+    """Return the metered energy of the run; None without a meter."""
+    if window.energy_j is None:
+        return None
+    return {
+        "gross_j": window.energy_j,
+        "above_idle_j": window.energy_above_idle_j,
+        "idle_power_w": meter.idle_power_w,
+        "by_domain_j": dict(window.energy_by_domain_j),
     }
 
 

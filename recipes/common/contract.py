@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Better = Literal["lower", "higher", "neither"]
 Provenance = Literal["measured", "metered", "modelled", "counted"]
@@ -50,6 +53,20 @@ class DataUsed:
 
 
 @dataclass(frozen=True)
+class Deployable:
+    """The net an arm yields, with what is needed to time, quantise and check it."""
+
+    model: nn.Module
+    """Net in evaluation mode, on the CPU; takes one batch and returns one tensor."""
+    calibration_inputs: Tensor
+    """Training inputs, (examples, ...); at least 1. For timing, and the ranges of static quantisation."""
+    test_inputs: Tensor
+    """Held-out inputs, (examples, ...), on which the outputs of each form of the net are compared."""
+    test_labels: Tensor | None = None
+    """Their classes, (examples,), for the accuracy of each form; None where the net does not classify."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one run of one arm with one seed returns."""
 
@@ -59,6 +76,8 @@ class Outcome:
     """The data the run was made with."""
     details: Mapping[str, Json] = field(default_factory=dict)
     """Anything a page may show beside the metrics: per-layer tables, curves. Plain JSON values."""
+    deployable: Deployable | None = None
+    """The net to be timed beside those of the other arms; None where the arm is a whole workload."""
 
 
 class Window(Protocol):
@@ -70,15 +89,35 @@ class Window(Protocol):
 
     @property
     def cpu_s(self) -> float:
-        """Processor time of this process, user and system."""
+        """Processor time of this process, user and system, all threads."""
 
     @property
     def energy_j(self) -> float | None:
-        """Metered energy, or None where no meter was available."""
+        """Gross metered energy, or None where no energy meter covers the window."""
+
+    @property
+    def energy_above_idle_j(self) -> float | None:
+        """Gross energy less idle power times duration; None without a meter or without an idle reading."""
+
+    @property
+    def energy_by_domain_j(self) -> Mapping[str, float]:
+        """Gross energy by domain of the meter, such as `package-0`; empty without a meter."""
 
 
 class Meter(Protocol):
     """Measures what happens between two moments."""
+
+    @property
+    def name(self) -> str:
+        """What it is, such as `process clocks` or `RAPL (package-0, dram-0)`."""
+
+    @property
+    def energy(self) -> str:
+        """Source of its energy figures, such as `RAPL`; `none` where it has none."""
+
+    @property
+    def idle_power_w(self) -> float | None:
+        """Power of the metered domains at rest, read before the work; None where it was not read."""
 
     def window(self, name: str) -> AbstractContextManager[Window]:
         """Open a named window; its numbers can be read after the block."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -22,6 +22,10 @@ class ClockWindow:
     """Processor time of this process, user and system, all threads."""
     energy_j: float | None = None
     """None: process clocks do not meter energy."""
+    energy_above_idle_j: float | None = None
+    """None, likewise."""
+    energy_by_domain_j: Mapping[str, float] = field(default_factory=dict)
+    """Empty, likewise."""
 
 
 class ProcessMeter:
@@ -29,6 +33,7 @@ class ProcessMeter:
 
     name = "process clocks"
     energy = "none"
+    idle_power_w: float | None = None
 
     @contextmanager
     def window(self, name: str) -> Iterator[ClockWindow]:

@@ -67,6 +67,7 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
     assert list(record) == [
         "tactic", "arm", "seed", "preset", "config", "data", "metrics", "details", "started", "duration_s",
         "cpu_s", "peak_memory_bytes", "threads", "load_before", "load_after", "versions", "device", "meter",
+        "energy",
     ]  # fmt: skip
     assert record["metrics"]["test_accuracy"] == {
         "value": 0.5,
@@ -78,6 +79,7 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
     assert record["seed"] == 3
     assert record["started"].endswith("+00:00")
     assert record["meter"] == {"name": "process clocks", "energy": "none"}
+    assert record["energy"] is None
     assert set(record["device"]) == {"kind", "name", "cores", "memory_bytes", "system", "machine"}
     assert set(record["versions"]) == {"python", "torch", "numpy", "scikit-learn"}
     assert record["config"] == {"examples": 3}, "folders stay out: they may hold a user's name"
