@@ -1,6 +1,7 @@
 """Paired comparison against numbers worked by hand."""
 
 import math
+import statistics
 
 import pytest
 
@@ -10,15 +11,26 @@ from greentactics.comparison import (
     TIMES_LOWER,
     NotComparable,
     absolute,
+    bootstrap,
     compare,
+    detectable,
+    equivalence_in_points,
+    pairs,
     point_difference,
     times_higher,
     times_lower,
 )
-from tests.site.synthetic import results
+from greentactics.results import Results
+from tests.site.synthetic import METRICS, results
 
 T_1 = 12.7062047364
 T_2 = 4.3026527297
+DETECTABLE_5 = 1.6820
+"""What five pairs show with 80 % power, in standard deviations; statsmodels' `TTestPower` agrees."""
+
+
+def within_a_point(measured: Results, arm: str, metric: str):
+    return equivalence_in_points(measured, arm, metric, 1.0)
 
 
 def test_ratio_of_two_pairs() -> None:
@@ -89,11 +101,16 @@ def test_the_unit_decides_the_comparison() -> None:
 
 @pytest.mark.parametrize(
     ("arm", "metric", "reason"),
-    [("tactic", "unknown", "was not measured"), ("other", "energy_batch_1", "other lacks it")],
+    [
+        ("tactic", "unknown", "unknown was not measured"),
+        ("other", "energy_batch_1", "other lacks it"),
+        ("other", "test_accuracy", "other lacks it"),
+    ],
 )
-def test_what_was_not_measured_is_refused(arm, metric, reason) -> None:
+@pytest.mark.parametrize("comparison", [pairs, compare, bootstrap, detectable, within_a_point])
+def test_what_was_not_measured_is_refused(comparison, arm, metric, reason) -> None:
     with pytest.raises(NotComparable, match=reason):
-        compare(results(), arm, metric)
+        comparison(results(), arm, metric)
 
 
 def test_absolute_value_is_a_mean_with_the_unit_of_the_metric() -> None:
@@ -101,3 +118,74 @@ def test_absolute_value_is_a_mean_with_the_unit_of_the_metric() -> None:
     assert mean is not None
     assert (mean.value, mean.n, mean.unit) == (pytest.approx(44190), 5, "count")
     assert absolute(results(), "other", "nonzero_weights") is None
+
+
+def test_pairs_are_logarithms_of_ratios_or_points() -> None:
+    measured = results(seeds=2)
+    energies = [measured.values(arm, "energy_batch_1") for arm in ("baseline", "tactic")]
+    ratios = [math.log(energies[0][seed] / energies[1][seed]) for seed in (0, 1)]
+    assert pairs(measured, "tactic", "energy_batch_1").values == pytest.approx(ratios)
+    accuracies = [measured.values(arm, "test_accuracy") for arm in ("baseline", "tactic")]
+    points = [100 * (accuracies[1][seed] - accuracies[0][seed]) for seed in (0, 1)]
+    assert pairs(measured, "tactic", "test_accuracy").values == pytest.approx(points)
+
+
+@pytest.mark.parametrize("metric", ["energy_batch_1", "test_accuracy"])
+def test_bootstrap_has_the_same_value_and_unit_and_is_narrower_with_five_pairs(metric) -> None:
+    student, resampled = (function(results(), "tactic", metric) for function in (compare, bootstrap))
+    assert (resampled.value, resampled.n, resampled.unit) == (student.value, 5, student.unit)
+    assert student.low < resampled.low < resampled.value < resampled.high < student.high
+
+
+def test_bootstrap_of_one_pair_has_no_interval() -> None:
+    estimate = bootstrap(results(seeds=1), "tactic", "energy_batch_1")
+    assert (estimate.low, estimate.high, estimate.n) == (None, None, 1)
+
+
+def test_detectable_is_a_factor_for_a_ratio_and_points_for_a_fraction() -> None:
+    measured = results()
+    for metric, turned in (("energy_batch_1", math.log), ("test_accuracy", float)):
+        effect = turned(detectable(measured, "tactic", metric))
+        assert effect == pytest.approx(
+            DETECTABLE_5 * statistics.stdev(pairs(measured, "tactic", metric).values), rel=1e-4
+        )
+
+
+def test_detectable_factor_of_a_count_without_spread_is_one() -> None:
+    assert detectable(results(), "tactic", "nonzero_weights") == 1.0
+
+
+def test_equivalence_is_of_the_difference_in_points() -> None:
+    test = equivalence_in_points(results(), "tactic", "test_accuracy", 1.0)
+    assert test.value == compare(results(), "tactic", "test_accuracy").value
+    assert (test.equivalent, test.not_worse, test.n) == (True, True, 5)
+
+
+def test_a_loss_beyond_the_margin_is_worse() -> None:
+    measured = results(factors={"tactic": (7.4, 3.1, -0.05, 8.0, 4.0)}, arms=("baseline", "tactic"))
+    assert not equivalence_in_points(measured, "tactic", "test_accuracy", 1.0).not_worse
+
+
+def test_a_gain_beyond_the_margin_is_not_worse_where_higher_is_better() -> None:
+    gained = {"factors": {"tactic": (7.4, 3.1, 0.05, 8.0, 4.0)}, "arms": ("baseline", "tactic")}
+    turned = METRICS | {"test_accuracy": METRICS["test_accuracy"].model_copy(update={"better": "lower"})}
+    for metrics, not_worse in ((METRICS, True), (turned, False)):
+        test = equivalence_in_points(results(metrics=metrics, **gained), "tactic", "test_accuracy", 1.0)
+        assert (test.not_worse, test.equivalent) == (not_worse, False)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "metric"),
+    [(detectable, "energy_batch_1"), (detectable, "test_accuracy"), (within_a_point, "test_accuracy")],
+)
+def test_a_single_pair_shows_neither_power_nor_equivalence(comparison, metric) -> None:
+    with pytest.raises(NotComparable, match="a single pair has no spread"):
+        comparison(results(seeds=1), "tactic", metric)
+
+
+def test_a_margin_in_points_needs_a_fraction_with_a_better_direction() -> None:
+    with pytest.raises(NotComparable, match="energy_batch_1 is no fraction"):
+        within_a_point(results(), "tactic", "energy_batch_1")
+    neither = METRICS | {"test_accuracy": METRICS["test_accuracy"].model_copy(update={"better": "neither"})}
+    with pytest.raises(NotComparable, match="test_accuracy has no better direction"):
+        within_a_point(results(metrics=neither), "tactic", "test_accuracy")
