@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from recipes.common import cli, models, pruning_report
 from recipes.common.checkpoints import load_or_train
-from recipes.common.contract import Json, Meter, Metric, Outcome
+from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images, load_images
 from recipes.common.energy_model import estimate
 from recipes.common.pruning import (
@@ -81,13 +81,9 @@ class Config:
     """Training images for the closed-form repair."""
     search_images: int = 2000
     """Validation images that judge each step of a search; all of them judge a round."""
-    latency_rounds: int = 12
-    """Rounds of the latency comparison."""
 
 
-SMOKE = Config(
-    data=("digits",), dense_examples=5_000, fine_tune_examples=2_000, accuracy_budget=0.02, latency_rounds=2
-)
+SMOKE = Config(data=("digits",), dense_examples=5_000, fine_tune_examples=2_000, accuracy_budget=0.02)
 DEFAULT = Config()
 FULL = Config(
     model="mini_alexnet", dense_examples=440_000, fine_tune_examples=165_000, rounds=5, batch_size=48
@@ -286,9 +282,11 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
             metrics |= pruning_report.cut_metrics(dense, cut, images.train_images, evaluate_test)
         metrics["tactic_cpu_s"] = pruning_report.cpu_metric(window.cpu_s)
     test_accuracy = pruning_report.accuracy_metric(evaluate_test(net))
-    metrics |= pruning_report.cost_metrics(reference, net, images.train_images, config.latency_rounds)
+    metrics |= pruning_report.cost_metrics(net, images.train_images)
     details["layers"] = pruning_report.layer_table(net, images.train_images)
-    return Outcome(metrics={"test_accuracy": test_accuracy, **metrics}, data=images.used, details=details)
+    test = images.test_images[:2000], images.test_labels[:2000]
+    shipped = Deployable(net, images.train_images[:256], *test)
+    return Outcome({"test_accuracy": test_accuracy, **metrics}, images.used, details, deployable=shipped)
 
 
 def main() -> None:

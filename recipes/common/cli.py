@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import importlib
 import math
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from recipes.common import environment
+from recipes.common import environment, net_files
+from recipes.common.command_line import OneLineParser, require_writable, whole_number, write_json
 from recipes.common.contract import Json, Meter, Metric, Outcome, Recipe, Window
 from recipes.common.errors import UserError
-from recipes.common.meters import ProcessMeter, peak_memory_bytes
+from recipes.common.meters import choose_meter, peak_memory_bytes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 PRESETS = ("smoke", "default", "full")
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    """Reports wrong usage in one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
 
 def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
@@ -44,13 +37,16 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
         Exit code: 0, or 1 after an error the user can put right. Wrong usage exits with 2.
     """
     options = _parser(recipe).parse_args(arguments)
+    recipe = _under_its_own_name(recipe)
     try:
         config = _config(recipe, options)
         if options.out is not None:
-            _require_writable(options.out)
+            require_writable("--out", options.out)
+        if options.save_net is not None:
+            require_writable(net_files.OPTION, options.save_net)
         record = run_once(recipe, config, options)
         if options.out is not None:
-            _write_json(options.out, record)
+            write_json("--out", options.out, record)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -62,13 +58,14 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
 
 
 def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namespace) -> dict[str, Any]:
-    """Run the recipe and return the record of the run, ready to be written as JSON."""
+    """Run the recipe, save its net where that is wanted, and return the record of the run for JSON."""
     torch.set_num_threads(options.threads)
-    meter = ProcessMeter()
+    device = environment.device()
+    meter = choose_meter(device_kind=str(device["kind"]))
     started, load_before = datetime.now(UTC), environment.load_average()
     with meter.window("run") as window:
         outcome = recipe.run(config, arm=options.arm, seed=options.seed, meter=meter)
-    return {
+    record = {
         "tactic": recipe.TACTIC,
         "arm": options.arm,
         "seed": options.seed,
@@ -85,14 +82,29 @@ def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namesp
         "load_before": load_before,
         "load_after": environment.load_average(),
         "versions": environment.versions(),
-        "device": environment.device(),
+        "device": device,
         "meter": {"name": meter.name, "energy": meter.energy},
         "energy": _energy(window, meter),
     }
+    if options.save_net is not None and outcome.deployable is not None:
+        net_files.save_net(options.save_net, outcome.deployable)
+    return record
+
+
+def _under_its_own_name(recipe: Recipe) -> Recipe:
+    """Return the recipe as a module that another process can import.
+
+    What runs as a program is called `__main__`, and so would the classes be in a saved net; the process that
+    loads it has another `__main__`.
+    """
+    if recipe is not sys.modules["__main__"]:
+        return recipe
+    module = importlib.import_module(f"recipes.{recipe.TACTIC.replace('-', '_')}")
+    return cast("Recipe", module)
 
 
 def _energy(window: Window, meter: Meter) -> dict[str, Json] | None:
-    """Return the metered energy of the run; None without a meter."""
+    """Return the metered energy of the run; None where none was metered."""
     if window.energy_j is None:
         return None
     return {
@@ -105,7 +117,7 @@ def _energy(window: Window, meter: Meter) -> dict[str, Json] | None:
 
 def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     module = recipe.TACTIC.replace("-", "_")
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog=f"python -m recipes.{module}",
         description=(recipe.__doc__ or recipe.TACTIC).strip().splitlines()[0],
         epilog=f"example: python -m recipes.{module} --arm tactic --seed 3 --preset smoke --out result.json",
@@ -114,32 +126,20 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
         "--arm", default="tactic", help=f"one of {', '.join(recipe.ARMS)} (default: %(default)s)"
     )
     parser.add_argument(
-        "--seed", type=_whole(0), default=0, help="seed of this repeat (default: %(default)s)"
+        "--seed", type=whole_number(0), default=0, help="seed of this repeat (default: %(default)s)"
     )
     parser.add_argument(
         "--preset", default="default", help=f"one of {', '.join(PRESETS)} (default: %(default)s)"
     )
     parser.add_argument("--data-dir", type=Path, help="folder that holds the data, such as fashion-mnist/")
     parser.add_argument(
-        "--threads", type=_whole(1), default=1, help="processor threads (default: %(default)s)"
+        "--threads", type=whole_number(1), default=1, help="processor threads (default: %(default)s)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there as JSON")
+    parser.add_argument(
+        net_files.OPTION, type=Path, metavar="FILE", help="write the net there, for recipes.common.timing"
+    )
     return parser
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers from `least`."""
-
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
-        return number
-
-    return parse
 
 
 def _config(recipe: Recipe, options: argparse.Namespace) -> DataclassInstance:
@@ -168,30 +168,6 @@ def _metrics(outcome: Outcome) -> dict[str, dict[str, Json]]:
         if not math.isfinite(metric.value):
             raise ValueError(f"metric {name}: expected a finite number, got {metric.value}")
     return {name: dataclasses.asdict(metric) for name, metric in outcome.metrics.items()}
-
-
-def _require_writable(path: Path) -> None:
-    """Find out before the work, not after it, that the result cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
-    if path.is_dir():
-        raise UserError(f"--out {path}: expected a file, found a folder")
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write under a temporary name first, so that a reader never sees half a file."""
-    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
 
 
 def _table(record: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -11,13 +12,17 @@ from pathlib import Path
 from recipes.common.contract import Json
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
+OPTIONAL_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "nvidia-ml-py", "zeus")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages the numbers depend on."""
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in PACKAGES
-    }
+    """Return the versions of Python and of the packages that the numbers depend on, where installed."""
+    found = {"python": platform.python_version()}
+    found |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    for name in OPTIONAL_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def device() -> dict[str, Json]:

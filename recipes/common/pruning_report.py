@@ -1,4 +1,4 @@
-"""What a pruned net is judged by: accuracy, size, effective MACs, modelled energy, and latency."""
+"""What a pruned net is judged by: accuracy, size, effective MACs and modelled energy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from recipes.common.contract import Json, Metric
 from recipes.common.energy_model import NetworkEnergy, estimate
-from recipes.common.latency import compare_latency
 from recipes.common.pruning import prunable_layers, prune_magnitude_while
 
 BATCH_SIZES = (1, 48)
@@ -36,43 +35,21 @@ def energy_metric(value: float, batch_size: int) -> Metric:
     return Metric(value, "MAC energy", "lower", "modelled", description)
 
 
-def cost_metrics(
-    dense: nn.Module, pruned: nn.Module, images: Tensor, latency_rounds: int
-) -> dict[str, Metric]:
-    """Count, model and time the pruned net.
+def cost_metrics(pruned: nn.Module, images: Tensor) -> dict[str, Metric]:
+    """Count the weights and MACs of a net and model its energy.
 
     Args:
-        dense: The net that its latency is compared with.
         pruned: The net described; the dense net itself for a baseline.
         images: Training images; the first ones are used.
-        latency_rounds: Rounds of the latency comparison.
     """
     nonzero = sum(int(layer.weight.count_nonzero()) for layer in prunable_layers(pruned).values())
     energy = {batch_size: modelled(pruned, images, batch_size) for batch_size in BATCH_SIZES}
-    latency = compare_latency(dense, pruned, images[:1], rounds=latency_rounds)
     return {
         "nonzero_weights": Metric(float(nonzero), "count", "lower", "counted", "Weights that are not zero."),
         "effective_macs": Metric(
             energy[1].macs, "count", "lower", "counted", "MACs of one inference with both operands not zero."
         ),
         **{f"energy_batch_{n}": energy_metric(energy[n].total, n) for n in BATCH_SIZES},
-        "latency_ms": Metric(
-            latency.second_ms, "ms", "lower", "measured", "Median time of one inference with one image."
-        ),
-        "latency_ratio": Metric(
-            latency.ratio,
-            "ratio",
-            "higher",
-            "measured",
-            "Latency of the dense net over that of this net, median of alternating rounds; 1 means no gain.",
-        ),
-        "latency_ratio_same_net": Metric(
-            latency.same_net_ratio,
-            "ratio",
-            "neither",
-            "measured",
-            "The same ratio for the dense net against itself: its distance from 1 is noise.",
-        ),
     }
 
 

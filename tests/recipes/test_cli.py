@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.common import cli
+from recipes.common import cli, environment
 from recipes.common.contract import DataUsed, Metric, Outcome
 from recipes.common.errors import UserError
+from recipes.common.net_files import load_net
+from tests.recipes.small_nets import ResidualNet, deployable, residual_net
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +84,9 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
     assert record["meter"] == {"name": "process clocks", "energy": "none"}
     assert record["energy"] is None
     assert set(record["device"]) == {"kind", "name", "cores", "memory_bytes", "system", "machine"}
-    assert set(record["versions"]) == {"python", "torch", "numpy", "scikit-learn"}
+    versions = set(record["versions"])
+    assert versions - set(environment.OPTIONAL_PACKAGES) == {"python", "torch", "numpy", "scikit-learn"}
+    assert "onnxruntime" in versions
     assert record["config"] == {"examples": 3}, "folders stay out: they may hold a user's name"
     assert str(tmp_path) not in out.read_text()
     assert [path.name for path in out.parent.iterdir()] == ["f.json"]
@@ -96,6 +101,7 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
         (["--preset", "smoke", "--data-dir", "nowhere"], "--data-dir nowhere: expected a folder"),
         (["--preset", "smoke", "--out", "/dev/null/x.json"], "--out /dev/null/x.json: cannot be written"),
         (["--preset", "smoke", "--out", "."], "--out .: expected a file, found a folder"),
+        (["--preset", "smoke", "--save-net", "."], "--save-net .: expected a file, found a folder"),
         (["--preset", "default"], "data/x.gz: damaged; fetch it again"),
     ],
 )
@@ -130,6 +136,34 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="metric broken: expected a finite number"):
         cli.main(recipe, ["--preset", "smoke", "--out", str(tmp_path / "f.json")])
     assert not list(tmp_path.iterdir())
+
+
+def with_net(config, **arguments) -> Outcome:
+    outcome = fake_run(config, **arguments)
+    return dataclasses.replace(outcome, deployable=deployable(residual_net()))
+
+
+def test_the_net_of_the_arm_is_saved_where_there_is_one(tmp_path: Path) -> None:
+    recipe, path = fake_recipe(), tmp_path / "new" / "net.pt"
+    arguments = ["--preset", "smoke", "--save-net", str(path)]
+    assert cli.main(recipe, arguments) == 0
+    assert not list(path.parent.iterdir()), "the arm yields no net"
+    recipe.run = with_net
+    assert cli.main(recipe, arguments) == 0
+    assert isinstance(load_net(path, "--net").model, ResidualNet)
+    assert [file.name for file in path.parent.iterdir()] == ["net.pt"]
+
+
+def test_a_recipe_run_as_a_program_goes_on_under_its_own_name(monkeypatch, capsys) -> None:
+    program, module = fake_recipe(), fake_recipe()
+    metric = Metric(1.0, "count", "neither", "counted", "One.")
+    module.run = lambda *_, **__: Outcome({"of_the_module": metric}, DataUsed("digits", "0" * 64, 0, 0, 0))
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    monkeypatch.setitem(sys.modules, "recipes.a_tactic", module)
+    assert cli.main(program, ["--preset", "smoke"]) == 0
+    assert "of_the_module" in capsys.readouterr().out
+    assert cli.main(fake_recipe(), ["--preset", "smoke"]) == 0
+    assert "test_accuracy" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

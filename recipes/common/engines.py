@@ -1,0 +1,199 @@
+"""The forms in which a net is shipped: eager PyTorch, ONNX Runtime in 32 bits, ONNX Runtime in 8 bits.
+
+A net is exported for one batch size: ONNX Runtime plans its memory best for shapes that it knows, and some
+nets can be exported for one batch size but not for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import platform
+import typing
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from greentactics.timings import Engine
+from recipes.common.contract import Deployable
+
+ENGINES: tuple[Engine, ...] = typing.get_args(Engine)
+CURE = 'pip install -e ".[onnx]"'
+INPUT = "inputs"
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+class CannotRunError(Exception):
+    """Raised where an engine does not take a net; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A net in one engine."""
+
+    outputs: Callable[[Tensor], Tensor]
+    """Computes the outputs of one batch."""
+    call: Callable[[], object]
+    """Computes those of one batch given when the form was made, and does nothing else: what is timed."""
+    stored_bytes: int
+    """Size of the file that would be shipped: the weights for PyTorch, the `.onnx` file for ONNX Runtime."""
+
+
+def missing_extra(engine: Engine) -> str | None:
+    """Say in one line what has to be installed for an engine; None where nothing is missing."""
+    if engine == "pytorch":
+        return None
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        return f"the extra onnx is not installed ({error}); run: {CURE}"
+    return None
+
+
+def build(engine: Engine, deployable: Deployable, folder: Path, *, batch_size: int, threads: int) -> Form:
+    """Make the form of a net that an engine runs.
+
+    Args:
+        engine: What executes the net; one that `missing_extra` has nothing to say of.
+        deployable: The net in evaluation mode and its inputs; `batch_size` calibration inputs at least.
+        folder: Folder of this net alone, for its files; an exported net that is there is used again.
+        batch_size: Examples in every call.
+        threads: Threads of ONNX Runtime; those of PyTorch belong to the process.
+
+    Raises:
+        CannotRunError: The net cannot be exported or quantised.
+    """
+    inputs = deployable.calibration_inputs
+    if engine == "pytorch":
+        return _eager(deployable.model, inputs[:batch_size])
+    path = folder / "net.onnx"
+    if not path.exists():
+        _export(deployable.model, inputs[:batch_size], path)
+    if engine == "onnxruntime_int8":
+        path = _quantised(path, inputs, batch_size)
+    return _onnxruntime(path, inputs[:batch_size], threads)
+
+
+def _eager(model: nn.Module, inputs: Tensor) -> Form:
+    @torch.inference_mode()
+    def outputs(batch: Tensor) -> Tensor:
+        found: Tensor = model(batch)
+        return found
+
+    weights = io.BytesIO()
+    torch.save(model.state_dict(), weights)
+    return Form(outputs, lambda: outputs(inputs), weights.tell())
+
+
+def _onnxruntime(path: Path, inputs: Tensor, threads: int) -> Form:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # threads that spin burn time while they wait for one that has lost its core
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its many classes of exception have no common one
+        raise CannotRunError(f"cannot be loaded by ONNX Runtime ({_first_line(error)})") from error
+    feed = {INPUT: inputs.contiguous().numpy()}
+    return Form(
+        lambda batch: torch.from_numpy(session.run(None, {INPUT: batch.contiguous().numpy()})[0]),
+        lambda: session.run(None, feed),
+        path.stat().st_size,
+    )
+
+
+def _export(model: nn.Module, inputs: Tensor, path: Path) -> None:
+    export = partial(torch.onnx.export, dynamo=True, external_data=False, verbose=False)
+    try:
+        with _quiet():
+            export(model, (inputs,), path, input_names=[INPUT])
+    except Exception as error:  # the exporter runs the net's own code, which may raise anything
+        raise CannotRunError(
+            f"cannot be exported to ONNX ({_first_line(error.__cause__ or error)})"
+        ) from error
+
+
+def _quantised(path: Path, inputs: Tensor, batch_size: int) -> Path:
+    """Return the 8-bit form of an exported net: static ranges, QDQ, one scale a channel of the weights.
+
+    The net is optimised first, as ONNX Runtime asks for; the 8-bit types are its defaults. As it advises,
+    weights get 7 bits on x86 processors without VNNI, where sums of 8-bit products saturate.
+    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    from onnxruntime.quantization import quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared, quantised = path.with_name("prepared.onnx"), path.with_name("int8.onnx")
+    try:
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)  # all shapes are known
+        quantize_static(
+            prepared,
+            quantised,
+            _calibration(inputs, batch_size),
+            per_channel=True,
+            reduce_range=eight_bit_sums_saturate(),
+        )
+    except Exception as error:  # the quantiser documents none of what it raises
+        raise CannotRunError(f"cannot be quantised ({_first_line(error)})") from error
+    return quantised
+
+
+def _calibration(inputs: Tensor, batch_size: int) -> Any:  # noqa: ANN401 - a class of an optional package
+    """Return the inputs in whole batches, in the shape that the quantiser reads."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Batches(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.left = whole_batches(inputs, batch_size)
+
+        def get_next(self) -> dict[str, Any] | None:
+            batch = next(self.left, None)
+            return None if batch is None else {INPUT: batch.contiguous().numpy()}
+
+    return Batches()
+
+
+def whole_batches(inputs: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Yield the inputs in batches of one size; those that do not fill a batch are left out."""
+    return (
+        inputs[first : first + batch_size] for first in range(0, len(inputs) - batch_size + 1, batch_size)
+    )
+
+
+def eight_bit_sums_saturate() -> bool:
+    """Tell whether sums of 8-bit products may saturate here; where the processor does not tell, they may."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    try:
+        return "vnni" not in CPU_FLAGS.read_text()
+    except OSError:
+        return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the exporter says of itself, and of a net that it then refuses with an exception."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # its loggers have handlers of their own, made before any redirection
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            # raised within torch by its own use of torch.utils._pytree
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -1,0 +1,100 @@
+"""Whether a form of a net still is the same net: its outputs beside those of eager PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from greentactics.timings import Engine
+from recipes.common.contract import Deployable
+from recipes.common.engines import Form, whole_batches
+from recipes.common.errors import UserError
+
+ALLOWED_DIFFERENCE = 1e-3
+"""Largest difference of an output in 32 bits, as a share of the largest output of eager PyTorch."""
+LEAST_AGREEMENT = 0.9
+"""Share of the test inputs that a net in 8 bits puts into the same class."""
+ALLOWED_RMS_DIFFERENCE = 0.5
+"""The same where there are no classes: root mean square of the difference over that of the outputs."""
+CURE = "leave this engine out with --engine"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the outputs of a form compare."""
+
+    difference: float
+    """Largest difference from eager PyTorch, as a share of its largest output."""
+    accuracy_fraction: float | None
+    """Share of the test inputs that are classified correctly; None without labels."""
+    count: int
+    """Test inputs compared."""
+
+
+def outputs_of(form: Form, deployable: Deployable, batch_size: int) -> Tensor:
+    """Return the outputs for all test inputs that fill whole batches, (examples, ...)."""
+    return torch.cat([form.outputs(batch) for batch in whole_batches(deployable.test_inputs, batch_size)])
+
+
+def require_usable(arm: str, deployable: Deployable, form: Form, batch_size: int) -> None:
+    """Check a net and its inputs before the work.
+
+    Raises:
+        UserError: Fewer inputs than a batch, or outputs that are not one tensor of finite numbers.
+    """
+    for name in ("calibration_inputs", "test_inputs"):
+        if (count := len(getattr(deployable, name))) < batch_size:
+            raise UserError(f"--batch-size {batch_size}: expected at most {count}, the {name} of arm {arm}")
+    found = form.outputs(deployable.test_inputs[:batch_size])
+    if not isinstance(found, Tensor) or len(found) != batch_size or not torch.isfinite(found).all():
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        wanted = "one tensor of finite numbers, a row for each example"
+        raise UserError(f"arm {arm}: expected a net that returns {wanted}; got {got}")
+
+
+def agreement(arm: str, engine: Engine, found: Tensor, wanted: Tensor, labels: Tensor | None) -> Agreement:
+    """Compare the outputs of a form with those of eager PyTorch.
+
+    Args:
+        arm: Name of the arm, for messages.
+        engine: What computed `found`.
+        found: Outputs of the form, (examples, ...).
+        wanted: Outputs of eager PyTorch for the same inputs.
+        labels: Classes of these inputs, (examples,), or None.
+
+    Raises:
+        UserError: They differ so much that the form is another net.
+    """
+    difference = float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
+    if engine == "onnxruntime_int8":
+        _require_similar(f"arm {arm}, {engine}", found, wanted, labels)
+    elif not difference <= ALLOWED_DIFFERENCE:
+        raise UserError(
+            f"arm {arm}, {engine}: outputs expected within {ALLOWED_DIFFERENCE:g} of the largest one of "
+            f"eager PyTorch, got {difference:.2g}; the exported net computes something else, {CURE}"
+        )
+    if labels is None:
+        return Agreement(difference, None, len(found))
+    right = found.argmax(1) == labels[: len(found)]
+    return Agreement(difference, float(right.double().mean()), len(found))
+
+
+def _require_similar(where: str, found: Tensor, wanted: Tensor, labels: Tensor | None) -> None:
+    """Refuse a net in 8 bits that has become another one."""
+    cure = f"calibrate with inputs like those of use, or {CURE}"
+    if labels is None:
+        difference = float((found - wanted).square().mean().sqrt() / wanted.square().mean().sqrt())
+        if not difference <= ALLOWED_RMS_DIFFERENCE:
+            raise UserError(
+                f"{where}: difference from the outputs of eager PyTorch expected within "
+                f"{ALLOWED_RMS_DIFFERENCE:g} of their root mean square, got {difference:.2g}; {cure}"
+            )
+        return
+    same = float((found.argmax(1) == wanted.argmax(1)).double().mean())
+    if same < LEAST_AGREEMENT:
+        raise UserError(
+            f"{where}: the class that eager PyTorch gives expected for at least {LEAST_AGREEMENT:.0%} of the "
+            f"test inputs, got {same:.1%}; {cure}"
+        )
