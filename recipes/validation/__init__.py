@@ -1,0 +1,1 @@
+"""What checks the project's own models; nothing here is a recipe."""
