@@ -14,7 +14,7 @@ NO_WARNING := NO_MKDOCS_2_WARNING=1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help requirements install demo site serve test check clean
+.PHONY: help requirements install demo site serve test check benchmark clean
 
 help:
 	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict"
@@ -22,6 +22,7 @@ help:
 	@echo "make serve   show the site with live reload"
 	@echo "make test    run all tests; ARGS='-k runner' runs some"
 	@echo "make check   ruff, mypy, greentactics check"
+	@echo "make benchmark  what the project itself costs, against its limits; nothing else should run"
 	@echo "make clean   remove the site, the results of this machine and caches"
 
 requirements:
@@ -47,7 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	@$(RUN) greentactics measure $(TACTIC) --preset default --seeds 5 --jobs $(JOBS) \
+	@$(RUN) greentactics measure $(TACTIC) --preset default --seeds 5 --jobs $(JOBS) --latency-cap 10 \
 	  --out-dir build/results --$(if $(filter again,$(MEASURE)),replace,if-needed) \
 	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 	@$(MAKE) --no-print-directory site
@@ -72,6 +73,9 @@ check: $(STAMP)
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) greentactics check
+
+benchmark: $(STAMP)
+	@$(RUN) pytest tests/benchmarks -o python_files='bench_*.py' $(ARGS)
 
 clean:
 	rm -rf site build .mypy_cache .pytest_cache .ruff_cache .hypothesis

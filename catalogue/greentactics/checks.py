@@ -11,11 +11,12 @@ from greentactics.bibliography import Bibliography
 from greentactics.diagnosis import did_you_mean
 from greentactics.documents import Document
 from greentactics.errors import CatalogueError, Problem, UserError
-from greentactics.loading import BIBLIOGRAPHY, Files, read_files
+from greentactics.loading import BIBLIOGRAPHY, Files, read_files, without_cycle_search
 from greentactics.places import Finding
 from greentactics.recipe_contract import contract_problems
 from greentactics.record_rules import record_findings
 from greentactics.relation_rules import relation_findings
+from greentactics.results import Results
 from greentactics.results_rules import metric_findings, results_findings
 from greentactics.rules import Rule
 from greentactics.schema import Record
@@ -49,6 +50,7 @@ class CheckReport:
         return f"{counts}: {found}"
 
 
+@without_cycle_search()
 def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
     """Check a catalogue.
 
@@ -87,19 +89,14 @@ def _problems(files: Files) -> Iterator[Problem]:
     records = {tactic: document.model for tactic, document in files.records.items() if document.model}
     for tactic, finding in relation_findings(records, frozenset(files.records)):
         findings[tactic].append(finding)
+    measured: dict[str, list[tuple[str, Results]]] = {}
+    for path, document in files.results.items():
+        if document.model:
+            measured.setdefault(path.parent.name, []).append((document.file, document.model))
     for tactic, record in records.items():
         findings[tactic] += _citations(record, files.bibliography)
         findings[tactic] += _recipe_of(record, files)
-        measured = (
-            [
-                (document.file, document.model)
-                for path, document in files.results.items()
-                if path.parent.name == tactic and document.model
-            ]
-            if record.recipe
-            else []
-        )
-        findings[tactic] += metric_findings(record, measured)
+        findings[tactic] += metric_findings(record, measured.get(tactic, []) if record.recipe else [])
     for tactic, found in findings.items():
         yield from files.records[tactic].located(found)
     yield from files.bibliography.located(_bibliography(files))
@@ -131,7 +128,7 @@ def _bibliography(files: Files) -> Iterator[Finding]:
     unreadable = any(not text for text in broken)
     for key in sorted(files.bibliography.keys - cited):
         if not unreadable and not any(
-            re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text) for text in broken
+            key in text and re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text) for text in broken
         ):
             cure = "cite it or remove it"
             yield Finding(
@@ -181,6 +178,7 @@ def _recipes(files: Files) -> Iterator[Problem]:
 
 
 def _results(files: Files) -> Iterator[Problem]:
+    known = frozenset(files.records)
     for path, document in files.results.items():
         if document.model is None:
             continue
@@ -190,7 +188,7 @@ def _results(files: Files) -> Iterator[Problem]:
             results_findings(
                 document.model,
                 path,
-                known=frozenset(files.records),
+                known=known,
                 recipe_sha256=sha256,
                 has_recipe=recipe is not None,
             )
@@ -204,11 +202,11 @@ def _unexpected_files(root: Path) -> Iterator[Problem]:
         ("recipes/results", "*/*", ".json", "results named <device>.json"),
     )
     for folder, pattern, suffix, expected in places:
-        for path in sorted((root / folder).glob(pattern)):
+        for path in (root / folder).glob(pattern):
             if path.suffix != suffix and not path.name.startswith("."):
                 name, found = display_name(path, root), path.name
                 yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, found, "rename or remove it")
-    for path in sorted((root / "recipes" / "results").glob("*")):
+    for path in (root / "recipes" / "results").glob("*"):
         if not path.is_dir() and not path.name.startswith("."):
             name, expected = display_name(path, root), "folders named after tactics"
             yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, path.name, "rename or remove it")

@@ -42,50 +42,37 @@ def read_quickly(next_event: NextEvent, *, max_depth: int) -> dict[str, object]:
 
 def _mapping(next_event: NextEvent, depth: int) -> dict[str, object]:
     mapping: dict[str, object] = {}
-    while True:
-        event = next_event()
-        kind = type(event)
-        if kind is yaml.MappingEndEvent:
-            return mapping
-        if kind is not yaml.ScalarEvent or len(mapping) >= MAX_ENTRIES:
+    while type(event := next_event()) is yaml.ScalarEvent:
+        key = _value(event, next_event, 0)
+        if type(key) is not str or key in mapping or key == "<<" or len(mapping) >= MAX_ENTRIES:
             raise UnusualError
-        key = _scalar(event)
-        if type(key) is not str or key in mapping or key == "<<":
-            raise UnusualError
-        event = next_event()
-        mapping[key] = (
-            _scalar(event) if type(event) is yaml.ScalarEvent else _collection(event, next_event, depth)
-        )
+        mapping[key] = _value(next_event(), next_event, depth)
+    if type(event) is not yaml.MappingEndEvent:
+        raise UnusualError
+    return mapping
 
 
 def _list(next_event: NextEvent, depth: int) -> list[object]:
     items: list[object] = []
-    while True:
-        event = next_event()
-        kind = type(event)
-        if kind is yaml.SequenceEndEvent:
-            return items
+    while type(event := next_event()) is not yaml.SequenceEndEvent:
         if len(items) >= MAX_ENTRIES:
             raise UnusualError
-        items.append(_scalar(event) if kind is yaml.ScalarEvent else _collection(event, next_event, depth))
+        items.append(_value(event, next_event, depth))
+    return items
 
 
-def _collection(event: Any, next_event: NextEvent, depth: int) -> object:  # noqa: ANN401 - events differ
+def _value(event: Any, next_event: NextEvent, depth: int) -> object:  # noqa: ANN401 - events differ
     kind = type(event)
-    if kind is yaml.AliasEvent or event.anchor or event.tag or depth <= 1:
+    if kind is yaml.AliasEvent or event.anchor or event.tag:
         raise UnusualError
-    if kind is yaml.MappingStartEvent:
-        return _mapping(next_event, depth - 1)
-    return _list(next_event, depth - 1)
-
-
-def _scalar(event: Any) -> object:  # noqa: ANN401 - events differ
-    if event.anchor or event.tag:
+    if kind is yaml.ScalarEvent:
+        text: str = event.value
+        if event.style or (len(text) > LONGEST_WORD and text[0] not in NUMBER_STARTS):
+            return text
+        value = plain_value(text)
+        if type(value) is Refusal:
+            raise UnusualError
+        return value
+    if depth <= 1:
         raise UnusualError
-    text: str = event.value
-    if event.style or (len(text) > LONGEST_WORD and text[0] not in NUMBER_STARTS):
-        return text
-    value = plain_value(text)
-    if type(value) is Refusal:
-        raise UnusualError
-    return value
+    return _mapping(next_event, depth - 1) if kind is yaml.MappingStartEvent else _list(next_event, depth - 1)

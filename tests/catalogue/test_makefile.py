@@ -84,14 +84,14 @@ def test_git_is_missing(fresh, bare_path):
 
 
 def test_nothing_is_installed_while_something_is_missing(fresh, bare_path):
-    for target in ("demo", "test", "check", "serve"):
+    for target in ("demo", "test", "check", "benchmark", "serve"):
         result = make(fresh, target, path=bare_path)
         assert result.returncode == 2
         assert "python3 is missing" in result.stderr
     assert not (fresh / ".venv").exists()
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "serve"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "benchmark", "serve"])
 def test_every_command_has_the_same_set_up_once(fresh, target):
     install = 'pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,site,dev]"'
     assert install in make(fresh, "--dry-run", target).stdout
