@@ -9,7 +9,9 @@ import click
 from greentactics import __version__
 from greentactics.command_group import CatalogueGroup, example, root_of
 from greentactics.commands_data import data
+from greentactics.commands_evidence import evidence
 from greentactics.commands_measure import measure, run
+from greentactics.commands_meters import meters, sci
 
 
 @click.group(
@@ -32,6 +34,9 @@ def main(context: click.Context, root: Path | None) -> None:
 main.add_command(run)
 main.add_command(measure)
 main.add_command(data)
+main.add_command(evidence)
+main.add_command(meters)
+main.add_command(sci)
 
 
 @main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))

@@ -20,6 +20,8 @@ from greentactics.merging import device_slug
 from greentactics.runner import Request, make_plan, perform, resolve
 
 Command = Callable[..., Any]
+NOISY_ENDINGS = ("_s", "_ms", "_j")
+"""Units at the end of metric names that clocks and energy meters give."""
 
 _SHARED = (
     click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
@@ -41,10 +43,43 @@ _SHARED = (
     ),
 )
 
+_TIMING = (
+    click.option(
+        "--latency-seeds",
+        type=click.IntRange(min=0),
+        default=5,
+        show_default=True,
+        help="Seeds whose nets are timed in turns afterwards, each in a process of its own; 0 times none.",
+    ),
+    click.option(
+        "--latency-cap",
+        "latency_cap_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=30.0,
+        show_default=True,
+        help="Longest time for the rounds of one engine in one timing pass.",
+    ),
+    click.option(
+        "--control/--no-control",
+        default=None,
+        help="Run the baseline twice a seed.  [default: where the headline cost is a time or an energy]",
+    ),
+)
+
 
 def shared_options(command: Command) -> Command:
     """Add the options that `run` and `measure` have in common."""
-    for option in reversed(_SHARED):
+    return _with(_SHARED, command)
+
+
+def timing_options(command: Command) -> Command:
+    """Add the options for timing and control."""
+    return _with(_TIMING, command)
+
+
+def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -99,6 +134,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     show_default=True,
     help="Repeats at the same time; more than 1 disturbs measured times.",
 )
+@timing_options
 @click.option(
     "--out-dir",
     type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
@@ -122,6 +158,7 @@ def measure(
     replace: bool,
     if_needed: bool,
     slug: str | None,
+    control: bool | None,
     **options: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Measure a tactic in fresh processes and store the repeats.
@@ -130,7 +167,8 @@ def measure(
     Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
     """
     root = root_of(context)
-    request = Request(root=root, tactic=tactic, **options)
+    needed = control if control is not None else _needs_control(_headline(root, tactic))
+    request = Request(root=root, tactic=tactic, control=needed, **options)
     existing = _existing(resume, replace, if_needed)
     destination = Destination(out_dir or root / "recipes" / "results", existing, _checked_slug(slug))
     try:
@@ -141,6 +179,11 @@ def measure(
         context.exit(INTERRUPTED)
     _report(measured)
     context.exit(0 if measured.results.complete else 1)
+
+
+def _needs_control(headline: tuple[str, ...]) -> bool:
+    """Tell by its unit whether the machine's noise is in the headline cost."""
+    return bool(headline) and headline[0].endswith(NOISY_ENDINGS)
 
 
 def _existing(resume: bool, replace: bool, if_needed: bool) -> Existing:

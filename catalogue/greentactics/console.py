@@ -52,9 +52,11 @@ class RepeatProgress:
         self._total = self._done = 0
 
     def begin(self, total: int, done: int) -> None:
-        """Show the bar."""
+        """Show the bar, or set it to the work that comes next."""
         self._total, self._done = total, done
-        if self._console.is_terminal:
+        if self._task is not None:
+            self._bar.reset(self._task, total=total, completed=done)
+        elif self._console.is_terminal:
             self._task = self._bar.add_task("starting", total=total, completed=done)
             self._bar.start()
 
@@ -94,7 +96,7 @@ class RepeatProgress:
     def _update(self) -> None:
         if self._task is not None:
             under_way = "; ".join(str(pair) for pair in self._running) or "merging"
-            self._bar.update(self._task, description=under_way, completed=self._done)
+            self._bar.update(self._task, description=under_way, completed=self._done, refresh=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Torch-free: read by the command `greentactics data fetch` and by the recipes.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,17 @@ FASHION_MNIST_FILES: tuple[DataFile, ...] = (
     ),
 )
 """Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747), MIT licence: 60,000 training and 10,000 test images."""
+
+KNOWN_SHA256 = {
+    "Fashion-MNIST": hashlib.sha256(
+        "".join(file.sha256 for file in FASHION_MNIST_FILES).encode()
+    ).hexdigest(),
+    "digits": "f6d9e39f37dc45d327f6db33428ee58970ccceabb2535a5c179de35886b70443",
+}
+"""Checksums that recipes report of the data sets, by name; other ones are results of other data.
+
+That of the digits is of the arrays that scikit-learn ships.
+"""
 
 
 def data_folders(data_dir: Path | None) -> tuple[Path, ...]:

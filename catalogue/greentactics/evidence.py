@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from greentactics.bibliography import Name, Reference
 from greentactics.claims import claimed_times, effect_claims, has_figure, headline_claim
 from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, compare
+from greentactics.datasets import KNOWN_SHA256
+from greentactics.latency import shows_difference
 from greentactics.results import Results
 from greentactics.schema import Record
+from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, Kind, Term
+from greentactics.wording import includes_no_effect
 
 LEAST_PAIRS = 5
+NOISY = ("measured", "metered")
+"""Provenances of costs that need an A/A control."""
 SMOKE_PRESET = "smoke"
 
 
@@ -45,8 +51,19 @@ class Evidence:
 
 
 def is_stale(results: Results, recipe_sha256: str | None) -> bool:
-    """Tell whether the recipe has changed since the run; unknown recipes are not held against the run."""
+    """Tell whether the recipe or the data have changed since the run.
+
+    What is not known is not held against the run: a recipe that is not there, data of the contributor's own.
+    """
+    return _recipe_changed(results, recipe_sha256) or _data_changed(results)
+
+
+def _recipe_changed(results: Results, recipe_sha256: str | None) -> bool:
     return recipe_sha256 is not None and results.recipe_sha256 != recipe_sha256
+
+
+def _data_changed(results: Results) -> bool:
+    return KNOWN_SHA256.get(results.data.name, results.data.sha256) != results.data.sha256
 
 
 def objections(results: Results, recipe_sha256: str | None = None) -> tuple[str, ...]:
@@ -58,7 +75,8 @@ def objections(results: Results, recipe_sha256: str | None = None) -> tuple[str,
     """
     found = {
         "smoke run": results.preset == SMOKE_PRESET,
-        "stale: the recipe has changed since": is_stale(results, recipe_sha256),
+        "stale: the recipe has changed since": _recipe_changed(results, recipe_sha256),
+        "stale: the data have changed since": _data_changed(results),
         "uncommitted changes in the working tree": results.dirty,
         "not tied to a commit": results.commit is None and not results.dirty,
         "incomplete: a repeat failed or is missing": not results.complete,
@@ -97,10 +115,35 @@ def within_tolerance(record: Record, results: Results) -> bool:
     return largest_loss <= record.recipe.quality_tolerance_points
 
 
+def needs_control(record: Record, results: Results) -> bool:
+    """Tell whether the headline cost was measured or metered, so that noise of the machine is in it."""
+    info = None if record.recipe is None else results.metrics.get(record.recipe.cost_metric)
+    return info is not None and info.provenance in NOISY
+
+
+def doubt(record: Record, results: Results) -> str | None:
+    """Return why the headline cost is not shown to differ from the baseline's, or None where it is.
+
+    The interval has to exclude no effect. Where the cost was measured or metered, the baseline is run twice
+    with each seed, and the effect has to exceed what these two runs differ by.
+    """
+    cost = cost_estimate(record, results)
+    if record.recipe is None or cost is None or includes_no_effect(cost):
+        return "no difference shown"
+    if not needs_control(record, results):
+        return None
+    control = estimate_or_none(results, CONTROL, record.recipe.cost_metric)
+    if control is None:
+        return "no A/A control"
+    return None if shows_difference(cost, control) else "no difference shown"
+
+
 def reproduces(record: Record, results: Results) -> bool:
     """Tell whether counting results show the claimed effect, at acceptable quality if the tactic advises."""
     interval, quality = _effect_interval(record, results), quality_estimate(record, results)
     if interval is None or not effect_claims(record) or interval[0] <= 1:
+        return False
+    if doubt(record, results) is not None:
         return False
     if record.kind is Kind.DARK:
         return True

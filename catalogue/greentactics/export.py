@@ -9,6 +9,7 @@ from typing import Any
 from greentactics.bibliography import Reference
 from greentactics.comparison import Estimate, NotComparable, absolute, compare
 from greentactics.evidence import Evidence, objections
+from greentactics.latency import PassesCompared, compare_passes, engines, timed_arms
 from greentactics.results import Results
 from greentactics.schema import Record
 
@@ -107,6 +108,23 @@ def _results_summary(record: Record, results: Results, recipe_sha256: str | None
             for arm in results.arms[1:]
             if (comparison := _comparison(results, arm, metric)) is not None
         ],
+        "latency": [
+            _latency(compare_passes(results.timings, engine, arm))
+            for engine in engines(results.timings)
+            for arm in timed_arms(results.timings)
+        ],
+    }
+
+
+def _latency(compared: PassesCompared) -> dict[str, Any]:
+    return {
+        "engine": compared.engine,
+        "arm": compared.arm,
+        "against_baseline": _estimate(compared.estimate),
+        "baseline_against_itself": _estimate(compared.control),
+        "difference_shown": compared.difference_shown,
+        "baseline_ms": _rounded(compared.baseline),
+        "treated_ms": _rounded(compared.treated),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greentactics.claims import claim_figure, claimed_times, direction_word, effect_claims, short_setting
@@ -16,9 +16,9 @@ from greentactics.comparison import (
     absolute,
     compare,
 )
-from greentactics.evidence import SMOKE_PRESET, objections
 from greentactics.figures_forest import Mark, Panel
-from greentactics.results import MetricInfo, Results
+from greentactics.results import MetricInfo
+from greentactics.run_views import RunView
 from greentactics.schema import Record
 from greentactics.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 from greentactics.wording import (
@@ -31,32 +31,6 @@ from greentactics.wording import (
 
 DASH = "\u2013"
 UNITS_IN_NAMES = frozenset({"s", "ms", "bytes", "J"})
-
-
-@dataclass(frozen=True)
-class RunView:
-    """One results file as the page shows it."""
-
-    label: str
-    """Letter that table rows refer to."""
-    results: Results
-    """The results."""
-    local: bool
-    """Whether it comes from this machine instead of the repository."""
-    against: tuple[str, ...]
-    """Why it does not count as evidence."""
-    raw: str
-    """Address of the raw JSON, relative to the site's root."""
-
-    @property
-    def place(self) -> str:
-        """Where it comes from, in words."""
-        return "this machine" if self.local else "committed"
-
-    @property
-    def stale(self) -> bool:
-        """Whether the recipe has changed since."""
-        return any(reason.startswith("stale") for reason in self.against)
 
 
 @dataclass(frozen=True)
@@ -83,29 +57,6 @@ class MetricGroup:
     description: str
     claimed: str
     rows: tuple[Row, ...]
-
-
-def run_views(
-    record: Record, committed: Iterable[Results], local: Iterable[Results], recipe_sha256: str | None
-) -> tuple[RunView, ...]:
-    """Return the runs a page shows, committed ones first; smoke runs are never shown."""
-    entries = [(entry, False) for entry in committed] + [(entry, True) for entry in local]
-    shown = [(entry, is_local) for entry, is_local in entries if entry.preset != SMOKE_PRESET]
-    return tuple(
-        RunView(
-            label=_letter(index),
-            results=entry,
-            local=is_local,
-            against=objections(entry, recipe_sha256),
-            raw=raw_path(record.id, entry, is_local),
-        )
-        for index, (entry, is_local) in enumerate(shown)
-    )
-
-
-def raw_path(tactic: str, results: Results, local: bool) -> str:
-    """Return where the raw JSON of results lies, relative to the site's root."""
-    return f"results/{tactic}/{'local/' if local else ''}{results.device_slug}.json"
 
 
 def shown_metrics(record: Record, runs: Sequence[RunView]) -> tuple[str, ...]:
@@ -293,7 +244,3 @@ def _short(text: str, estimate: Estimate) -> str:
     """Leave out the direction where the axis already says it."""
     usual = " higher" if estimate.unit == TIMES_HIGHER else " lower"
     return text.replace(usual, "") if estimate.value >= 1 else text
-
-
-def _letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else str(index + 1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from scipy.special import nctdtr, stdtr, stdtrit
+import scipy  # loads its parts when they are used: scipy.special costs most commands more than their work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     mean, error = _mean_and_error(values)
     if error is None:
         return mean, None, None
-    half_width = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
+    half_width = float(scipy.special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
     return mean, mean - half_width, mean + half_width
 
 
@@ -160,11 +160,11 @@ def minimal_detectable_effect(values: Sequence[float], power: float = POWER, alp
     if not 0 < alpha < power < 1:
         raise ValueError(f"expected 0 < alpha < power < 1, got alpha {alpha} and power {power}")
     freedom, (_, error) = len(values) - 1, _of_several(values)
-    critical = float(stdtrit(freedom, 1 - alpha / 2))
+    critical = float(scipy.special.stdtrit(freedom, 1 - alpha / 2))
 
     def shown(shift: float) -> float:
         # A rejection on the wrong side shows nothing; scipy's function is also unreliable in that tail.
-        return float(1 - nctdtr(freedom, shift, critical))
+        return float(1 - scipy.special.nctdtr(freedom, shift, critical))
 
     low, high = 0.0, critical
     while shown(high) < power:
@@ -190,12 +190,12 @@ def equivalence(values: Sequence[float], margin: float, *, higher_is_better: boo
     if not (math.isfinite(margin) and margin > 0):
         raise ValueError(f"expected a positive margin, got {margin}")
     freedom, (value, error) = len(values) - 1, _of_several(values)
-    half_width = float(stdtrit(freedom, 1 - ALPHA)) * error
+    half_width = float(scipy.special.stdtrit(freedom, 1 - ALPHA)) * error
 
     def p_of(distance: float) -> float:
         if error == 0:
             return 0.0 if distance > 0 else 1.0
-        return float(stdtr(freedom, -distance / error))
+        return float(scipy.special.stdtr(freedom, -distance / error))
 
     return Equivalence(
         value=value,

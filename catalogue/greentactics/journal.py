@@ -87,9 +87,26 @@ class Journal:
                 raise UserError(f"{path}: {error}; remove the file to have this repeat run again") from None
         return found
 
-    def add(self, out_file: Path) -> None:
-        """Take over the file of a repeat that has just ended; it is safe afterwards."""
-        write_atomically(self._runs / out_file.name, out_file.read_bytes())
+    def add(self, run: Run) -> None:
+        """Keep a repeat that has just ended; it is safe afterwards."""
+        write_atomically(self._runs / f"{run.arm}-{run.seed}.json", run.model_dump_json() + "\n")
+
+    def net(self, arm: str, seed: int) -> Path:
+        """Return where the net of a repeat lies, or is to be stored, until it has been timed."""
+        folder = self.folder / "nets"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{arm}-{seed}.pt"
+
+    def nets(self, seed: int) -> dict[str, Path]:
+        """Return the stored nets of one seed by arm."""
+        found = sorted((self.folder / "nets").glob(f"*-{seed}.pt"))
+        return {path.stem.removesuffix(f"-{seed}"): path for path in found}
+
+    def passes(self, protocol_sha256: str) -> Path:
+        """Return the folder for the timing passes that were made with this code."""
+        folder = self.folder / "timings" / protocol_sha256[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def scratch(self) -> Path:
         """Return an empty folder for the processes to write to."""

@@ -13,9 +13,11 @@ from greentactics.errors import CatalogueError, UserError
 from greentactics.journal import Journal, Plan, locked, plan_differences, version_differences
 from greentactics.loading import load_results
 from greentactics.merging import ConditionsDiffer, device_slug, write_results
+from greentactics.progress import Progress
 from greentactics.recipe_source import recipe_file
 from greentactics.results import DeviceInfo, Results, Run
-from greentactics.runner import Performed, Progress, Request, make_plan, perform, resolve
+from greentactics.runner import Performed, Request, make_plan, perform, resolve
+from greentactics.timing_passes import protocol_checksum
 
 PARTIAL_FOLDER = Path("build/partial")
 """Where finished repeats are kept until all are there, below the checkout."""
@@ -216,6 +218,8 @@ def _reusable(
         reasons.append(f"preset {results.preset} with {results.threads} threads before")
     if not results.complete or set(arms) - set(results.arms) or len(results.seeds) < request.seed_count:
         reasons.append("not all arms and seeds are there")
+    if results.timings and results.timing_sha256 != protocol_checksum(request.root):
+        reasons.append("the timing protocol has been changed since")
     if _better_data(request, results):
         reasons.append(f"{results.data.name} before, Fashion-MNIST is there now")
     if reasons:

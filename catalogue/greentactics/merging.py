@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
 from greentactics.errors import UserError
 from greentactics.results import Conditions, DeviceInfo, Failure, MetricInfo, Repeat, Results, Run
+from greentactics.timings import Timing
 from greentactics.writing import write_atomically
 
 _NOISE = re.compile(
@@ -81,6 +83,9 @@ def merge(
     commit: str | None = None,
     dirty: bool = False,
     complete: bool = True,
+    timings: Sequence[Timing] = (),
+    timing_sha256: str | None = None,
+    not_timed: Mapping[str, str] = MappingProxyType({}),
 ) -> Results:
     """Put runs of equal conditions into one document, in the order they were run.
 
@@ -105,6 +110,9 @@ def merge(
         metrics=metrics,
         repeats=tuple(_repeat(run) for run in ordered),
         failures=tuple(failures),
+        timings=tuple(timings),
+        timing_sha256=timing_sha256 if timings else None,
+        not_timed=dict(not_timed),
     )
 
 

@@ -21,9 +21,9 @@ from greentactics import __version__
 from greentactics.escaping import finalize, text_to_html
 from greentactics.evidence import SMOKE_PRESET, Level
 from greentactics.export import LICENCE, bibtex, json_text, tactic_document
-from greentactics.impact_rows import raw_path
 from greentactics.loading import Catalogue
 from greentactics.results import Results
+from greentactics.run_views import raw_path
 from greentactics.tactic_page import Tactic, join, page_context
 from greentactics.vocabulary import EffortLevel, Kind
 from greentactics.wording import sentence, typographic

@@ -15,6 +15,8 @@ from greentactics.rules import Rule
 from greentactics.text_file import RECORD_BYTES, read_text_file
 
 PACKAGE = "recipes"
+TIMING_PROTOCOL = "recipes.common.timing"
+"""The module that makes a timing pass."""
 
 _LAYOUT = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER})
 # Python 3.12 splits formatted strings into pieces that 3.11 does not know; they are put together again below.
@@ -79,8 +81,19 @@ class RecipeChecksums:
         Raises:
             CatalogueError: A file cannot be read or is not Python.
         """
+        return self._closure(f"{PACKAGE}.{recipe_file(self._root, tactic_id).stem}")
+
+    def of_module(self, name: str) -> str | None:
+        """Return the same of any module of `recipes`; None where there is none of that name.
+
+        Raises:
+            CatalogueError: A file cannot be read or is not Python.
+        """
+        return None if self._module(name) is None else self._closure(name)
+
+    def _closure(self, name: str) -> str:
         found: dict[str, str] = {}
-        waiting = [f"{PACKAGE}.{recipe_file(self._root, tactic_id).stem}"]
+        waiting = [name]
         while waiting:
             name = waiting.pop()
             module = self._module(name)

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from greentactics.bibliography import STRICT, Text
 from greentactics.rules import Rule
 from greentactics.schema import MetricName, TacticId
-from greentactics.timings import Timing
+from greentactics.timings import CONTROL, Timing
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DeviceSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
@@ -208,6 +208,8 @@ class Results(Conditions):
     """Repeats that did not finish."""
     timings: tuple[Timing, ...] = ()
     """Timing passes over the nets of the arms, one a seed and engine."""
+    timing_sha256: Sha256 | None = None
+    """Checksum of the timing protocol's code; None without timing passes."""
     not_timed: dict[str, str] = Field(default_factory=dict)
     """Why an engine could not be timed, by engine."""
 
@@ -229,8 +231,8 @@ class Results(Conditions):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Arms: the baseline, the tactic, then rivals by name, in whatever order they were run."""
-        ran = {repeat.arm for repeat in self.repeats}
+        """Arms without the control: the baseline, the tactic, then rivals by name."""
+        ran = {repeat.arm for repeat in self.repeats} - {CONTROL}
         leading = [arm for arm in ("baseline", "tactic") if arm in ran]
         return (*leading, *sorted(ran.difference(leading)))
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greentactics.comparison import BASELINE, TACTIC, NotComparable, compare
-from greentactics.impact_rows import RunView, metric_title, shown_metrics
+from greentactics.impact_rows import metric_title, shown_metrics
+from greentactics.run_views import RunView
 from greentactics.schema import Record
 from greentactics.wording import estimate_phrase, includes_no_effect, plain_label, typographic
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from greentactics.comparison import BASELINE
 from greentactics.errors import UserError
 from greentactics.journal import Journal, Plan
 from greentactics.loading import recipe_checksum
@@ -20,29 +21,13 @@ from greentactics.processes import (
     run_pairs,
     termination_interrupts,
 )
+from greentactics.progress import Progress
 from greentactics.recipe_outline import check_choice, read_outline
 from greentactics.recipe_source import recipe_file
 from greentactics.repository import read_revision
 from greentactics.results import Failure, Results, Run
-
-
-class Progress(Protocol):
-    """Where the runner says what happens."""
-
-    def begin(self, total: int, done: int) -> None:
-        """Say how many repeats there are, and how many of them were finished before."""
-
-    def started(self, pair: Pair) -> None:
-        """Say that a repeat has been started."""
-
-    def ended(self, pair: Pair, duration_s: float) -> None:
-        """Say that a repeat has ended well."""
-
-    def failed(self, failure: Failure) -> None:
-        """Say that a repeat has failed, with its last lines."""
-
-    def note(self, text: str) -> None:
-        """Say something else worth knowing."""
+from greentactics.timing_passes import NOTHING_TIMED, Timed, TimingRequest, time_nets
+from greentactics.timings import CONTROL
 
 
 @dataclass(frozen=True)
@@ -67,6 +52,12 @@ class Request:
     """Repeats at the same time."""
     timeout_s: float | None = None
     """Longest time for one repeat."""
+    control: bool = False
+    """Whether the baseline is run a second time with each seed, for costs that the machine's noise is in."""
+    latency_seeds: int = 0
+    """Seeds whose nets are timed, counted from 0; 0 times none."""
+    latency_cap_s: float = 30.0
+    """Longest time for the rounds of one engine in one timing pass."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +70,13 @@ class Performed:
     """Repeats that failed."""
     plan: Plan
     """What the run was made with."""
+    timed: Timed = NOTHING_TIMED
+    """What the timing passes gave."""
 
     @property
     def complete(self) -> bool:
-        """Whether every requested repeat finished."""
-        return not self.failures
+        """Whether every requested repeat and timing pass finished."""
+        return not self.failures and not self.timed.failures
 
     def arms_missing(self, arms: tuple[str, ...]) -> tuple[str, ...]:
         """Return the arms without a single finished repeat."""
@@ -94,7 +87,10 @@ class Performed:
         """Merge the finished repeats."""
         return merge(
             self.runs,
-            self.failures,
+            (*self.failures, *self.timed.failures),
+            timings=self.timed.timings,
+            timing_sha256=self.timed.protocol_sha256,
+            not_timed=self.timed.not_timed,
             device_slug=device_slug,
             recipe_sha256=self.plan.recipe_sha256,
             commit=self.plan.commit,
@@ -150,13 +146,14 @@ def perform(request: Request, journal: Journal, progress: Progress, gate: Gate |
         KeyboardInterrupt: The user stopped the run; no process is left behind.
     """
     plan, runs, failures = journal.plan(), journal.runs(), list[Failure]()
-    pairs = interleave(resolve(request), range(request.seed_count), request.jobs)
+    arms = (*resolve(request), *([CONTROL] if request.control else []))
+    pairs = interleave(arms, range(request.seed_count), request.jobs)
     finished = {(run.arm, run.seed) for run in runs}
     missing = [pair for pair in pairs if (pair.arm, pair.seed) not in finished]
     launch = Launch(
         root=request.root,
-        command=lambda pair, out_file: _command(request, pair, out_file),
-        environment=child_environment(request.threads),
+        command=lambda pair, out_file: _command(request, journal, pair, out_file),
+        environment=child_environment(request.threads) | _metering(request.jobs),
         folder=journal.scratch(),
         jobs=request.jobs,
         on_start=progress.started,
@@ -171,13 +168,19 @@ def perform(request: Request, journal: Journal, progress: Progress, gate: Gate |
                 failures.append(run)
                 progress.failed(run)
                 continue
-            journal.add(ended.out_file)
+            journal.add(run)
             runs.append(run)
             progress.ended(ended.pair, ended.duration_s)
             if gate is not None and len(runs) == len(finished) + 1:
                 gate(run)
     _require_unchanged(request, plan)
-    return Performed(tuple(runs), tuple(failures), plan)
+    performed = Performed(tuple(runs), tuple(failures), plan)
+    if not request.latency_seeds:
+        return performed
+    passes = TimingRequest(
+        request.root, request.threads, request.latency_seeds, request.latency_cap_s, request.timeout_s
+    )
+    return replace(performed, timed=time_nets(passes, journal, progress))
 
 
 def _accept(ended: Ended, request: Request, runs: list[Run], plan: Plan) -> Run | Failure:
@@ -196,7 +199,7 @@ def _accept(ended: Ended, request: Request, runs: list[Run], plan: Plan) -> Run 
         _require_unchanged(request, plan)
         if runs:
             require_equal(runs[0], run)
-        return run
+        return run.model_copy(update={"arm": pair.arm})
     return _failure(ended)
 
 
@@ -206,7 +209,7 @@ def _failure(ended: Ended, reason: str = "") -> Failure:
 
 
 def _require_asked(run: Run, request: Request, pair: Pair) -> None:
-    asked = (request.tactic, request.preset, request.threads, pair.arm, pair.seed)
+    asked = (request.tactic, request.preset, request.threads, _arm_run(pair), pair.seed)
     told = (run.tactic, run.preset, run.threads, run.arm, run.seed)
     if asked != told:
         raise RunError(f"the process was asked for {asked} and wrote {told}")
@@ -220,15 +223,27 @@ def _require_unchanged(request: Request, plan: Plan) -> None:
         )
 
 
-def _command(request: Request, pair: Pair, out_file: Path) -> list[str]:
+def _metering(jobs: int) -> dict[str, str]:
+    """Switch energy meters off for repeats side by side: a meter covers the machine, not the process."""
+    return {"GREENTACTICS_METER": "none"} if jobs > 1 else {}
+
+
+def _arm_run(pair: Pair) -> str:
+    """Return the arm that a recipe is asked for: the control is the baseline again."""
+    return BASELINE if pair.arm == CONTROL else pair.arm
+
+
+def _command(request: Request, journal: Journal, pair: Pair, out_file: Path) -> list[str]:
     """Return the command line of one repeat, without the interpreter."""
     command = [
         "-m",
         f"recipes.{recipe_file(request.root, request.tactic).stem}",
         "--arm",
-        pair.arm,
+        _arm_run(pair),
         "--seed",
         str(pair.seed),
     ]
     command += ["--preset", request.preset, "--threads", str(request.threads), "--out", str(out_file)]
+    if pair.seed < request.latency_seeds and pair.arm != CONTROL:
+        command += ["--save-net", str(journal.net(pair.arm, pair.seed))]
     return [*command, "--data-dir", str(request.data_dir)] if request.data_dir else command

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from greentactics.bibliography import Reference
+from greentactics.certainty_rows import certainty_rows
 from greentactics.claims import claim_figure, claim_phrase, direction_word, headline_claim
 from greentactics.details_tables import detail_tables
 from greentactics.escaping import fence_for, listing_to_html, paragraphs, safe_address
@@ -18,11 +19,13 @@ from greentactics.export import bibtex_entry
 from greentactics.figures_flow import flow
 from greentactics.figures_forest import Panel, extent, forest
 from greentactics.figures_layers import layer_figures
-from greentactics.impact_rows import RunView, metric_groups, panels, run_views, source_number
+from greentactics.impact_rows import metric_groups, panels, source_number
+from greentactics.latency_rows import timed_view
 from greentactics.listings import key_lines, whole_file
 from greentactics.loading import Catalogue
 from greentactics.results import Results
 from greentactics.rival_rows import rival_rows
+from greentactics.run_views import RunView, run_views
 from greentactics.schema import Record
 from greentactics.verdict import headline_results, verdict_line
 from greentactics.vocabulary import Direction, Kind, RelationType
@@ -134,8 +137,10 @@ def page_context(tactic: Tactic, catalogue: Catalogue, tactics: Mapping[str, Tac
         "groups": metric_groups(record, runs),
         "rivals": rival_rows(record, runs),
         "figures": forest_figures(panels(record, runs)),
-        "details": detail_tables(detailed) if detailed else [],
-        "energy_figures": layer_figures(detailed) if detailed else [],
+        "details": detail_tables(detailed.results) if detailed else [],
+        "energy_figures": layer_figures(detailed.results) if detailed else [],
+        "certainty": certainty_rows(record, detailed),
+        "timed": timed_view(runs, catalogue.timing_sha256),
         "source": source,
         "key_lines": _key_lines(source.text) if source else None,
         "listing": listing_to_html(whole_file(source.text)) if source else None,
@@ -178,11 +183,12 @@ def forest_figures(drawn: Sequence[Panel]) -> list[tuple[Panel, Markup]]:
     return found
 
 
-def _detailed(record: Record, runs: Sequence[RunView]) -> Results | None:
+def _detailed(record: Record, runs: Sequence[RunView]) -> RunView | None:
     """Return the run whose details are shown: the one the verdict rests on, or else one of this machine."""
     fresh = [run for run in runs if not run.stale]
-    chosen = [run.results for run in fresh if not run.local] or [run.results for run in fresh]
-    return headline_results(record, chosen)
+    chosen = [run for run in fresh if not run.local] or fresh
+    shown = headline_results(record, [run.results for run in chosen])
+    return next((run for run in chosen if run.results is shown), None)
 
 
 def _key_lines(text: str) -> Markup | None:

@@ -17,6 +17,7 @@ from greentactics.evidence import (
     SMOKE_PRESET,
     contests,
     cost_estimate,
+    doubt,
     is_stale,
     objections,
     quality_estimate,
@@ -27,7 +28,6 @@ from greentactics.schema import RecipeUse, Record
 from greentactics.vocabulary import Kind
 from greentactics.wording import (
     estimate_phrase,
-    includes_no_effect,
     points_interval,
     points_phrase,
     with_provenance,
@@ -81,7 +81,8 @@ def _reproduced(record: Record, recipe: RecipeUse, results: Results) -> str:
     if cost is None:  # pragma: no cover - headline_results leaves such results out
         raise ValueError("results without the headline cost")
     label = with_provenance(recipe.cost_label, results.metrics[recipe.cost_metric])
-    lead = "no clear effect: " if includes_no_effect(cost) and cost.n > 1 else ""
+    reason = doubt(record, results) if cost.n > 1 else None
+    lead = f"{reason}: " if reason else ""
     parts = [f"{cost.n} seed, no interval" if cost.n == 1 else f"{cost.n} seeds", results.data.name]
     if recipe.condition:
         parts.append(recipe.condition)
@@ -112,7 +113,7 @@ def _claimed(record: Record, recipe: RecipeUse) -> str:
 
 def _without_reproduction(record: Record, stale: bool) -> str:
     lead = (
-        "No current reproduction, as the recipe has changed since it was measured"
+        "No current reproduction, as the recipe or its data have changed since it was measured"
         if stale
         else "No reproduction yet"
     )

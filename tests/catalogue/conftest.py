@@ -24,6 +24,15 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def timed_checkout(checkout: Path) -> Path:
+    """The same with a timing protocol that needs no torch."""
+    (checkout / "recipes" / "common").mkdir()
+    (checkout / "recipes" / "common" / "__init__.py").touch()
+    shutil.copyfile(Path(__file__).with_name("fake_timing.py"), checkout / "recipes" / "common" / "timing.py")
+    return checkout
+
+
+@pytest.fixture
 def tell(checkout: Path):
     """Change how the fake recipe behaves: for one repeat such as `tactic-1`, or for `all`."""
 

@@ -98,17 +98,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--save-net", type=Path)
     options = parser.parse_args()
     threads = f"{os.environ['OMP_NUM_THREADS']} {os.environ['OMP_WAIT_POLICY']}"
     sys.stdout.write(f"data: digits, threads {threads}\n")
     with Path("started").open("a") as log:
         log.write(f"{options.arm} {options.seed} {options.data_dir}\n")
+    with Path("meters").open("a") as log:
+        log.write(f"{os.environ.get('GREENTACTICS_METER')}\n")
     told = read_told(options.arm, options.seed)
     misbehave(told)
     if "raw" in told:
         options.out.write_text(told["raw"])
     elif "nothing" not in told:
         options.out.write_text(json.dumps(document(options, told)))
+    if options.save_net and not told.get("no_net"):
+        options.save_net.write_text(f"net of {options.arm}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import pytest
 
-from greentactics.evidence import Level, assess, objections
-from greentactics.results import DeviceInfo
+from greentactics.evidence import Level, assess, doubt, objections
+from greentactics.results import DataInfo, DeviceInfo
+from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, claim, with_claims
-from tests.site.synthetic import SHA, results
+from tests.site.synthetic import METRICS, SHA, results
 
 SMALL = {"tactic": (2.0, 2.0, -0.001, 2.0, 2.0)}
 WORSE = {"tactic": (0.8, 0.8, -0.001, 1.0, 1.0)}
@@ -14,6 +15,10 @@ LOSSY = {"tactic": (7.4, 7.4, -0.03, 8.0, 4.0)}
 TWO_ARMS = ("baseline", "tactic")
 OTHER_DEVICE = DeviceInfo(
     kind="cpu", name="Other Processor", cores=4, memory_bytes=2**33, system="Linux 6", machine="aarch64"
+)
+
+OTHER_DATA = DataInfo(
+    name="Fashion-MNIST", sha256="d" * 64, train_count=55000, validation_count=5000, test_count=10000
 )
 
 
@@ -70,7 +75,8 @@ def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
         ({"preset": "smoke"}, "smoke"),
         ({"dirty": True}, "uncommitted"),
         ({"commit": None}, "not tied"),
-        ({"recipe_sha256": "c" * 64}, "stale"),
+        ({"recipe_sha256": "c" * 64}, "stale: the recipe"),
+        ({"data": OTHER_DATA}, "stale: the data"),
         ({"complete": False}, "incomplete"),
         ({"seeds": 4}, "fewer than 5"),
     ],
@@ -134,3 +140,36 @@ def test_a_dark_tactic_is_reproduced_when_the_harm_shows() -> None:
     found = evidence(harmful, results(arms=TWO_ARMS, factors=half))
     assert (found.level, found.contested) == (Level.E3, False)
     assert evidence(harmful, small()).contested
+
+
+def metered(control: float | None):
+    """Return results whose headline cost was metered, with a control that lies as far off as told."""
+    info = METRICS["energy_batch_1"].model_copy(update={"provenance": "metered", "unit": "J"})
+    found = results(arms=TWO_ARMS, factors=SMALL, metrics=METRICS | {"energy_batch_1": info})
+    if control is None:
+        return found
+    again = [
+        repeat.model_copy(
+            update={
+                "arm": CONTROL,
+                "values": {
+                    "energy_batch_1": repeat.values["energy_batch_1"] * control ** (-1) ** repeat.seed
+                },
+            }
+        )
+        for repeat in found.repeats
+        if repeat.arm == "baseline"
+    ]
+    return found.model_copy(update={"repeats": (*found.repeats, *again)})
+
+
+def test_a_metered_cost_needs_a_control_that_differs_less_than_the_effect() -> None:
+    assert doubt(PRUNING, metered(None)) == "no A/A control"
+    assert doubt(PRUNING, metered(1.05)) is None
+    assert doubt(PRUNING, metered(2.5)) == "no difference shown"
+    levels = [evidence(PRUNING, metered(control)).level for control in (None, 1.05, 2.5)]
+    assert levels == [Level.E1, Level.E3, Level.E1]
+
+
+def test_the_control_is_no_arm() -> None:
+    assert metered(1.05).arms == TWO_ARMS

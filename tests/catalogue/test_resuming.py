@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import os
 import signal
@@ -106,9 +107,9 @@ def test_continues(interrupted, destination, recorder):
     measured = measure(interrupted, existing(destination, Existing.RESUME), recorder)
     assert measured.results.complete
     assert recorder.totals == (4, 2)
-    kept_start = json.loads(before)["started"]
+    kept_start = datetime.datetime.fromisoformat(json.loads(before)["started"])
     baseline = next(entry for entry in measured.results.repeats if (entry.arm, entry.seed) == ("baseline", 0))
-    assert baseline.started.isoformat() == kept_start
+    assert baseline.started == kept_start
 
 
 def test_begins_anew(interrupted, destination, recorder):

@@ -1,8 +1,8 @@
 """The tactic against its rivals."""
 
 from greentactics.comparison import compare
-from greentactics.impact_rows import run_views
 from greentactics.rival_rows import rival_rows
+from greentactics.run_views import run_views
 from tests.site.records import PRUNING
 from tests.site.synthetic import results
 

@@ -256,3 +256,12 @@ def test_two_runs_at_the_same_time_are_refused(request_two, destination, recorde
 def test_names_the_device(change, slug):
     assert device_slug(DEVICE.model_copy(update=change)) == slug
     assert len(slug) <= 80
+
+
+def test_repeats_side_by_side_read_no_energy_meter(request_two, destination, recorder, monkeypatch):
+    monkeypatch.setenv("GREENTACTICS_METER", "rapl")
+    for jobs in (1, 2):
+        request = dataclasses.replace(request_two, jobs=jobs)
+        measure(request, existing(destination, Existing.REPLACE), recorder)
+    meters = [line.split()[-1] for line in (request_two.root / "meters").read_text().splitlines()]
+    assert meters == ["rapl"] * 4 + ["none"] * 4

@@ -2,6 +2,7 @@
 
 import pytest
 
+from greentactics.datasets import KNOWN_SHA256
 from greentactics.results import DataInfo
 from greentactics.verdict import verdict_line
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
@@ -52,7 +53,7 @@ def test_smoke_results_are_never_shown() -> None:
 
 def test_stale_results_are_not_shown_and_said_to_be_stale() -> None:
     line = verdict_line(PRUNING, [results(recipe_sha256="c" * 64)], recipe_sha256=SHA)
-    assert line.startswith("No current reproduction, as the recipe has changed")
+    assert line.startswith("No current reproduction, as the recipe or its data have changed")
     assert "7.4" not in line
 
 
@@ -77,7 +78,9 @@ def test_results_that_do_not_count_say_why(changes, words) -> None:
 
 
 def test_fallback_data_are_named() -> None:
-    digits = DataInfo(name="digits", sha256=SHA, train_count=1000, validation_count=297, test_count=500)
+    digits = DataInfo(
+        name="digits", sha256=KNOWN_SHA256["digits"], train_count=1000, validation_count=297, test_count=500
+    )
     assert "(5 seeds, digits, batch 1)" in verdict_line(PRUNING, [results(data=digits)])
 
 
@@ -87,12 +90,12 @@ def test_the_data_say_modelled_or_measured_and_not_the_label() -> None:
     assert verdict_line(record, [results()]).startswith("modelled energy 7.4x")
     metered = METRICS["energy_batch_1"].model_copy(update={"provenance": "metered", "unit": "J"})
     metrics = METRICS | {"energy_batch_1": metered}
-    assert verdict_line(PRUNING, [results(metrics=metrics)]).startswith("metered energy 7.4x")
+    assert verdict_line(PRUNING, [results(metrics=metrics)]).startswith("no A/A control: metered energy 7.4x")
 
 
 def test_no_clear_effect_and_a_higher_cost() -> None:
     line = verdict_line(PRUNING, [two_arms(1.0, 1.0, 0.0, 1.0, 1.0)], recipe_sha256=SHA)
-    assert line.startswith("Contested: no clear effect: modelled energy 1.0")
+    assert line.startswith("Contested: no difference shown: modelled energy 1.0")
     line = verdict_line(PRUNING, [two_arms(0.5, 1.0, 0.0, 1.0, 1.0)], recipe_sha256=SHA)
     assert line.startswith("Contested: modelled energy 2.0x higher [")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from greentactics.datasets import KNOWN_SHA256
 from greentactics.results import DataInfo, DeviceInfo, MeterInfo, MetricInfo, Repeat, Results
+from greentactics.timings import CONTROL, Timing
 
 SHA = "a" * 64
 METRICS = {
@@ -109,7 +112,11 @@ def results(
         "preset": "default",
         "config": {"epochs": 4},
         "data": DataInfo(
-            name="Fashion-MNIST", sha256=SHA, train_count=55000, validation_count=5000, test_count=10000
+            name="Fashion-MNIST",
+            sha256=KNOWN_SHA256["Fashion-MNIST"],
+            train_count=55000,
+            validation_count=5000,
+            test_count=10000,
         ),
         "device": DEVICE,
         "threads": 1,
@@ -139,3 +146,32 @@ def _values(arm: str, seed: int, factors: Mapping[str, Sequence[float]], spread:
         "nonzero_weights": BASE["nonzero_weights"] / weights,
         "effective_macs": BASE["effective_macs"] / macs * noise[2],
     }
+
+
+def timing(seed: int, factor: float, *, control: float = 1.0, arm: str = "tactic", **changes: Any) -> Timing:
+    """Return six rounds in which the arm takes a factor less time and the machine drifts."""
+    drift = [1.0, 1.2, 0.9, 1.1, 1.0, 1.3]
+    times = {
+        "baseline": tuple(2.0 * value for value in drift),
+        CONTROL: tuple(2.0 * value / control for value in drift),
+        arm: tuple(2.0 * value / factor / math.sqrt(control) for value in drift),
+    }
+    values = {
+        "engine": "pytorch",
+        "seed": seed,
+        "batch_size": 1,
+        "threads": 1,
+        "started": datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC),
+        "order_seed": 0,
+        "warm_up_calls": 5,
+        "precise": True,
+        "load_before": None,
+        "load_after": None,
+        "calls": dict.fromkeys(times, 1),
+        "wall_ms": times,
+        "cpu_ms": times,
+        "output_difference": {},
+        "test_count": 0,
+        "stored_bytes": {},
+    }
+    return Timing(**(values | changes))

@@ -1,0 +1,185 @@
+"""Rows of the latency section: each arm in each engine, against the baseline timed beside it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from greentactics.comparison import BASELINE, Estimate, NotComparable
+from greentactics.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
+from greentactics.run_views import RunView
+from greentactics.timings import Engine, Timing
+from greentactics.wording import estimate_phrase, plain_label, quantity, typographic
+
+ENGINE_LABELS: dict[str, str] = {
+    "pytorch": "PyTorch, eager",
+    "onnxruntime": "ONNX Runtime, fp32",
+    "onnxruntime_int8": "ONNX Runtime, static int8",
+}
+DASH = "\u2013"
+_ENERGY: tuple[tuple[Quantity, str], ...] = (
+    ("energy_j", "metered energy, gross"),
+    ("energy_above_idle_j", "metered energy above idle"),
+)
+
+
+@dataclass(frozen=True)
+class LatencyRow:
+    """One arm in one engine."""
+
+    arm: str
+    time: str
+    compared: str
+    processor_time: str
+    shown: str
+    accuracy: str
+    size: str
+
+
+@dataclass(frozen=True)
+class EnergyRow:
+    """Metered energy of one call of one arm."""
+
+    arm: str
+    what: str
+    energy: str
+    compared: str
+    shown: str
+
+
+@dataclass(frozen=True)
+class EngineGroup:
+    """All arms in one engine."""
+
+    engine: str
+    conditions: str
+    control: str
+    rows: tuple[LatencyRow, ...]
+    energy: tuple[EnergyRow, ...]
+    passes: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class TimedView:
+    """The timing passes of one run as the page shows them."""
+
+    run: RunView
+    groups: tuple[EngineGroup, ...]
+    not_timed: tuple[tuple[str, str], ...]
+    stale: bool
+    """Whether the timing protocol has changed since."""
+    test_count: int
+
+
+def timed_view(runs: Sequence[RunView], timing_sha256: str | None) -> TimedView | None:
+    """Return the timing passes of the first run that has any and is not stale; None where there are none."""
+    run = next((entry for entry in runs if entry.results.timings and not entry.stale), None)
+    if run is None:
+        return None
+    results = run.results
+    return TimedView(
+        run=run,
+        groups=engine_groups(results.timings),
+        not_timed=tuple((ENGINE_LABELS.get(name, name), why) for name, why in results.not_timed.items()),
+        stale=timing_sha256 is not None and results.timing_sha256 != timing_sha256,
+        test_count=results.timings[0].test_count,
+    )
+
+
+def engine_groups(timings: Sequence[Timing]) -> tuple[EngineGroup, ...]:
+    """Return the groups of the latency table, one an engine."""
+    return tuple(
+        _group([entry for entry in timings if entry.engine == engine]) for engine in engines(timings)
+    )
+
+
+def _group(passes: Sequence[Timing]) -> EngineGroup:
+    engine, arms = passes[0].engine, timed_arms(passes)
+    compared = [compare_passes(passes, engine, arm) for arm in arms]
+    rounds = sorted(len(entry.wall_ms[BASELINE]) for entry in passes)
+    spread = f"{rounds[0]}" if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
+    capped = sum(not entry.precise for entry in passes)
+    ended = f"; {capped} of them ended at the time cap" if capped else ""
+    return EngineGroup(
+        engine=ENGINE_LABELS[engine],
+        conditions=f"batch {passes[0].batch_size}, {_count(passes[0].threads, 'thread')}, "
+        f"{_count(len(passes), 'process')} of {spread} rounds{ended}",
+        control=_ratio(compared[0].control),
+        rows=(_baseline_row(passes, compared[0]), *(_row(passes, entry) for entry in compared)),
+        energy=tuple(row for arm in arms for row in _energy_rows(passes, engine, arm)),
+        passes=tuple(_pass_cells(entry, index) for entry in compared for index in range(len(entry.passes))),
+    )
+
+
+def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
+    time = _milliseconds(compared.baseline)
+    return LatencyRow("baseline", time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
+
+
+def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
+    arm = compared.arm
+    try:
+        processor_time = _ratio(compare_passes(passes, compared.engine, arm, "cpu_ms").estimate)
+    except NotComparable as refusal:
+        processor_time = f"{DASH} ({refusal})"
+    return LatencyRow(
+        arm=plain_label(arm),
+        time=_milliseconds(compared.treated),
+        compared=_ratio(compared.estimate),
+        processor_time=processor_time,
+        shown=_shown(compared, "faster", "slower"),
+        accuracy=_accuracy(passes, arm),
+        size=_size(passes, arm),
+    )
+
+
+def _energy_rows(passes: Sequence[Timing], engine: Engine, arm: str) -> list[EnergyRow]:
+    rows = []
+    for name, what in _ENERGY:
+        try:
+            compared = compare_passes(passes, engine, arm, name)
+        except NotComparable:
+            continue
+        energy = quantity(compared.treated, "J")
+        shown = _shown(compared, "less", "more")
+        rows.append(EnergyRow(plain_label(arm), what, energy, _ratio(compared.estimate), shown))
+    return rows
+
+
+def _pass_cells(compared: PassesCompared, index: int) -> tuple[str, ...]:
+    """Return arm, seed, ratio and control of one process, each with its interval over rounds."""
+    entry = compared.passes[index]
+    cells = (
+        f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]" for value in (entry.ratio, entry.control)
+    )
+    return (plain_label(compared.arm), str(entry.seed), *cells, str(entry.ratio.rounds))
+
+
+def _shown(compared: PassesCompared, less: str, more: str) -> str:
+    if not compared.difference_shown:
+        return "no difference shown"
+    return less if compared.estimate.value > 1 else more
+
+
+def _ratio(estimate: Estimate) -> str:
+    return typographic(estimate_phrase(estimate))
+
+
+def _milliseconds(value: float) -> str:
+    return quantity(value, "ms").replace(" ", "\u00a0")
+
+
+def _accuracy(passes: Sequence[Timing], arm: str) -> str:
+    found = [entry.accuracy_fraction[arm] for entry in passes if entry.accuracy_fraction]
+    return f"{100 * statistics.fmean(found):.2f}\u00a0%" if found else DASH
+
+
+def _size(passes: Sequence[Timing], arm: str) -> str:
+    sizes = [entry.stored_bytes[arm] for entry in passes if arm in entry.stored_bytes]
+    return quantity(statistics.fmean(sizes), "bytes").replace(" ", "\u00a0") if sizes else DASH
+
+
+def _count(count: int, noun: str) -> str:
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{count} {noun}{'' if count == 1 else plural}"

@@ -1,0 +1,166 @@
+"""Timing passes: the nets of one seed in turns in a fresh process, one process after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from greentactics.bibliography import STRICT
+from greentactics.comparison import BASELINE
+from greentactics.errors import UserError
+from greentactics.journal import Journal
+from greentactics.processes import (
+    Ended,
+    Launch,
+    Pair,
+    child_environment,
+    run_pairs,
+    termination_interrupts,
+)
+from greentactics.progress import Progress
+from greentactics.recipe_source import TIMING_PROTOCOL, RecipeChecksums
+from greentactics.results import Failure
+from greentactics.timings import Timing
+from greentactics.writing import write_atomically
+
+STEP = "latency"
+"""What a timing pass is called where arms are named."""
+
+
+@dataclass(frozen=True)
+class TimingRequest:
+    """What is to be timed."""
+
+    root: Path
+    """The checkout."""
+    threads: int
+    """Threads of each engine."""
+    seeds: int
+    """Seeds whose nets are timed, counted from 0."""
+    cap_s: float
+    """Longest time for the rounds of one engine."""
+    timeout_s: float | None = None
+    """Longest time for one pass."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What the timing passes gave."""
+
+    timings: tuple[Timing, ...] = ()
+    """Passes by seed and engine."""
+    not_timed: Mapping[str, str] = field(default_factory=dict)
+    """Why an engine could not be timed, by engine."""
+    failures: tuple[Failure, ...] = ()
+    """Passes that failed."""
+    protocol_sha256: str | None = None
+    """Checksum of the code that timed."""
+
+
+NOTHING_TIMED = Timed()
+
+
+class PassFile(BaseModel):
+    """The file that one timing process writes."""
+
+    model_config = STRICT
+
+    timings: tuple[Timing, ...]
+    """One entry an engine."""
+    not_timed: dict[str, str] = Field(default_factory=dict)
+    """Why an engine could not be timed, by engine."""
+
+
+def protocol_checksum(root: Path) -> str | None:
+    """Return the checksum of the timing protocol and what it imports; None where a checkout has none."""
+    return RecipeChecksums(root.resolve()).of_module(TIMING_PROTOCOL)
+
+
+def time_nets(request: TimingRequest, journal: Journal, progress: Progress) -> Timed:
+    """Time the nets that the repeats have left in the journal; passes made before are kept.
+
+    A seed is timed when its baseline and at least one other arm have left a net.
+
+    Raises:
+        UserError: The protocol was edited meanwhile.
+        KeyboardInterrupt: The user stopped the run; no process is left behind.
+    """
+    nets = {seed: journal.nets(seed) for seed in range(request.seeds)}
+    nets = {seed: arms for seed, arms in nets.items() if BASELINE in arms and len(arms) > 1}
+    protocol = protocol_checksum(request.root)
+    if not nets or protocol is None:
+        return NOTHING_TIMED
+    folder = journal.passes(protocol)
+    found = {seed: kept for seed in nets if (kept := _kept(folder / f"{seed}.json", nets[seed]))}
+    missing = [Pair(STEP, seed) for seed in nets if seed not in found]
+    launch = Launch(
+        root=request.root,
+        command=lambda pair, out_file: _command(request, nets[pair.seed], pair.seed, out_file),
+        environment=child_environment(request.threads),
+        folder=journal.scratch(),
+        jobs=1,  # a neighbour would be in every reading
+        on_start=progress.started,
+        on_data=progress.note,
+        timeout_s=request.timeout_s,
+    )
+    failures = []
+    progress.begin(total=len(nets), done=len(found))
+    with termination_interrupts(), closing(run_pairs(missing, launch)) as processes:
+        for ended in processes:
+            made = _accept(ended, nets[ended.pair.seed])
+            if isinstance(made, Failure):
+                failures.append(made)
+                progress.failed(made)
+                continue
+            write_atomically(folder / f"{ended.pair.seed}.json", made.model_dump_json() + "\n")
+            found[ended.pair.seed] = made
+            progress.ended(ended.pair, ended.duration_s)
+    if protocol_checksum(request.root) != protocol:
+        raise UserError("the timing protocol was edited meanwhile; continue with --resume to time again")
+    passes = [found[seed] for seed in sorted(found)]
+    return Timed(
+        timings=tuple(timing for entry in passes for timing in entry.timings),
+        not_timed={engine: reason for entry in passes for engine, reason in entry.not_timed.items()},
+        failures=tuple(failures),
+        protocol_sha256=protocol,
+    )
+
+
+def _command(request: TimingRequest, nets: Mapping[str, Path], seed: int, out_file: Path) -> list[str]:
+    command = ["-m", TIMING_PROTOCOL]
+    for arm, path in nets.items():
+        command += ["--net", f"{arm}={path}"]
+    command += ["--seed", str(seed), "--threads", str(request.threads)]
+    return [*command, "--cap-s", f"{request.cap_s:g}", "--out", str(out_file)]
+
+
+def _kept(path: Path, nets: Mapping[str, Path]) -> PassFile | None:
+    """Return a pass made before, unless one of its nets is newer."""
+    if not path.exists() or any(net.stat().st_mtime > path.stat().st_mtime for net in nets.values()):
+        return None
+    return _read(path)
+
+
+def _read(path: Path) -> PassFile | None:
+    try:
+        return PassFile.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _accept(ended: Ended, nets: Mapping[str, Path]) -> PassFile | Failure:
+    """Return what a timing process wrote, or why it failed."""
+    made = _read(ended.out_file) if ended.exit_code == 0 else None
+    if made is not None and all(_fits(timing, ended.pair.seed, nets) for timing in made.timings):
+        return made
+    wrong = "what the process wrote is not a timing pass of these nets" if ended.exit_code == 0 else ""
+    output = "\n".join(filter(None, [ended.output, wrong]))
+    return Failure(arm=STEP, seed=ended.pair.seed, exit_code=ended.exit_code, output=output)
+
+
+def _fits(timing: Timing, seed: int, nets: Mapping[str, Path]) -> bool:
+    return timing.seed == seed and set(nets) <= set(timing.wall_ms)

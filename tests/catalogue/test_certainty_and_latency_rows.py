@@ -1,0 +1,122 @@
+"""What a page says of certainty and latency."""
+
+from __future__ import annotations
+
+import pytest
+
+from greentactics.certainty_rows import certainty_rows, p_value
+from greentactics.export import tactic_document
+from greentactics.latency_rows import timed_view
+from greentactics.results import EnergyReading
+from greentactics.run_views import RunView, run_views
+from greentactics.tactic_page import join
+from greentactics.timings import CONTROL
+from tests.site.records import PRUNING, SPARSITY, catalogue
+from tests.site.synthetic import METRICS, SHA, results, timing
+
+ACCURACY = {"baseline": 0.9, "tactic": 0.89}
+BYTES = {"baseline": 2048, "tactic": 1024}
+
+
+def timed(*factors: float, **changes):
+    passes = tuple(
+        timing(seed, factor, accuracy_fraction=ACCURACY, stored_bytes=BYTES, test_count=2000, **changes)
+        for seed, factor in enumerate(factors)
+    )
+    return results(timings=passes, timing_sha256="e" * 64, not_timed={"onnxruntime": "onnx is not installed"})
+
+
+def view(entry) -> RunView:
+    (found,) = run_views(PRUNING, [entry], [], SHA)
+    return found
+
+
+def test_both_intervals_the_smallest_effect_and_equivalence() -> None:
+    rows = certainty_rows(PRUNING, view(results()))
+    assert {row.arm for row in rows} == {"tactic", "magnitude", "weight ordered"}
+    cost, quality = (row for row in rows if row.arm == "tactic")
+    assert cost.n == 5
+    assert cost.students.startswith("7.4\u00d7 lower [7.3, 7.5]")
+    assert cost.bootstrapped == "7.3, 7.4"
+    assert cost.detectable.endswith("\u00d7")
+    assert cost.equivalent == "\u2013"
+    assert quality.detectable.endswith(" points")
+    assert quality.equivalent == "shown, p < 0.001"
+
+
+def test_equivalence_is_not_shown_by_a_missing_significance() -> None:
+    lossy = results(arms=("baseline", "tactic"), factors={"tactic": (7.4, 3.1, -0.01, 8.0, 4.0)})
+    (quality,) = (row for row in certainty_rows(PRUNING, view(lossy)) if "accuracy" in row.metric)
+    assert quality.equivalent.startswith("not shown, p = ")
+
+
+def test_one_pair_or_no_recipe_says_nothing() -> None:
+    assert certainty_rows(PRUNING, view(results(seeds=1))) == ()
+    assert certainty_rows(SPARSITY, view(results())) == ()
+    assert certainty_rows(PRUNING, None) == ()
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0001, "< 0.001"), (0.0345, "= 0.035"), (0.5, "= 0.5")])
+def test_probabilities_have_two_digits(value, text) -> None:
+    assert p_value(value) == text
+
+
+def test_engines_stand_with_control_accuracy_and_size() -> None:
+    shown = timed_view([view(timed(2.0, 2.0, 2.0))], "e" * 64)
+    (group,) = shown.groups
+    assert (group.engine, shown.stale, shown.test_count) == ("PyTorch, eager", False, 2000)
+    assert group.conditions == "batch 1, 1 thread, 3 processes of 6 rounds"
+    assert group.control.startswith("1.00\u00d7")
+    baseline, tactic = group.rows
+    assert (baseline.arm, baseline.accuracy, baseline.size) == ("baseline", "90.00\u00a0%", "2\u00a0KiB")
+    assert (tactic.shown, tactic.accuracy, tactic.size) == ("faster", "89.00\u00a0%", "1\u00a0KiB")
+    assert tactic.compared.startswith("2.0\u00d7 lower")
+    assert len(group.passes) == 3
+    assert shown.not_timed == (("ONNX Runtime, fp32", "onnx is not installed"),)
+
+
+def test_what_is_within_the_noise_is_not_called_faster() -> None:
+    shown = timed_view([view(timed(1.0, 2.0, 0.5, precise=False))], "e" * 64)
+    (group,) = shown.groups
+    assert group.rows[1].shown == "no difference shown"
+    assert group.conditions.endswith("; 3 of them ended at the time cap")
+    slower = timed_view([view(timed(0.5, 0.5, 0.5))], "e" * 64)
+    assert slower.groups[0].rows[1].shown == "slower"
+
+
+def test_metered_energy_of_a_call_stands_below_its_engine() -> None:
+    energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5}
+    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_j=energy))], "e" * 64)
+    (row,) = shown.groups[0].energy
+    assert (row.what, row.energy, row.shown) == ("metered energy, gross", "1.000 J", "less")
+
+
+def test_a_changed_protocol_makes_passes_stale() -> None:
+    assert timed_view([view(timed(2.0, 2.0, 2.0))], "f" * 64).stale
+    assert timed_view([view(results())], "f" * 64) is None
+
+
+def test_the_page_and_the_document_carry_them() -> None:
+    from greentactics.pages import render_site
+
+    made_up = catalogue(PRUNING, results={PRUNING.id: (timed(2.0, 2.0, 2.0),)})
+    page = render_site(made_up, {})[f"tactics/{PRUNING.id}/index.md"]
+    assert "ONNX Runtime, fp32 was not timed: onnx is not installed." in page
+    assert "How sure" in page
+    assert "none, so no joules" in page
+    tactic = join(made_up, {})[PRUNING.id]
+    document = tactic_document(PRUNING, tactic.evidence, tactic.verdict, tactic.committed, SHA)
+    (latency,) = document["results"][0]["latency"]
+    assert (latency["engine"], latency["difference_shown"]) == ("pytorch", True)
+
+
+def test_a_meter_is_named_with_its_power_at_rest() -> None:
+    entry = results()
+    domains = {"package-0": 50.0}
+    reading = EnergyReading(gross_j=50.0, above_idle_j=30.0, idle_power_w=12.5, by_domain_j=domains)
+    repeats = tuple(repeat.model_copy(update={"energy": reading}) for repeat in entry.repeats)
+    metered = entry.model_copy(
+        update={"repeats": repeats, "meter": entry.meter.model_copy(update={"energy": "RAPL"})}
+    )
+    assert view(metered).meter == "RAPL; 12.5 W at rest"
+    assert METRICS["energy_batch_1"].provenance == "modelled"

@@ -1,0 +1,56 @@
+"""The table of evidence, for people and for tools."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from greentactics.cli import main
+from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
+from tests.site.synthetic import SHA, results
+
+
+@pytest.fixture
+def show(monkeypatch):
+    """Show the evidence of a catalogue with one run of the pruning recipe."""
+
+    def invoke(*arguments: str, **changes) -> str:
+        entries = {PRUNING.id: (results(**changes),)}
+        made_up = catalogue(PRUNING, SPARSITY, DARK, results=entries, sha256=SHA)
+        monkeypatch.setattr("greentactics.loading.load_catalogue", lambda root: made_up)
+        finished = CliRunner().invoke(main, ["evidence", *arguments])
+        assert finished.exit_code == 0, finished.output
+        return finished.output
+
+    return invoke
+
+
+def flat(text: str) -> str:
+    """Join the cells of a table that the width has broken."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_the_table_names_level_claim_reproduction_and_state(show) -> None:
+    text = show()
+    assert all(record.id in text for record in (PRUNING, SPARSITY, DARK))
+    assert "E3" in text
+    assert "counts" in text
+    assert "energy 3.7x lower (AlexNet)" in flat(text)
+
+
+def test_stale_results_are_called_so(show) -> None:
+    text = show(recipe_sha256="c" * 64)
+    assert "E3" not in text
+    assert "stale" in text
+
+
+def test_json_has_one_entry_a_tactic(show) -> None:
+    entries = {entry["id"]: entry for entry in json.loads(show("--json", seeds=4))}
+    assert set(entries) == {PRUNING.id, SPARSITY.id, DARK.id}
+    found = entries[PRUNING.id]
+    assert (found["level"], found["contested"]) == ("E1", False)
+    assert found["results"][0]["not_counted_because"] == ["fewer than 5 seeds"]
+    assert (found["results"][0]["counts"], found["results"][0]["stale"]) == (False, False)
+    assert entries[SPARSITY.id]["results"] == []
