@@ -35,6 +35,8 @@ class LatencyRow:
     shown: str
     accuracy: str
     size: str
+    flops: str
+    allocated: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def _group(passes: Sequence[Timing]) -> EngineGroup:
 
 def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
     time = _milliseconds(compared.baseline)
-    return LatencyRow("baseline", time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
+    accuracy, size, flops, allocated = _properties(passes, BASELINE)
+    return LatencyRow("baseline", time, DASH, DASH, "", accuracy, size, flops, allocated)
 
 
 def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
@@ -123,14 +126,29 @@ def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
         processor_time = _ratio(compare_passes(passes, compared.engine, arm, "cpu_ms").estimate)
     except NotComparable as refusal:
         processor_time = f"{DASH} ({refusal})"
+    accuracy, size, flops, allocated = _properties(passes, arm)
     return LatencyRow(
         arm=plain_label(arm),
         time=_milliseconds(compared.treated),
         compared=_ratio(compared.estimate),
         processor_time=processor_time,
         shown=_shown(compared, "faster", "slower"),
-        accuracy=_accuracy(passes, arm),
-        size=_size(passes, arm),
+        accuracy=accuracy,
+        size=size,
+        flops=flops,
+        allocated=allocated,
+    )
+
+
+def _properties(passes: Sequence[Timing], arm: str) -> tuple[str, str, str, str]:
+    """Return accuracy, size of the file, operations and allocated bytes of an arm; a dash where not known."""
+    flops = [entry.flops[arm] for entry in passes if entry.flops]
+    allocated = [entry.allocated_bytes[arm] for entry in passes if entry.allocated_bytes]
+    return (
+        _accuracy(passes, arm),
+        _bytes([entry.stored_bytes[arm] for entry in passes]),
+        quantity(statistics.fmean(flops), "count") if flops else DASH,
+        _bytes(allocated),
     )
 
 
@@ -175,8 +193,7 @@ def _accuracy(passes: Sequence[Timing], arm: str) -> str:
     return f"{100 * statistics.fmean(found):.2f}\u00a0%" if found else DASH
 
 
-def _size(passes: Sequence[Timing], arm: str) -> str:
-    sizes = [entry.stored_bytes[arm] for entry in passes if arm in entry.stored_bytes]
+def _bytes(sizes: Sequence[int]) -> str:
     return quantity(statistics.fmean(sizes), "bytes").replace(" ", "\u00a0") if sizes else DASH
 
 

@@ -59,6 +59,10 @@ class Timing(BaseModel):
     """Test inputs behind `output_difference` and `accuracy_fraction`."""
     stored_bytes: dict[str, Annotated[int, Field(ge=1)]]
     """Size of the file that would be shipped, by arm."""
+    flops: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """Floating-point operations of one call, by arm; only of eager PyTorch."""
+    allocated_bytes: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """Tensor storage that one call allocates, freed or not, by arm; only in eager PyTorch."""
 
     @model_validator(mode="after")
     def _same_arms_and_rounds(self) -> Timing:

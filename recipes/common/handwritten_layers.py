@@ -28,7 +28,8 @@ class HandConvolution(nn.Module):
         kernel = self.weight.shape[-1]
         height, width = ((side + 2 * self.padding - kernel) // self.stride + 1 for side in images.shape[2:])
         columns = F.unfold(images, kernel, padding=self.padding, stride=self.stride)
-        return (self.weight.flatten(1) @ columns + self.bias[:, None]).unflatten(2, (height, width))
+        outputs = self.weight.flatten(1) @ columns + self.bias[:, None]
+        return outputs.view(*outputs.shape[:2], height, width)
 
 
 class LoopConvolution(HandConvolution):

@@ -12,6 +12,7 @@ from torch import Tensor
 from greentactics.timings import Engine, Timing
 from recipes.common import environment
 from recipes.common.contract import Deployable, Meter
+from recipes.common.counting import bytes_allocated, flops
 from recipes.common.engines import CannotRunError, Form, build, missing_extra
 from recipes.common.output_checks import Agreement, agreement, outputs_of, require_usable
 from recipes.common.protocol import interleave, interleave_energy
@@ -78,7 +79,19 @@ def time_engine(
     for arm, net in nets.items():
         found = outputs_of(forms[arm], net, settings.batch_size)
         agreements[arm] = agreement(arm, engine, found, wanted[arm], net.test_labels)
-    return _time_forms(engine, forms, agreements, settings, meter)
+    timing = _time_forms(engine, forms, agreements, settings, meter)
+    return timing.model_copy(update=_counted(forms, nets, settings)) if engine == "pytorch" else timing
+
+
+def _counted(
+    forms: Mapping[str, Form], nets: Mapping[str, Deployable], settings: Settings
+) -> dict[str, dict[str, int]]:
+    """Count what one call computes and allocates, which an exported net does not tell."""
+    batches = {arm: net.calibration_inputs[: settings.batch_size] for arm, net in nets.items()}
+    return {
+        "flops": {arm: flops(net.model, batches[arm]) for arm, net in nets.items()},
+        "allocated_bytes": {arm: bytes_allocated(form.call) for arm, form in forms.items()},
+    }
 
 
 def _forms(

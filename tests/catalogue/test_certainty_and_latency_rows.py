@@ -20,7 +20,14 @@ BYTES = {"baseline": 2048, "tactic": 1024}
 
 def timed(*factors: float, **changes):
     passes = tuple(
-        timing(seed, factor, accuracy_fraction=ACCURACY, stored_bytes=BYTES, test_count=2000, **changes)
+        timing(
+            seed,
+            factor,
+            accuracy_fraction=ACCURACY,
+            stored_bytes=BYTES,
+            test_count=2000,
+            **({"flops": {"baseline": 4_000_000, "tactic": 4_000_000}} | changes),
+        )
         for seed, factor in enumerate(factors)
     )
     return results(timings=passes, timing_sha256="e" * 64, not_timed={"onnxruntime": "onnx is not installed"})
@@ -70,6 +77,7 @@ def test_engines_stand_with_control_accuracy_and_size() -> None:
     baseline, tactic = group.rows
     assert (baseline.arm, baseline.accuracy, baseline.size) == ("baseline", "90.00\u00a0%", "2\u00a0KiB")
     assert (tactic.shown, tactic.accuracy, tactic.size) == ("faster", "89.00\u00a0%", "1\u00a0KiB")
+    assert (tactic.flops, tactic.allocated) == ("4 million", "\u2013")
     assert tactic.compared.startswith("2.0\u00d7 lower")
     assert len(group.passes) == 3
     assert shown.not_timed == (("ONNX Runtime, fp32", "onnx is not installed"),)

@@ -56,6 +56,9 @@ def test_the_file_holds_a_valid_pass_for_each_engine(nets: Path, tmp_path: Path,
         assert found.energy_j is found.energy_above_idle_j is None
     exact, exported, quantised = (found.output_difference["tactic"] for found in passes)
     assert exact == 0 < exported < 1e-5 < quantised
+    counted = [(found.flops is not None, found.allocated_bytes is not None) for found in passes]
+    assert counted == [(True, True), (False, False), (False, False)]
+    assert passes[0].flops["tactic"] > 0
     sizes = [found.stored_bytes["tactic"] for found in passes]
     assert sizes[2] < sizes[1]
     shown = capsys.readouterr().out

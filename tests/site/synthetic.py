@@ -172,6 +172,6 @@ def timing(seed: int, factor: float, *, control: float = 1.0, arm: str = "tactic
         "cpu_ms": times,
         "output_difference": {},
         "test_count": 0,
-        "stored_bytes": {},
+        "stored_bytes": dict.fromkeys(times, 1024),
     }
     return Timing(**(values | changes))
