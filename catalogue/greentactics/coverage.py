@@ -41,7 +41,7 @@ COLUMNS = (
     "percentile",
     "falsely equivalent",
     "power",
-    "power, spread estimated",
+    "power, own spread",
 )
 
 
