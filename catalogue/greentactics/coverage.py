@@ -149,7 +149,7 @@ def table(rows: Sequence[Coverage]) -> str:
     for row in rows:
         name, skewness, count, *shares = astuple(row)
         cells = [name, f"{round(skewness, 1) + 0.0}", f"{count}", *(f"{share:.1%}" for share in shares)]
-        lines.append(f"| {' | '.join(cells)} |".replace("%", " %"))
+        lines.append(f"| {' | '.join(cells)} |".replace("%", "\u00a0%"))
     return "\n".join(lines)
 
 

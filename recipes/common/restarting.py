@@ -28,6 +28,8 @@ class Attempt:
     """Steps it finished."""
     killed: bool
     """Whether it was killed; the last attempt is not."""
+    cpu_s: float
+    """Processor time of its process, from the start of the interpreter to the end, in s."""
 
 
 def lifetimes(mean_steps: float, seed: int) -> Iterator[int]:
@@ -74,14 +76,15 @@ def run_until_done(
     """
     attempts: list[Attempt] = []
     for lifetime in islice(lifetimes(mean_steps, seed), most_attempts):
-        first = first_step()
+        first, before_s = first_step(), children_cpu_s()
         process = multiprocessing.get_context("spawn").Process(target=attempt, args=(lifetime,))
         process.start()
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
             raise RuntimeError(f"an attempt ended with exit code {process.exitcode}; its error stands above")
         killed = process.exitcode != 0
-        attempts.append(Attempt(first, lifetime if killed else steps - first, killed))
+        done = lifetime if killed else steps - first
+        attempts.append(Attempt(first, done, killed, children_cpu_s() - before_s))
         if not killed:
             return attempts
     raise UserError(
