@@ -162,6 +162,23 @@ class Alias(BaseModel):
     """File name of its diagram there."""
 
 
+class Correction(BaseModel):
+    """What this record says otherwise than the same tactic in another catalogue."""
+
+    model_config = STRICT
+
+    catalogue: Text
+    """Short name of the catalogue, as in `aliases`."""
+    field: Text
+    """What is corrected, such as `DOI`, `source` or `impact`."""
+    theirs: Text
+    """What stands there, in own words."""
+    ours: Text
+    """What stands here instead."""
+    reason: Text
+    """How it is known."""
+
+
 class Change(BaseModel):
     """One entry of the record's history."""
 
@@ -171,6 +188,8 @@ class Change(BaseModel):
     """When."""
     change: Text
     """What, and why."""
+    corrections: tuple[Correction, ...] = ()
+    """What was put right against other catalogues."""
 
 
 class Record(BaseModel):
