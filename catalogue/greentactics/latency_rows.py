@@ -35,6 +35,13 @@ class LatencyRow:
     shown: str
     accuracy: str
     size: str
+
+
+@dataclass(frozen=True)
+class CountedRow:
+    """What one call of one arm computes and allocates."""
+
+    arm: str
     flops: str
     allocated: str
 
@@ -68,6 +75,7 @@ class TimedView:
 
     run: RunView
     groups: tuple[EngineGroup, ...]
+    counted: tuple[CountedRow, ...]
     not_timed: tuple[tuple[str, str], ...]
     stale: bool
     """Whether the timing protocol has changed since."""
@@ -83,6 +91,7 @@ def timed_view(runs: Sequence[RunView], timing_sha256: str | None) -> TimedView 
     return TimedView(
         run=run,
         groups=engine_groups(results.timings),
+        counted=_counted(results.timings),
         not_timed=tuple((ENGINE_LABELS.get(name, name), why) for name, why in results.not_timed.items()),
         stale=timing_sha256 is not None and results.timing_sha256 != timing_sha256,
         test_count=results.timings[0].test_count,
@@ -116,8 +125,7 @@ def _group(passes: Sequence[Timing]) -> EngineGroup:
 
 def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
     time = _milliseconds(compared.baseline)
-    accuracy, size, flops, allocated = _properties(passes, BASELINE)
-    return LatencyRow("baseline", time, DASH, DASH, "", accuracy, size, flops, allocated)
+    return LatencyRow("baseline", time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
 
 
 def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
@@ -126,30 +134,28 @@ def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
         processor_time = _ratio(compare_passes(passes, compared.engine, arm, "cpu_ms").estimate)
     except NotComparable as refusal:
         processor_time = f"{DASH} ({refusal})"
-    accuracy, size, flops, allocated = _properties(passes, arm)
     return LatencyRow(
         arm=plain_label(arm),
         time=_milliseconds(compared.treated),
         compared=_ratio(compared.estimate),
         processor_time=processor_time,
         shown=_shown(compared, "faster", "slower"),
-        accuracy=accuracy,
-        size=size,
-        flops=flops,
-        allocated=allocated,
+        accuracy=_accuracy(passes, arm),
+        size=_size(passes, arm),
     )
 
 
-def _properties(passes: Sequence[Timing], arm: str) -> tuple[str, str, str, str]:
-    """Return accuracy, size of the file, operations and allocated bytes of an arm; a dash where not known."""
-    flops = [entry.flops[arm] for entry in passes if entry.flops]
-    allocated = [entry.allocated_bytes[arm] for entry in passes if entry.allocated_bytes]
-    return (
-        _accuracy(passes, arm),
-        _bytes([entry.stored_bytes[arm] for entry in passes]),
-        quantity(statistics.fmean(flops), "count") if flops else DASH,
-        _bytes(allocated),
-    )
+def _counted(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
+    """Return the mean counts over all passes that have them; they may differ between seeds."""
+    passes = [entry for entry in timings if entry.flops and entry.allocated_bytes]
+    if not passes:
+        return ()
+    rows = []
+    for arm in (BASELINE, *timed_arms(passes)):
+        flops = statistics.fmean(entry.flops[arm] for entry in passes if entry.flops)
+        allocated = statistics.fmean(entry.allocated_bytes[arm] for entry in passes if entry.allocated_bytes)
+        rows.append(CountedRow(plain_label(arm), quantity(flops, "count"), quantity(allocated, "bytes")))
+    return tuple(rows)
 
 
 def _energy_rows(passes: Sequence[Timing], engine: Engine, arm: str) -> list[EnergyRow]:
@@ -193,8 +199,9 @@ def _accuracy(passes: Sequence[Timing], arm: str) -> str:
     return f"{100 * statistics.fmean(found):.2f}\u00a0%" if found else DASH
 
 
-def _bytes(sizes: Sequence[int]) -> str:
-    return quantity(statistics.fmean(sizes), "bytes").replace(" ", "\u00a0") if sizes else DASH
+def _size(passes: Sequence[Timing], arm: str) -> str:
+    size = statistics.fmean(entry.stored_bytes[arm] for entry in passes)
+    return quantity(size, "bytes").replace(" ", "\u00a0")
 
 
 def _count(count: int, noun: str) -> str:

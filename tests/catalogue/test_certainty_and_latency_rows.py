@@ -16,6 +16,7 @@ from tests.site.synthetic import METRICS, SHA, results, timing
 
 ACCURACY = {"baseline": 0.9, "tactic": 0.89}
 BYTES = {"baseline": 2048, "tactic": 1024}
+COUNTED = {"flops": {"baseline": 4_000_000, "tactic": 3_000_000}, "allocated_bytes": BYTES}
 
 
 def timed(*factors: float, **changes):
@@ -26,7 +27,7 @@ def timed(*factors: float, **changes):
             accuracy_fraction=ACCURACY,
             stored_bytes=BYTES,
             test_count=2000,
-            **({"flops": {"baseline": 4_000_000, "tactic": 4_000_000}} | changes),
+            **(COUNTED | changes),
         )
         for seed, factor in enumerate(factors)
     )
@@ -77,9 +78,12 @@ def test_engines_stand_with_control_accuracy_and_size() -> None:
     baseline, tactic = group.rows
     assert (baseline.arm, baseline.accuracy, baseline.size) == ("baseline", "90.00\u00a0%", "2\u00a0KiB")
     assert (tactic.shown, tactic.accuracy, tactic.size) == ("faster", "89.00\u00a0%", "1\u00a0KiB")
-    assert (tactic.flops, tactic.allocated) == ("4 million", "\u2013")
     assert tactic.compared.startswith("2.0\u00d7 lower")
     assert len(group.passes) == 3
+    assert [(row.arm, row.flops, row.allocated) for row in shown.counted] == [
+        ("baseline", "4 million", "2 KiB"),
+        ("tactic", "3 million", "1 KiB"),
+    ]
     assert shown.not_timed == (("ONNX Runtime, fp32", "onnx is not installed"),)
 
 
@@ -102,6 +106,10 @@ def test_metered_energy_of_a_call_stands_below_its_engine() -> None:
 def test_a_changed_protocol_makes_passes_stale() -> None:
     assert timed_view([view(timed(2.0, 2.0, 2.0))], "f" * 64).stale
     assert timed_view([view(results())], "f" * 64) is None
+
+
+def test_what_was_not_counted_is_left_out() -> None:
+    assert timed_view([view(timed(2.0, 2.0, 2.0, flops=None))], "e" * 64).counted == ()
 
 
 def test_the_page_and_the_document_carry_them() -> None:
