@@ -40,7 +40,7 @@ def write_catalogue(root: Path, count: int) -> int:
 
     Args:
         root: Folder to make `tactics/` and `recipes/` in.
-        count: Number of records, 10 or more.
+        count: Number of records, 18 or more.
 
     Returns:
         Size of all records in bytes.
