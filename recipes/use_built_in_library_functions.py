@@ -1,0 +1,295 @@
+"""Library functions: convolution, layer norm and attention written by hand, and the library's kernels.
+
+Record: tactics/use-built-in-library-functions.yaml. Source: Shanbhag et al., "Towards a Catalog of Energy
+Patterns in Deep Learning Development", EASE 2022; the change is that of "Accelerating Large Language Models
+with Accelerated Transformers" (PyTorch blog, 2023), there for attention only and on eight GPUs.
+
+The net is a small vision transformer. The baseline is code as a competent developer writes it: whole batches
+of tensor operations, with `F.unfold` and one matrix product for a convolution. The tactic swaps these layers
+for the library's, with the same weights, and checks that the outputs stay the same. `python_loops` is a straw
+man, no rival: loops over pixels, tokens, images and heads. Linear layers, GELU, softmax, the loss and the
+optimizer are the library's in all arms.
+
+    python -m recipes.use_built_in_library_functions --arm tactic --seed 0 --preset default
+
+On one processor core an arm takes about 30 s with DEFAULT, `python_loops` 55 s, and up to 5 s with SMOKE.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recipes.common import cli
+from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
+from recipes.common.counting import bytes_allocated, flops
+from recipes.common.data import Images, load_images
+from recipes.common.handwritten_layers import (
+    PYTHON_LOOPS,
+    HandAttention,
+    HandConvolution,
+    HandLayerNorm,
+    HandVisionTransformer,
+)
+from recipes.common.protocol import interleave, ratios
+
+TACTIC = "use-built-in-library-functions"
+ARMS = ("baseline", "tactic", "python_loops")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run."""
+
+    data: tuple[str, ...] = ("fashion-mnist", "digits")
+    """Data sets in order of preference; the first whose files are found is used."""
+    data_dir: Path | None = None
+    """Folder that holds the data; None searches the usual places."""
+    second_stride: int = 2
+    """Stride of the second convolution: with 2, a 28x28 image becomes 49 tokens, with 1, 196."""
+    blocks: int = 2
+    """Transformer blocks."""
+    steps: int = 300
+    """Training steps of 64 images; 860 are one epoch of Fashion-MNIST."""
+    learning_rate: float = 4e-3
+    """Peak of the learning rate, chosen on validation images among 1, 2, 4 and 8 thousandths."""
+    operation_cap_s: float = 2.0
+    """Longest time for which one operation is timed."""
+
+
+SMOKE = Config(data=("digits",), steps=25, operation_cap_s=0.01)
+DEFAULT = Config()
+FULL = Config(second_stride=1, blocks=4, steps=860)
+
+# --- The tactic ------------------------------------------------------------------------------------------
+
+Replacements = Mapping[type[nn.Module], Callable[[Any], nn.Module]]
+
+
+# --8<-- [start:tactic]
+def use_library_functions(
+    model: nn.Module, replacements: Replacements, example_inputs: Tensor, *, tolerance: float = 1e-4
+) -> nn.Module:
+    """Return the net with its hand-written modules replaced by library ones that share their weights.
+
+    Training either net trains the other. Modules of other types are copied, and the net given stays whole.
+
+    Args:
+        model: Net in evaluation mode.
+        replacements: By type of a hand-written module, a function that takes such a module and returns one
+            that computes the same with library functions, on the same parameter objects.
+        example_inputs: Inputs like those of use, (examples, ...), on which the outputs are compared.
+        tolerance: Largest difference of an output, as a share of the largest output.
+
+    Raises:
+        ValueError: No module has one of the types, or the outputs differ.
+    """
+    replaced = replace_modules(model, replacements)
+    difference = largest_difference(model, replaced, example_inputs)
+    if not difference <= tolerance:  # so that a difference that is not a number fails too
+        raise ValueError(f"outputs differ by {difference:.2g} of the largest, expected at most {tolerance:g}")
+    return replaced
+
+
+def replace_modules(model: nn.Module, replacements: Replacements) -> nn.Module:
+    """Return a copy that shares the weights and has modules of the given types replaced.
+
+    Raises:
+        ValueError: No module has one of the types.
+    """
+    found = [module for module in model.modules() if type(module) in replacements]
+    if not found:
+        names = ", ".join(kind.__name__ for kind in replacements)
+        raise ValueError(f"nothing was replaced: the net has no module of type {names}")
+    kept = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    new = {id(module): replacements[type(module)](module) for module in found}
+    # deepcopy takes what its memo has for an object instead of copying it
+    return copy.deepcopy(model, {**kept, **new}).train(model.training)
+
+
+@torch.no_grad()
+def largest_difference(model: nn.Module, other: nn.Module, inputs: Tensor) -> float:
+    """Return the largest difference of an output, as a share of the largest output of the first net."""
+    wanted, found = model(inputs), other(inputs)
+    return float((found - wanted).abs().max() / wanted.abs().max())
+
+
+# --8<-- [end:tactic]
+# --- Counterparts in the library -------------------------------------------------------------------------
+
+
+class LibraryAttention(HandAttention):
+    """The same with the library's kernel."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attend without storing the scores."""
+        return F.scaled_dot_product_attention(query, key, value)
+
+
+def library_convolution(hand: HandConvolution) -> nn.Conv2d:
+    """Return the library's convolution on the same weights."""
+    outputs, inputs, kernel, _ = hand.weight.shape
+    layer = nn.Conv2d(inputs, outputs, kernel, stride=hand.stride, padding=hand.padding, device="meta")
+    layer.weight, layer.bias = hand.weight, hand.bias
+    return layer
+
+
+def library_layer_norm(hand: HandLayerNorm) -> nn.LayerNorm:
+    """Return the library's layer norm on the same weights."""
+    layer = nn.LayerNorm(len(hand.weight), eps=hand.epsilon, device="meta")
+    layer.weight, layer.bias = hand.weight, hand.bias
+    return layer
+
+
+LIBRARY: Replacements = {
+    HandConvolution: library_convolution,
+    HandLayerNorm: library_layer_norm,
+    HandAttention: lambda hand: LibraryAttention(hand.projection, hand.output, hand.heads),
+}
+
+# --- Train and evaluate ----------------------------------------------------------------------------------
+
+
+def train(model: nn.Module, images: Images, config: Config, seed: int) -> None:
+    """Train in place; the learning rate rises for a fifth of the steps, then falls to zero."""
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
+    generator, count = torch.Generator().manual_seed(seed), len(images.train_images)
+    epochs = range(1 + 64 * config.steps // count)
+    order = torch.cat([torch.randperm(count, generator=generator) for _ in epochs])
+    model.train()
+    for step in range(config.steps):
+        triangle = min((step + 1) / (0.2 * config.steps), (config.steps - step) / (0.8 * config.steps))
+        optimizer.param_groups[0]["lr"] = config.learning_rate * triangle
+        chosen = order[64 * step : 64 * (step + 1)]
+        optimizer.zero_grad()
+        backward(model, images.train_images[chosen], images.train_labels[chosen])
+        optimizer.step()
+    model.eval()
+
+
+def backward(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    """Compute the loss and its gradients."""
+    F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the fraction of images whose label the net predicts."""
+    batches = (model(images[first : first + 250]) for first in range(0, len(images), 250))
+    return float((torch.cat([logits.argmax(1) for logits in batches]) == labels).double().mean())
+
+
+# --- Operation by operation ------------------------------------------------------------------------------
+
+
+def operation_rows(
+    hand: nn.Module, library: nn.Module, images: Tensor, cap_s: float
+) -> list[dict[str, Json]]:
+    """Return one row an operation and shape: processor time by hand over the library's, both passes."""
+    rows = list[dict[str, Json]]()
+    for name, inputs in operation_inputs(hand, images):
+        by_hand, by_library = hand.get_submodule(name), library.get_submodule(name)
+        layers = {"baseline": by_hand, "tactic": by_library}
+        cells = {arm: partial(gradients, layer, inputs) for arm, layer in layers.items()}
+        readings = interleave(cells, order_seed=0, cell_s=cap_s / 100, least_rounds=8, cap_s=cap_s)
+        ratio = ratios(readings.cpu_ms)["tactic"]
+        rows.append(
+            {
+                "operation": type(by_hand).__name__.removeprefix("Hand"),
+                "input": " x ".join(map(str, inputs.shape)),
+                "cpu_ms_by_hand": statistics.median(readings.cpu_ms["baseline"]),
+                "times_lower_by_library": ratio.value,
+                "low_end": ratio.low,
+                "high_end": ratio.high,
+                "largest_output_difference": largest_difference(by_hand, by_library, inputs),
+            }
+        )
+    return rows
+
+
+def operation_inputs(model: nn.Module, images: Tensor) -> list[tuple[str, Tensor]]:
+    """Return a module of each replaced type and shape, with its input; attention at 4x the tokens too."""
+    found = dict[tuple[type[nn.Module], torch.Size], tuple[str, Tensor]]()
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor]) -> None:
+        shapes = [inputs[0], inputs[0].repeat(1, 4, 1)] if isinstance(module, HandAttention) else inputs
+        for tensor in shapes:
+            detached = tensor.detach().requires_grad_(tensor.requires_grad)
+            found.setdefault((type(module), tensor.shape), (name, detached))
+
+    modules = [(name, module) for name, module in model.named_modules() if type(module) in LIBRARY]
+    hooks = [module.register_forward_pre_hook(partial(note, name)) for name, module in modules]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    return list(found.values())
+
+
+def gradients(module: nn.Module, inputs: Tensor) -> None:
+    """Compute outputs and gradients, those of the inputs only where training needs them."""
+    wanted = [*module.parameters(), *([inputs] if inputs.requires_grad else [])]
+    outputs = module(inputs)
+    torch.autograd.grad(outputs, wanted, torch.ones_like(outputs))
+
+
+# --- Run -------------------------------------------------------------------------------------------------
+
+
+def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
+    """Run one arm with one seed; the test images are read only after every choice has been made."""
+    images = load_images(config.data, config.data_dir)
+    first, labels = images.train_images[:64], images.train_labels[:64]
+    torch.manual_seed(seed)
+    hand = HandVisionTransformer(images.train_images.shape[-1], config.second_stride, config.blocks).eval()
+    net: nn.Module = hand
+    with meter.window("training") as window:
+        if arm == "tactic":
+            net = use_library_functions(hand, LIBRARY, first)
+        elif arm == "python_loops":
+            net = replace_modules(hand, PYTHON_LOOPS)
+        train(net, images, config, seed)
+    allocated = bytes_allocated(partial(backward, net, first, labels))
+    rows = operation_rows(hand, net, first, config.operation_cap_s) if arm == "tactic" else []
+    test = images.test_images[:2000], images.test_labels[:2000]
+    # nobody ships the loops, and unrolled they take minutes to quantise
+    shipped = None if arm == "python_loops" else Deployable(net, images.train_images[:256], *test)
+    metrics = costs(window.cpu_s, allocated, flops(net, first[:1]))
+    found = accuracy(net, images.test_images, images.test_labels)
+    right = "Fraction of the test images classified correctly."
+    metrics["test_accuracy"] = Metric(found, "fraction", "higher", "measured", right)
+    if net is not hand:
+        difference = largest_difference(hand.eval(), net, test[0])  # they share their weights
+        what = "Largest difference of a logit from the hand-written net's, over its largest logit."
+        metrics["largest_output_difference"] = Metric(difference, "ratio", "lower", "measured", what)
+    return Outcome(metrics, images.used, {"operations": rows} if rows else {}, deployable=shipped)
+
+
+def costs(training_cpu_s: float, allocated: int, operations: int) -> dict[str, Metric]:
+    """Return the costs as metrics."""
+    time = "Processor time of training; the tactic's own part, replacing layers, is in it."
+    memory = "Bytes of tensors allocated by the forward and backward pass of a training step of 64 images."
+    work = "Floating-point operations of matrix products, convolutions and attention, one image."
+    return {
+        "training_cpu_s": Metric(training_cpu_s, "s", "lower", "measured", time),
+        "step_allocated_bytes": Metric(float(allocated), "bytes", "lower", "counted", memory),
+        "forward_flops": Metric(float(operations), "count", "lower", "counted", work),
+    }
+
+
+def main() -> None:
+    """Run one arm with one seed from the command line."""
+    sys.exit(cli.main(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Work that is killed and started again: lifetimes, and what happens when it never ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from recipes.common import restarting
+from recipes.common.errors import UserError
+from recipes.common.restarting import lifetimes, run_until_done
+
+
+class FakeProcess:
+    exitcode = -9
+
+    def __init__(self, target: Callable[[int], None], args: tuple[int]) -> None:
+        self.target, self.args = target, args
+
+    def start(self) -> None:
+        pass
+
+    def join(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "error", "message"),
+    [
+        (-9, UserError, "most_attempts: all 3 attempts were killed, after 4 steps on average; allow more"),
+        (1, RuntimeError, "an attempt ended with exit code 1"),
+    ],
+)
+def test_hopeless_and_failing_attempts_are_errors(
+    monkeypatch: pytest.MonkeyPatch, exitcode: int, error: type[Exception], message: str
+) -> None:
+    monkeypatch.setattr(FakeProcess, "exitcode", exitcode)
+    monkeypatch.setattr(restarting.multiprocessing, "get_context", lambda _: restarting.multiprocessing)
+    monkeypatch.setattr(restarting.multiprocessing, "Process", FakeProcess)
+    with pytest.raises(error, match=message):
+        run_until_done(print, first_step=lambda: 0, mean_steps=4, seed=0, steps=5, most_attempts=3)
+
+
+def test_lifetimes_are_exponential_and_follow_from_the_seed() -> None:
+    drawn = [next(lifetimes(100.0, seed)) for seed in range(4000)]
+    assert drawn == [next(lifetimes(100.0, seed)) for seed in range(4000)]
+    assert sum(drawn) / 4000 == pytest.approx(99.5, rel=0.06)
+    assert sum(life >= 100 for life in drawn) / 4000 == pytest.approx(math.exp(-1), abs=0.03)

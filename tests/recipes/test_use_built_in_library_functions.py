@@ -1,0 +1,194 @@
+"""The swap of hand-written layers, on foreign nets too, and a run of each arm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from recipes import use_built_in_library_functions as recipe
+from recipes.common import handwritten_layers as by_hand
+from recipes.common.contract import Outcome
+
+LAYERS = [
+    (by_hand.hand_convolution(2, 3, stride=1), (4, 2, 5, 6)),
+    (by_hand.hand_convolution(2, 3, stride=2), (4, 2, 7, 8)),
+    (by_hand.hand_layer_norm(6), (4, 5, 6)),
+    (by_hand.HandAttention(nn.Linear(6, 18), nn.Linear(6, 6), heads=3), (4, 5, 6)),
+]
+IDS = ["convolution", "strided convolution", "layer norm", "attention"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_seed() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def test_layer_norm_by_hand_worked_out() -> None:
+    norm = by_hand.HandLayerNorm(nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(2)), 0.0)
+    assert norm(torch.tensor([[[3.0, 7.0]]])).tolist() == [[[0.0, 3.0]]]  # mean 5, standard deviation 2
+
+
+def test_convolution_by_hand_worked_out() -> None:
+    layer = by_hand.HandConvolution(nn.Parameter(torch.ones(1, 1, 3, 3)), nn.Parameter(torch.ones(1)), 2, 1)
+    images = torch.arange(9.0).view(1, 1, 3, 3)
+    # windows round the corners: 0+1+3+4, 1+2+4+5, 3+4+6+7, 4+5+7+8, and a bias of 1
+    assert layer(images).tolist() == [[[[9.0, 13.0], [21.0, 25.0]]]]
+
+
+def test_attention_by_hand_worked_out() -> None:
+    attention = by_hand.HandAttention(nn.Linear(1, 3), nn.Linear(1, 1), heads=1)
+    with torch.no_grad():
+        attention.projection.weight.copy_(torch.tensor([[0.0], [1.0], [1.0]]))  # queries 0: equal scores
+        attention.projection.bias.zero_()
+        attention.output.weight.fill_(1)
+        attention.output.bias.zero_()
+    assert attention(torch.tensor([[[2.0], [4.0]]])).flatten().tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("replacements", [recipe.LIBRARY, by_hand.PYTHON_LOOPS], ids=["library", "loops"])
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=IDS)
+def test_replacements_agree_in_outputs_and_gradients(layer, shape, replacements) -> None:
+    replaced = recipe.replace_modules(layer, replacements)
+    assert type(replaced) is not type(layer)
+    inputs = torch.randn(shape)
+    gradients = []
+    for module in (layer, replaced):
+        outputs = module(inputs)
+        gradients.append(torch.autograd.grad(outputs.square().sum(), list(layer.parameters())))
+    torch.testing.assert_close(outputs, layer(inputs))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
+
+
+class ForeignNet(nn.Module):
+    """One layer used under two names, a buffer, and a layer of another type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.again = by_hand.hand_layer_norm(4)
+        self.linear = nn.Linear(4, 4)
+        self.register_buffer("offset", torch.ones(4))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.again(self.linear(self.first(inputs))) + self.offset
+
+
+def test_the_tactic_on_a_foreign_net_shares_weights_and_leaves_the_net_whole() -> None:
+    net, inputs = ForeignNet().eval(), torch.randn(8, 3, 4)
+    replaced = recipe.use_library_functions(net, recipe.LIBRARY, inputs)
+    assert isinstance(replaced.first, nn.LayerNorm)
+    assert replaced.first is replaced.again
+    assert not replaced.first.training
+    assert isinstance(net.first, by_hand.HandLayerNorm)
+    assert replaced.linear is not net.linear
+    assert {id(weight) for weight in replaced.parameters()} == {id(weight) for weight in net.parameters()}
+    assert replaced.offset is net.offset
+    with torch.no_grad():
+        net.linear.weight.mul_(2)
+    torch.testing.assert_close(replaced(inputs), net(inputs))
+
+
+def test_a_net_without_hand_written_layers_is_refused() -> None:
+    message = r"nothing was replaced: the net has no module of type HandConvolution, HandLayerNorm, HandAtt"
+    with pytest.raises(ValueError, match=message):
+        recipe.use_library_functions(nn.Linear(2, 2), recipe.LIBRARY, torch.randn(1, 2))
+
+
+class OtherLayerNorm(by_hand.HandLayerNorm):
+    """Divides by the sample's standard deviation plus epsilon, which is not what the library computes."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        centred = inputs - inputs.mean(-1, keepdim=True)
+        return centred / (inputs.std(-1, keepdim=True) + self.epsilon) * self.weight + self.bias
+
+
+class BrokenLayerNorm(by_hand.HandLayerNorm):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs * torch.nan
+
+
+@pytest.mark.parametrize(("kind", "found"), [(OtherLayerNorm, r"0\.\d+"), (BrokenLayerNorm, "nan")])
+def test_a_layer_that_computes_something_else_is_not_replaced(kind, found) -> None:
+    norm = kind(nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(4)))
+    with pytest.raises(
+        ValueError, match=rf"outputs differ by {found} of the largest, expected at most 0.0001"
+    ):
+        recipe.use_library_functions(norm, {kind: recipe.library_layer_norm}, torch.randn(8, 3, 4))
+
+
+@dataclass
+class FakeWindow:
+    cpu_s: float = 1.5
+
+
+class FakeMeter:
+    @contextmanager
+    def window(self, name: str) -> Iterator[FakeWindow]:
+        yield FakeWindow()
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    torch.set_num_threads(1)
+    return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
+
+
+def value(outcome: Outcome, name: str) -> float:
+    return outcome.metrics[name].value
+
+
+def test_smoke_run_of_each_arm_gives_an_outcome(outcomes: dict[str, Outcome]) -> None:
+    common = {"training_cpu_s", "test_accuracy", "step_allocated_bytes", "forward_flops"}
+    for arm, outcome in outcomes.items():
+        assert set(outcome.metrics) - {"largest_output_difference"} == common
+        assert ("largest_output_difference" in outcome.metrics) == (arm != "baseline")
+        assert value(outcome, "training_cpu_s") == 1.5
+        assert outcome.data.name == "digits"
+        json.dumps(outcome.details, allow_nan=False)
+
+
+def test_all_arms_learn_the_same_with_as_many_operations(outcomes: dict[str, Outcome]) -> None:
+    baseline = outcomes["baseline"]
+    assert value(baseline, "test_accuracy") > 0.4
+    for arm in recipe.ARMS[1:]:
+        assert value(outcomes[arm], "test_accuracy") == pytest.approx(
+            value(baseline, "test_accuracy"), abs=0.05
+        )
+        assert value(outcomes[arm], "forward_flops") == value(baseline, "forward_flops")
+        assert 0 < value(outcomes[arm], "largest_output_difference") < 1e-4
+
+
+def test_the_library_allocates_less_and_loops_more(outcomes: dict[str, Outcome]) -> None:
+    baseline, tactic, loops = (value(outcomes[arm], "step_allocated_bytes") for arm in recipe.ARMS)
+    assert tactic < baseline < loops
+
+
+def test_the_straw_man_is_not_shipped_the_others_are(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["python_loops"].deployable is None
+    for arm, kind in (("baseline", by_hand.HandLayerNorm), ("tactic", nn.LayerNorm)):
+        shipped = outcomes[arm].deployable
+        assert type(shipped.model.norm) is kind
+        assert not shipped.model.training
+        found = recipe.accuracy(shipped.model, shipped.test_inputs, shipped.test_labels)
+        assert found == value(outcomes[arm], "test_accuracy")
+
+
+def test_each_kind_of_operation_has_its_row(outcomes: dict[str, Outcome]) -> None:
+    assert [list(outcomes[arm].details) for arm in recipe.ARMS] == [[], ["operations"], []]
+    rows = outcomes["tactic"].details["operations"]
+    assert [(row["operation"], row["input"]) for row in rows] == [
+        ("Convolution", "64 x 1 x 16 x 16"),
+        ("Convolution", "64 x 32 x 8 x 8"),
+        ("LayerNorm", "64 x 16 x 64"),
+        ("Attention", "64 x 16 x 64"),
+        ("Attention", "64 x 64 x 64"),
+    ]
+    for row in rows:
+        assert row["low_end"] <= row["times_lower_by_library"] <= row["high_end"]
+        assert row["largest_output_difference"] < 1e-5

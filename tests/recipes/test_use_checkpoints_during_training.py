@@ -1,0 +1,255 @@
+"""Checkpoints: the interval, resuming bit for bit, and the recipe with its real kills."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from recipes import use_checkpoints_during_training as recipe
+from recipes.common import checkpoint_report as report
+from recipes.common import restarting
+from recipes.common.contract import Outcome
+from recipes.common.restarting import lifetimes
+from recipes.common.training_state import save_checkpoint
+
+# --- The interval ---
+
+
+@pytest.mark.parametrize(
+    ("write_min", "mean_min", "published_min"), [(5, 24 * 60, 117), (5, 6 * 60, 57), (5, 15, 9.1)]
+)
+def test_the_interval_is_that_of_the_figures_of_daly_2006(
+    write_min: float, mean_min: float, published_min: float
+) -> None:
+    assert recipe.checkpoint_interval(write_min, mean_min) == pytest.approx(published_min, rel=0.006)
+
+
+def test_the_interval_of_a_case_worked_by_hand() -> None:
+    # sqrt(2 * 2 * 100) = 20; ratio 2 / 200 = 0.01; 20 * (1 + 0.1 / 3 + 0.01 / 9) - 2
+    assert recipe.checkpoint_interval(2, 100) == pytest.approx(20 + 2 / 3 + 0.2 / 9 - 2)
+
+
+def test_where_writing_costs_more_than_failures_take_the_interval_is_their_mean() -> None:
+    assert recipe.checkpoint_interval(10, 5) == 5
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1.0, 1e6), st.floats(1e-3, 1e3))
+def test_the_interval_does_not_depend_on_the_unit(cost: float, mean: float, unit: float) -> None:
+    scaled = recipe.checkpoint_interval(cost * unit, mean * unit)
+    assert scaled == pytest.approx(
+        unit * recipe.checkpoint_interval(cost, mean), rel=1e-6, abs=1e-9 * unit * mean
+    )
+
+
+@pytest.mark.parametrize(("cost", "mean"), [(0, 1), (1, 0), (-1, 1), (math.nan, 1)])
+def test_an_interval_needs_positive_numbers(cost: float, mean: float) -> None:
+    with pytest.raises(ValueError, match="expected two positive numbers"):
+        recipe.checkpoint_interval(cost, mean)
+
+
+@pytest.mark.parametrize("mean_steps", [20.0, 150.0])
+def test_no_interval_is_much_cheaper_than_the_chosen_one(mean_steps: float) -> None:
+    costs = report.Costs(step_s=1.0, write_s=2.0, start_s=0.0, end_s=0.0)
+    found = [report.expected_cost(interval, 1000, mean_steps, costs)[2] for interval in range(1, 500)]
+    chosen = round(recipe.checkpoint_interval(2.0, mean_steps))
+    assert found[chosen - 1] <= 1.02 * min(found)
+
+
+# --- Resuming in one process: a foreign net, an optimiser with two moments, and a schedule ---
+
+
+class StopError(Exception):
+    pass
+
+
+def foreign_training(seed: int = 0):
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 3))
+    optimizer = torch.optim.Adam(net.parameters(), 0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40)
+
+    def step(_: int) -> None:
+        optimizer.zero_grad()
+        net(torch.randn(8, 6)).square().mean().backward()
+        optimizer.step()
+        schedule.step()
+
+    return {"net": net, "optimizer": optimizer, "schedule": schedule}, step
+
+
+def interrupted(folder: Path, interval: int, failures: list[int]) -> tuple[dict, list[int]]:
+    """Train 40 steps with an exception after each number of steps; return the state and the first steps."""
+    firsts = []
+    for lifetime in [*failures, 40]:
+        parts, step = foreign_training(seed=len(firsts))  # another start each time, which must not matter
+        done: list[int] = []
+
+        def mortal(number: int, step=step, done=done, lifetime=lifetime) -> None:
+            if len(done) == lifetime:
+                raise StopError
+            done.append(number)
+            step(number)
+
+        try:
+            firsts.append(
+                recipe.train_with_checkpoints(parts, mortal, steps=40, interval=interval, folder=folder)
+            )
+        except StopError:
+            firsts.append(done[0] if done else -1)
+    return recipe.snapshot(parts), firsts
+
+
+def test_an_interrupted_training_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    parts, step = foreign_training()
+    for number in range(40):
+        step(number)
+    whole = copy.deepcopy(recipe.snapshot(parts))
+    found, firsts = interrupted(tmp_path, 7, [17, 3, 9])
+    assert firsts == [0, 14, 14, 21]
+    assert report.differing_bytes(whole, found) == 0
+    assert report.checksum(whole) == report.checksum(found)
+
+
+def test_without_the_random_state_the_training_would_end_elsewhere(tmp_path: Path, monkeypatch) -> None:
+    whole, _ = interrupted(tmp_path / "whole", 7, [])
+    monkeypatch.setattr(torch, "set_rng_state", lambda _: None)
+    found, _ = interrupted(tmp_path / "found", 7, [17])
+    assert report.differing_bytes(whole, found) > 0
+
+
+@pytest.mark.parametrize("interval", [0, 40, 41])
+def test_an_interval_that_writes_nothing_is_an_error(tmp_path: Path, interval: int) -> None:
+    parts, step = foreign_training()
+    with pytest.raises(ValueError, match="writes no checkpoint: expected 1 to 39 steps"):
+        recipe.train_with_checkpoints(parts, step, steps=40, interval=interval, folder=tmp_path)
+
+
+def test_a_checkpoint_of_another_training_is_an_error(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 5, {"parts": {"net": {}}})
+    parts, step = foreign_training()
+    with pytest.raises(ValueError, match=r"expected a checkpoint of \['net', 'optimizer', 'schedule'\]"):
+        recipe.train_with_checkpoints(parts, step, steps=40, interval=7, folder=tmp_path)
+
+
+def test_the_order_of_the_data_goes_on_within_an_epoch_and_covers_it() -> None:
+    torch.manual_seed(0)
+    batches = recipe.Batches(10, 3)
+    drawn = [batches.draw()]
+    saved = copy.deepcopy(batches.state_dict())
+    drawn += [batches.draw() for _ in range(2)]
+    assert len(torch.cat(drawn).unique()) == 9
+    again = recipe.Batches(10, 3)
+    again.load_state_dict(saved)
+    assert torch.equal(torch.cat(drawn[1:]), torch.cat([again.draw() for _ in range(2)]))
+
+
+# --- The recipe ---
+
+
+@dataclass
+class FakeWindow:
+    duration_s: float = 2.0
+    cpu_s: float = 1.5
+    energy_j: float | None = None
+
+
+class FakeMeter:
+    @contextmanager
+    def window(self, name: str) -> Iterator[FakeWindow]:
+        yield FakeWindow()
+
+
+class KilledError(Exception):
+    pass
+
+
+class InProcess:
+    """Stands for a process of its own: quick, and dead all the same when it is killed."""
+
+    def __init__(self, target: Callable[[int], None], args: tuple[int]) -> None:
+        self.target, self.args, self.exitcode = target, args, 0
+
+    def start(self) -> None:
+        try:
+            self.target(*self.args)
+        except KilledError:
+            self.exitcode = -9
+
+    def join(self) -> None:
+        pass
+
+
+def die(process: int, number: int) -> None:
+    assert (process, number) == (os.getpid(), 9)
+    raise KilledError
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """With this seed the first attempt dies after a quarter and the second one lives."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restarting.multiprocessing, "get_context", lambda _: restarting.multiprocessing)
+        patch.setattr(restarting.multiprocessing, "Process", InProcess)
+        patch.setattr(restarting.os, "kill", die)
+        return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=8, meter=FakeMeter()) for arm in recipe.ARMS}
+
+
+def test_a_process_that_is_really_killed_and_started_again_ends_in_the_same_state(
+    outcomes: dict[str, Outcome],
+) -> None:
+    torch.set_num_threads(1)
+    found = recipe.run(recipe.SMOKE, arm="tactic", seed=8, meter=FakeMeter())
+    first, second = found.details["attempts"]
+    assert first["killed"]
+    assert not second["killed"]
+    assert min(first["cpu_s"], second["cpu_s"]) > 0
+    assert found.details["final_state_sha256"] == outcomes["tactic"].details["final_state_sha256"]
+    assert values(found)["differing_bytes"] == 0
+
+
+def values(outcome: Outcome) -> dict[str, float]:
+    return {name: metric.value for name, metric in outcome.metrics.items()}
+
+
+def test_smoke_run_of_each_arm_ends_in_the_very_same_state(outcomes: dict[str, Outcome]) -> None:
+    assert len({outcome.details["final_state_sha256"] for outcome in outcomes.values()}) == 1
+    for outcome in outcomes.values():
+        found = values(outcome)
+        assert found["differing_bytes"] == 0
+        assert found["test_accuracy"] > 0.9
+        assert found["attempts"] == 2
+        assert outcome.data.name == "digits"
+        json.dumps(outcome.details, allow_nan=False)
+
+
+def test_only_work_since_the_last_checkpoint_is_lost(outcomes: dict[str, Outcome]) -> None:
+    lifetime = next(lifetimes(140.0, 8))
+    assert values(outcomes["baseline"])["wasted_steps"] == lifetime
+    for arm in recipe.ARMS[1:]:
+        found = values(outcomes[arm])
+        assert found["wasted_steps"] == lifetime % found["interval_steps"]
+        assert outcomes[arm].details["attempts"][1]["first_step"] == lifetime - found["wasted_steps"]
+
+
+def test_the_tactic_takes_the_interval_of_its_measured_cost(outcomes: dict[str, Outcome]) -> None:
+    # both windows of the rehearsal took 1.5 s: ten checkpoints cost as much as a hundred steps
+    best = round(recipe.checkpoint_interval(10.0, 140.0))
+    assert values(outcomes["tactic"])["interval_steps"] == best
+    assert values(outcomes["each_epoch"])["interval_steps"] == 897 // 32
+    assert values(outcomes["every_ten_steps"])["interval_steps"] == 10
+    written = values(outcomes["every_ten_steps"])["written_bytes"]
+    assert written == pytest.approx(27 / (279 // best) * values(outcomes["tactic"])["written_bytes"])
+    assert values(outcomes["baseline"])["written_bytes"] == 0
