@@ -8,6 +8,7 @@ import click
 
 from greentactics import __version__
 from greentactics.command_group import CatalogueGroup, example, root_of
+from greentactics.commands_coverage import coverage
 from greentactics.commands_data import data
 from greentactics.commands_evidence import evidence
 from greentactics.commands_measure import measure, run
@@ -35,6 +36,7 @@ main.add_command(run)
 main.add_command(measure)
 main.add_command(data)
 main.add_command(evidence)
+main.add_command(coverage)
 main.add_command(meters)
 main.add_command(sci)
 

@@ -18,13 +18,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from greentactics import __version__
+from greentactics.archive_coverage import ARCHIVE
 from greentactics.escaping import finalize, text_to_html
 from greentactics.evidence import SMOKE_PRESET, Level
 from greentactics.export import LICENCE, bibtex, json_text, tactic_document
+from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
 from greentactics.loading import Catalogue
+from greentactics.relation_graph import by_group, stated_ties, ties_by_tactic
 from greentactics.results import Results
 from greentactics.run_views import raw_path
 from greentactics.tactic_page import Tactic, join, page_context
+from greentactics.term_pages import FURTHER, VOCABULARIES, question, term_pages
 from greentactics.vocabulary import EffortLevel, Kind
 from greentactics.wording import sentence, typographic
 
@@ -53,8 +57,59 @@ def render_site(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) 
         context = page_context(tactic, catalogue, tactics)
         files[f"tactics/{identifier}/index.md"] = template.render(context, root="../../")
         files |= _tactic_files(tactic, catalogue)
+    files |= _corrections_page(environment, tactics)
+    files |= _relations_page(environment, tactics)
+    files |= _glossary(environment, tactics)
     files["api/v1/index.json"] = json_text(_index(tactics))
     return dict(sorted(files.items()))
+
+
+def _corrections_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
+    corrected = [
+        (tactic, change)
+        for tactic in tactics.values()
+        for change in tactic.record.history
+        if change.corrections
+    ]
+    text = environment.get_template("corrections.md.j2").render(
+        corrected=corrected,
+        count=sum(len(change.corrections) for _, change in corrected),
+        tactic_count=len({tactic.record.id for tactic, _ in corrected}),
+        archive=ARCHIVE,
+        root="../",
+    )
+    return {"corrections/index.md": text}
+
+
+def _relations_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
+    ties = stated_ties(tactics)
+    groups = by_group(tactics)
+    drawn = drawn_groups(groups, ties)
+    count = sum(len(members) for members in drawn.values())
+    text = environment.get_template("relations.md.j2").render(
+        ties=ties,
+        tactic_count=count,
+        groups=groups,
+        seen=ties_by_tactic(tactics, ties),
+        figure=relation_figure(drawn, ties, "../") if 0 < count <= DRAWN_AT_MOST else None,
+        legend=[(relation_type, legend_line(relation_type)) for relation_type in LEGEND],
+        root="../",
+    )
+    return {"relations/index.md": text}
+
+
+def _glossary(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
+    """Render the page of each term, and the index of all terms."""
+    pages = term_pages(tactics.values())
+    template = environment.get_template("term.md.j2")
+    files = {f"{page.folder}/index.md": template.render(page=page, root="../../../") for page in pages}
+    vocabularies = [
+        (vocabulary, [page for page in pages if page.vocabulary is vocabulary]) for vocabulary in VOCABULARIES
+    ]
+    text = environment.get_template("terms.md.j2").render(
+        vocabularies=vocabularies, further=FURTHER, root="../"
+    )
+    return files | {"terms/index.md": text}
 
 
 def _tactic_files(tactic: Tactic, catalogue: Catalogue) -> dict[str, str]:
@@ -117,6 +172,7 @@ def template_environment() -> Environment:
     environment.filters["front_matter"] = front_matter_text
     environment.filters["typographic"] = typographic
     environment.filters["sentence"] = sentence
+    environment.filters["question"] = question
     environment.globals.update(levels=list(Level), effort_levels=list(EffortLevel), kinds=Kind)
     return environment
 

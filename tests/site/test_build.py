@@ -48,6 +48,7 @@ def _rendered(folder: Path, files: dict[str, str], *, directory_urls: bool) -> P
     (folder / "mkdocs.yml").write_text(
         "site_name: Test\ntheme: {name: material, font: false}\nplugins: [search, tags]\n"
         "markdown_extensions: [attr_list, tables, pymdownx.superfences]\n"
+        "nav: [index.md, tactics/index.md]\nvalidation: {nav: {omitted_files: ignore}}\n"
         f"use_directory_urls: {str(directory_urls).lower()}\n"
     )
     done = build(folder=folder)
