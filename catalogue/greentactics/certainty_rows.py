@@ -75,9 +75,9 @@ def _smallest(value: float, estimate: Estimate) -> str:
 
 
 def _equivalent(record: Record, run: RunView, arm: str, metric: str) -> str:
-    if record.recipe is None or run.results.metrics[metric].unit != "fraction":
+    margin = record.recipe.quality_tolerance_points if record.recipe else 0.0
+    if run.results.metrics[metric].unit != "fraction" or margin == 0:  # nothing lies within no margin
         return DASH
-    margin = record.recipe.quality_tolerance_points
     try:
         found = equivalence_in_points(run.results, arm, metric, margin)
     except NotComparable as refusal:

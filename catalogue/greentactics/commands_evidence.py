@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from greentactics.command_group import example, root_of
-from greentactics.evidence import SMOKE_PRESET, is_stale, objections
+from greentactics.evidence import SMOKE_PRESET, is_stale, objections, timing_is_stale
 from greentactics.export import json_text
 from greentactics.results import Results
 from greentactics.tactic_page import Tactic, join
@@ -29,38 +29,40 @@ def evidence(context: click.Context, as_json: bool) -> None:
     """
     from greentactics.loading import load_catalogue
 
-    tactics = join(load_catalogue(root_of(context)), {}).values()
+    catalogue = load_catalogue(root_of(context))
+    tactics, timing = join(catalogue, {}).values(), catalogue.timing_sha256
     if as_json:
-        click.echo(json_text([_entry(tactic) for tactic in tactics]), nl=False)
+        click.echo(json_text([_entry(tactic, timing) for tactic in tactics]), nl=False)
         return
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    console.print(_table(tactics))
+    console.print(_table(tactics, timing))
 
 
-def results_state(tactic: Tactic) -> str:
-    """Return in words whether the committed results count, and why not where they do not."""
+def results_state(tactic: Tactic, timing_sha256: str | None) -> str:
+    """Return in words whether the committed results count, why not, and whether their timing is stale."""
     shown = [entry for entry in tactic.committed if entry.preset != SMOKE_PRESET]
     if not shown:
         return "none"
     return "\n".join(
         f"{entry.device.name}: {', '.join(objections(entry, tactic.recipe_sha256)) or 'counts'}"
+        + (", timing stale" if timing_is_stale(entry, timing_sha256) else "")
         for entry in shown
     )
 
 
-def _table(tactics: Iterable[Tactic]) -> Table:
+def _table(tactics: Iterable[Tactic], timing_sha256: str | None) -> Table:
     table = Table(show_lines=True)
     for column in ("tactic", "level", "claimed", "reproduced", "verdict", "results"):
         table.add_column(column, overflow="fold", no_wrap=column in ("tactic", "level"))
     for tactic in tactics:
         level = tactic.evidence.level.value + ("\ncontested" if tactic.evidence.contested else "")
         verdict = tactic.verdict[:1].upper() + tactic.verdict[1:]
-        cells = (tactic.record.id, level, tactic.claimed, tactic.reproduced, verdict, results_state(tactic))
-        table.add_row(*cells)
+        cells = (tactic.record.id, level, tactic.claimed, tactic.reproduced, verdict)
+        table.add_row(*cells, results_state(tactic, timing_sha256))
     return table
 
 
-def _entry(tactic: Tactic) -> dict[str, Any]:
+def _entry(tactic: Tactic, timing_sha256: str | None) -> dict[str, Any]:
     return {
         "id": tactic.record.id,
         "kind": tactic.record.kind.value,
@@ -70,11 +72,11 @@ def _entry(tactic: Tactic) -> dict[str, Any]:
         "claimed": tactic.claimed,
         "reproduced": tactic.reproduced,
         "verdict": tactic.verdict,
-        "results": [_results_entry(tactic, entry) for entry in tactic.committed],
+        "results": [_results_entry(tactic, entry, timing_sha256) for entry in tactic.committed],
     }
 
 
-def _results_entry(tactic: Tactic, results: Results) -> dict[str, Any]:
+def _results_entry(tactic: Tactic, results: Results, timing_sha256: str | None) -> dict[str, Any]:
     against = objections(results, tactic.recipe_sha256)
     return {
         "device": results.device.name,
@@ -83,5 +85,6 @@ def _results_entry(tactic: Tactic, results: Results) -> dict[str, Any]:
         "seeds": len(results.seeds),
         "counts": not against,
         "stale": is_stale(results, tactic.recipe_sha256),
+        "timing_stale": timing_is_stale(results, timing_sha256),
         "not_counted_because": list(against),
     }

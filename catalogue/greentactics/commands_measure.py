@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -18,10 +18,11 @@ from greentactics.measuring import Destination, Existing, Measured, partial_fold
 from greentactics.measuring import measure as measure_tactic
 from greentactics.merging import device_slug
 from greentactics.runner import Request, make_plan, perform, resolve
+from greentactics.timings import Engine
 
 Command = Callable[..., Any]
-NOISY_ENDINGS = ("_s", "_ms", "_j")
-"""Units at the end of metric names that clocks and energy meters give."""
+NOISY_ENDINGS = ("_s", "_ms", "_j", "_bytes")
+"""Units at the end of metric names that clocks, energy meters and memory readings give."""
 
 _SHARED = (
     click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
@@ -58,13 +59,38 @@ _TIMING = (
         metavar="SECONDS",
         default=30.0,
         show_default=True,
-        help="Longest time for the rounds of one engine in one timing pass.",
+        help="Longest time for the rounds of one engine in a pass; windows of an energy meter come on top.",
+    ),
+    click.option(
+        "--engine",
+        "engines",
+        multiple=True,
+        type=click.Choice(get_args(Engine)),
+        help="Time in this engine only; may be given again.  [default: all]",
     ),
     click.option(
         "--control/--no-control",
         default=None,
-        help="Run the baseline twice a seed.  [default: where the headline cost is a time or an energy]",
+        help="Run the baseline twice a seed.  [default: where the headline is a time, energy or memory]",
     ),
+)
+
+_STORING = (
+    click.option(
+        "--out-dir",
+        type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+        help="Folder of results.  [default: recipes/results]",
+    ),
+    click.option(
+        "--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal."
+    ),
+    click.option("--replace", is_flag=True, help="Measure anew and replace older results."),
+    click.option(
+        "--if-needed",
+        is_flag=True,
+        help="Keep results that still hold, else continue an unfinished run, else measure anew and replace.",
+    ),
+    click.option("--device-slug", "slug", help="Device in the file name.  [default: from the device]"),
 )
 
 
@@ -76,6 +102,11 @@ def shared_options(command: Command) -> Command:
 def timing_options(command: Command) -> Command:
     """Add the options for timing and control."""
     return _with(_TIMING, command)
+
+
+def storing_options(command: Command) -> Command:
+    """Add the options for where results go and what becomes of older ones."""
+    return _with(_STORING, command)
 
 
 def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
@@ -135,19 +166,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     help="Repeats at the same time; more than 1 disturbs measured times.",
 )
 @timing_options
-@click.option(
-    "--out-dir",
-    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
-    help="Folder of results.  [default: recipes/results]",
-)
-@click.option("--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal.")
-@click.option("--replace", is_flag=True, help="Measure anew and replace older results.")
-@click.option(
-    "--if-needed",
-    is_flag=True,
-    help="Keep results that still hold, else continue an unfinished run, else measure anew and replace.",
-)
-@click.option("--device-slug", "slug", help="Device in the file name.  [default: from the device]")
+@storing_options
 @click.pass_context
 def measure(
     context: click.Context,

@@ -81,8 +81,19 @@ def objections(results: Results, recipe_sha256: str | None = None) -> tuple[str,
         "not tied to a commit": results.commit is None and not results.dirty,
         "incomplete: a repeat failed or is missing": not results.complete,
         f"fewer than {LEAST_PAIRS} seeds": len(results.seeds) < LEAST_PAIRS,
+        "the energy meter does not cover the processor that worked": _meters_something_else(results),
     }
     return tuple(reason for reason, holds in found.items() if holds)
+
+
+def timing_is_stale(results: Results, timing_sha256: str | None) -> bool:
+    """Tell whether the timing protocol has changed since; an unknown one is not held against the passes."""
+    return bool(results.timings) and timing_sha256 not in (None, results.timing_sha256)
+
+
+def _meters_something_else(results: Results) -> bool:
+    """Tell whether a user forced the meter of an accelerator on work that the processor did."""
+    return results.device.kind == "cpu" and results.meter.energy == "NVML"
 
 
 def cost_estimate(record: Record, results: Results, arm: str = TACTIC) -> Estimate | None:
@@ -135,6 +146,8 @@ def doubt(record: Record, results: Results) -> str | None:
     control = estimate_or_none(results, CONTROL, record.recipe.cost_metric)
     if control is None:
         return "no A/A control"
+    if results.jobs > 1:
+        return "repeats ran side by side"
     return None if shows_difference(cost, control) else "no difference shown"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from greentactics.bibliography import Reference
 from greentactics.comparison import Estimate, NotComparable, absolute, compare
-from greentactics.evidence import Evidence, objections
+from greentactics.evidence import Evidence, objections, timing_is_stale
 from greentactics.latency import PassesCompared, compare_passes, engines, timed_arms
 from greentactics.results import Results
 from greentactics.schema import Record
@@ -79,6 +79,7 @@ def tactic_document(
     verdict: str,
     results: Iterable[Results],
     recipe_sha256: str | None,
+    timing_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Return a tactic as plain JSON values: the record as written, then what its results gave."""
     return {
@@ -90,7 +91,11 @@ def tactic_document(
             "reasons": list(evidence.reasons),
         },
         "verdict": verdict,
-        "results": [_results_summary(record, entry, recipe_sha256) for entry in results],
+        "results": [
+            _results_summary(record, entry, recipe_sha256)
+            | _timings_summary(entry, timing_is_stale(entry, timing_sha256))
+            for entry in results
+        ],
     }
 
 
@@ -108,21 +113,27 @@ def _results_summary(record: Record, results: Results, recipe_sha256: str | None
             for arm in results.arms[1:]
             if (comparison := _comparison(results, arm, metric)) is not None
         ],
+    }
+
+
+def _timings_summary(results: Results, stale: bool) -> dict[str, Any]:
+    return {
+        "latency_is_stale": stale,
         "latency": [
-            _latency(compare_passes(results.timings, engine, arm))
+            _latency(compare_passes(results.timings, engine, arm), stale)
             for engine in engines(results.timings)
-            for arm in timed_arms(results.timings)
+            for arm in timed_arms([entry for entry in results.timings if entry.engine == engine])
         ],
     }
 
 
-def _latency(compared: PassesCompared) -> dict[str, Any]:
+def _latency(compared: PassesCompared, stale: bool) -> dict[str, Any]:
     return {
         "engine": compared.engine,
         "arm": compared.arm,
         "against_baseline": _estimate(compared.estimate),
         "baseline_against_itself": _estimate(compared.control),
-        "difference_shown": compared.difference_shown,
+        "difference_shown": compared.difference_shown and not stale,
         "baseline_ms": _rounded(compared.baseline),
         "treated_ms": _rounded(compared.treated),
     }

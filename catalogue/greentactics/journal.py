@@ -42,6 +42,8 @@ class Plan(BaseModel):
     """Commit when the run was begun."""
     dirty: bool
     """Whether the working tree differed from it, then or when the run was continued."""
+    jobs: int = 1
+    """Most repeats at the same time, then or when the run was continued."""
 
 
 class Journal:
@@ -98,9 +100,10 @@ class Journal:
         return folder / f"{arm}-{seed}.pt"
 
     def nets(self, seed: int) -> dict[str, Path]:
-        """Return the stored nets of one seed by arm."""
+        """Return the stored nets of one seed by arm, without those of repeats that failed afterwards."""
         found = sorted((self.folder / "nets").glob(f"*-{seed}.pt"))
-        return {path.stem.removesuffix(f"-{seed}"): path for path in found}
+        finished = (path for path in found if (self._runs / f"{path.stem}.json").exists())
+        return {path.stem.removesuffix(f"-{seed}"): path for path in finished}
 
     def passes(self, protocol_sha256: str) -> Path:
         """Return the folder for the timing passes that were made with this code."""

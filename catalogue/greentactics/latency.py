@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from greentactics.comparison import BASELINE, TIMES_LOWER, Estimate, NotComparable, times_lower
+from greentactics.comparison import BASELINE, POINTS, TIMES_LOWER, Estimate, NotComparable, times_lower
 from greentactics.medians import MedianRatio, median_ratio
 from greentactics.timings import CONTROL, Engine, Timing
 
@@ -77,7 +77,7 @@ def compare_passes(
         readings = getattr(timing, quantity) or {}
         if not {arm, BASELINE, CONTROL} <= set(readings):
             continue
-        if min(map(min, readings.values())) <= 0:
+        if min(min(readings[name]) for name in (arm, BASELINE, CONTROL)) <= 0:
             raise NotComparable("a ratio needs positive values")
         passes.append(_pass(timing.seed, readings, arm))
         medians.append((statistics.median(readings[BASELINE]), statistics.median(readings[arm])))
@@ -97,15 +97,19 @@ def compare_passes(
 def shows_difference(estimate: Estimate, control: Estimate) -> bool:
     """Tell whether a difference may be claimed.
 
-    The interval has to exclude 1, and the estimate has to lie further from 1 than the farthest end of the
-    control's interval does.
+    The interval has to exclude no effect, which is a ratio of 1 or a difference of 0 points, and the estimate
+    has to lie further from it than the farthest end of the control's interval does.
     """
-    ends = (estimate.low, estimate.high, control.low, control.high)
-    if any(end is None or end <= 0 for end in ends):
+    found = (estimate.value, estimate.low, estimate.high, control.low, control.high)
+    numbers = [number for number in found if number is not None]
+    if len(numbers) < len(found):
         return False
-    low, high, control_low, control_high = (math.log(end) for end in ends if end is not None)
-    excludes_one = low > 0 or high < 0
-    return excludes_one and abs(math.log(estimate.value)) > max(abs(control_low), abs(control_high))
+    if estimate.unit != POINTS:
+        if min(numbers) <= 0:
+            return False
+        numbers = [math.log(number) for number in numbers]
+    value, low, high, control_low, control_high = numbers
+    return (low > 0 or high < 0) and abs(value) > max(abs(control_low), abs(control_high))
 
 
 def engines(timings: Sequence[Timing]) -> tuple[Engine, ...]:

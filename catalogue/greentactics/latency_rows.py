@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from greentactics.comparison import BASELINE, Estimate, NotComparable
+from greentactics.evidence import timing_is_stale
 from greentactics.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
+from greentactics.results import Results
 from greentactics.run_views import RunView
 from greentactics.timings import Engine, Timing
 from greentactics.wording import estimate_phrase, plain_label, quantity, typographic
@@ -77,6 +79,7 @@ class TimedView:
     groups: tuple[EngineGroup, ...]
     counted: tuple[CountedRow, ...]
     not_timed: tuple[tuple[str, str], ...]
+    """Which engine was not timed, in words, and why."""
     stale: bool
     """Whether the timing protocol has changed since."""
     test_count: int
@@ -92,8 +95,8 @@ def timed_view(runs: Sequence[RunView], timing_sha256: str | None) -> TimedView 
         run=run,
         groups=engine_groups(results.timings),
         counted=_counted(results.timings),
-        not_timed=tuple((ENGINE_LABELS.get(name, name), why) for name, why in results.not_timed.items()),
-        stale=timing_sha256 is not None and results.timing_sha256 != timing_sha256,
+        not_timed=_not_timed(results),
+        stale=timing_is_stale(results, timing_sha256),
         test_count=results.timings[0].test_count,
     )
 
@@ -145,6 +148,15 @@ def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
     )
 
 
+def _not_timed(results: Results) -> tuple[tuple[str, str], ...]:
+    timed = engines(results.timings)
+    verdicts = {True: "was timed with some seeds only", False: "was not timed"}
+    return tuple(
+        (f"{ENGINE_LABELS.get(name, name)} {verdicts[name in timed]}", why)
+        for name, why in results.not_timed.items()
+    )
+
+
 def _counted(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
     """Return the mean counts over all passes that have them; they may differ between seeds."""
     passes = [entry for entry in timings if entry.flops and entry.allocated_bytes]
@@ -152,8 +164,8 @@ def _counted(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
         return ()
     rows = []
     for arm in (BASELINE, *timed_arms(passes)):
-        flops = statistics.fmean(entry.flops[arm] for entry in passes if entry.flops)
-        allocated = statistics.fmean(entry.allocated_bytes[arm] for entry in passes if entry.allocated_bytes)
+        flops = _mean([entry.flops for entry in passes], arm)
+        allocated = _mean([entry.allocated_bytes for entry in passes], arm)
         rows.append(CountedRow(plain_label(arm), quantity(flops, "count"), quantity(allocated, "bytes")))
     return tuple(rows)
 
@@ -163,7 +175,9 @@ def _energy_rows(passes: Sequence[Timing], engine: Engine, arm: str) -> list[Ene
     for name, what in _ENERGY:
         try:
             compared = compare_passes(passes, engine, arm, name)
-        except NotComparable:
+        except NotComparable as refusal:
+            if any(getattr(entry, name) for entry in passes):
+                rows.append(EnergyRow(plain_label(arm), what, DASH, f"{DASH} ({refusal})", ""))
             continue
         energy = quantity(compared.treated, "J")
         shown = _shown(compared, "less", "more")
@@ -195,13 +209,20 @@ def _milliseconds(value: float) -> str:
 
 
 def _accuracy(passes: Sequence[Timing], arm: str) -> str:
-    found = [entry.accuracy_fraction[arm] for entry in passes if entry.accuracy_fraction]
-    return f"{100 * statistics.fmean(found):.2f}\u00a0%" if found else DASH
+    accuracies = [entry.accuracy_fraction for entry in passes]
+    if not any(arm in (values or {}) for values in accuracies):
+        return DASH
+    return f"{100 * _mean(accuracies, arm):.2f}\u00a0%"
 
 
 def _size(passes: Sequence[Timing], arm: str) -> str:
-    size = statistics.fmean(entry.stored_bytes[arm] for entry in passes)
+    size = _mean([entry.stored_bytes for entry in passes], arm)
     return quantity(size, "bytes").replace(" ", "\u00a0")
+
+
+def _mean(by_pass: Sequence[Mapping[str, float] | None], arm: str) -> float:
+    """Return an arm's mean over the passes that have it: a failed repeat leaves no net to time."""
+    return statistics.fmean(values[arm] for values in by_pass if values and arm in values)
 
 
 def _count(count: int, noun: str) -> str:

@@ -18,6 +18,7 @@ from greentactics.recipe_source import recipe_file
 from greentactics.results import DeviceInfo, Results, Run
 from greentactics.runner import Performed, Request, make_plan, perform, resolve
 from greentactics.timing_passes import protocol_checksum
+from greentactics.timings import CONTROL
 
 PARTIAL_FOLDER = Path("build/partial")
 """Where finished repeats are kept until all are there, below the checkout."""
@@ -121,7 +122,8 @@ def _prepare(journal: Journal, plan: Plan, existing: Existing, progress: Progres
     if not found:
         begun = journal.plan()
         progress.note(f"continuing an unfinished run: {_repeats(count)} kept")
-        journal.begin(begun.model_copy(update={"dirty": begun.dirty or plan.dirty}))
+        both = {"dirty": begun.dirty or plan.dirty, "jobs": max(begun.jobs, plan.jobs)}
+        journal.begin(begun.model_copy(update=both))
     elif existing is Existing.IF_NEEDED:
         progress.note("an unfinished run cannot be continued and is begun anew: " + "; ".join(found))
         journal.discard()
@@ -218,6 +220,8 @@ def _reusable(
         reasons.append(f"preset {results.preset} with {results.threads} threads before")
     if not results.complete or set(arms) - set(results.arms) or len(results.seeds) < request.seed_count:
         reasons.append("not all arms and seeds are there")
+    if request.control and not any(repeat.arm == CONTROL for repeat in results.repeats):
+        reasons.append("the baseline was not run a second time")
     if results.timings and results.timing_sha256 != protocol_checksum(request.root):
         reasons.append("the timing protocol has been changed since")
     if _better_data(request, results):

@@ -116,7 +116,9 @@ def _tactic_files(tactic: Tactic, catalogue: Catalogue) -> dict[str, str]:
     """Return the machine-readable files of one tactic."""
     record = tactic.record
     committed, local = _shown(tactic.committed), _shown(tactic.local)
-    document = tactic_document(record, tactic.evidence, tactic.verdict, committed, tactic.recipe_sha256)
+    document = tactic_document(
+        record, tactic.evidence, tactic.verdict, committed, tactic.recipe_sha256, catalogue.timing_sha256
+    )
     keys = [source.key for source in record.sources]
     files = {
         f"api/v1/tactics/{record.id}.json": json_text(document),

@@ -198,6 +198,8 @@ class Results(Conditions):
     """Commit of the working tree, where there is one."""
     dirty: bool
     """Whether tracked files differed from that commit."""
+    jobs: Annotated[int, Field(ge=1)] = 1
+    """Most repeats at the same time; more than one disturb each other's times."""
     complete: bool
     """Whether every requested repeat finished."""
     metrics: dict[MetricName, MetricInfo]
@@ -220,6 +222,11 @@ class Results(Conditions):
             arm, seed = next(pair for pair in pairs if pairs.count(pair) > 1)
             found = {"found": f"two of {arm} with seed {seed}"}
             raise PydanticCustomError(Rule.REPEATED_RUN, "one repeat for each arm and seed", found)
+        passes = [(timing.engine, timing.seed) for timing in self.timings]
+        if len(set(passes)) != len(passes):  # a pass counted twice would narrow the interval
+            engine, seed = next(entry for entry in passes if passes.count(entry) > 1)
+            found = {"found": f"two of {engine} with seed {seed}"}
+            raise PydanticCustomError(Rule.REPEATED_RUN, "one timing pass for each engine and seed", found)
         unknown = {name for repeat in self.repeats for name in repeat.values} - set(self.metrics)
         if unknown:
             raise PydanticCustomError(

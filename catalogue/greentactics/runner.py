@@ -58,6 +58,8 @@ class Request:
     """Seeds whose nets are timed, counted from 0; 0 times none."""
     latency_cap_s: float = 30.0
     """Longest time for the rounds of one engine in one timing pass."""
+    engines: tuple[str, ...] = ()
+    """Engines to time in; all of them when empty."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Performed:
             recipe_sha256=self.plan.recipe_sha256,
             commit=self.plan.commit,
             dirty=self.plan.dirty,
+            jobs=self.plan.jobs,
             complete=self.complete,
         )
 
@@ -128,6 +131,7 @@ def make_plan(request: Request) -> Plan:
         recipe_sha256=recipe_checksum(request.root, request.tactic),
         commit=revision.commit,
         dirty=revision.dirty,
+        jobs=request.jobs,
     )
 
 
@@ -175,12 +179,27 @@ def perform(request: Request, journal: Journal, progress: Progress, gate: Gate |
                 gate(run)
     _require_unchanged(request, plan)
     performed = Performed(tuple(runs), tuple(failures), plan)
-    if not request.latency_seeds:
+    return _with_nets_timed(performed, request, journal, progress) if request.latency_seeds else performed
+
+
+def _with_nets_timed(
+    performed: Performed, request: Request, journal: Journal, progress: Progress
+) -> Performed:
+    if not performed.runs:
         return performed
     passes = TimingRequest(
-        request.root, request.threads, request.latency_seeds, request.latency_cap_s, request.timeout_s
+        root=request.root,
+        threads=request.threads,
+        seeds=request.latency_seeds,
+        cap_s=request.latency_cap_s,
+        device=performed.runs[0].device,
+        versions=performed.runs[0].versions,
+        engines=request.engines,
+        timeout_s=request.timeout_s,
     )
-    return replace(performed, timed=time_nets(passes, journal, progress))
+    timed = time_nets(passes, journal, progress)
+    _require_unchanged(request, performed.plan)  # a net's code is read from the recipe when the net is timed
+    return replace(performed, timed=timed)
 
 
 def _accept(ended: Ended, request: Request, runs: list[Run], plan: Plan) -> Run | Failure:

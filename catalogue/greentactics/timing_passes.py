@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -23,8 +24,8 @@ from greentactics.processes import (
 )
 from greentactics.progress import Progress
 from greentactics.recipe_source import TIMING_PROTOCOL, RecipeChecksums
-from greentactics.results import Failure
-from greentactics.timings import Timing
+from greentactics.results import DeviceInfo, Failure
+from greentactics.timings import Engine, Timing
 from greentactics.writing import write_atomically
 
 STEP = "latency"
@@ -43,6 +44,12 @@ class TimingRequest:
     """Seeds whose nets are timed, counted from 0."""
     cap_s: float
     """Longest time for the rounds of one engine."""
+    device: DeviceInfo
+    """Device of the repeats."""
+    versions: Mapping[str, str]
+    """Versions of the repeats."""
+    engines: tuple[str, ...] = ()
+    """Engines; all of them when empty."""
     timeout_s: float | None = None
     """Longest time for one pass."""
 
@@ -73,6 +80,10 @@ class PassFile(BaseModel):
     """One entry an engine."""
     not_timed: dict[str, str] = Field(default_factory=dict)
     """Why an engine could not be timed, by engine."""
+    device: DeviceInfo
+    """The machine."""
+    versions: dict[str, str]
+    """Versions of Python and of the libraries."""
 
 
 def protocol_checksum(root: Path) -> str | None:
@@ -86,7 +97,7 @@ def time_nets(request: TimingRequest, journal: Journal, progress: Progress) -> T
     A seed is timed when its baseline and at least one other arm have left a net.
 
     Raises:
-        UserError: The protocol was edited meanwhile.
+        UserError: The protocol was edited meanwhile, or device or versions are not those of the repeats.
         KeyboardInterrupt: The user stopped the run; no process is left behind.
     """
     nets = {seed: journal.nets(seed) for seed in range(request.seeds)}
@@ -95,7 +106,7 @@ def time_nets(request: TimingRequest, journal: Journal, progress: Progress) -> T
     if not nets or protocol is None:
         return NOTHING_TIMED
     folder = journal.passes(protocol)
-    found = {seed: kept for seed in nets if (kept := _kept(folder / f"{seed}.json", nets[seed]))}
+    found = {seed: kept for seed in nets if (kept := _kept(request, folder / f"{seed}.json", nets[seed]))}
     missing = [Pair(STEP, seed) for seed in nets if seed not in found]
     launch = Launch(
         root=request.root,
@@ -111,7 +122,11 @@ def time_nets(request: TimingRequest, journal: Journal, progress: Progress) -> T
     progress.begin(total=len(nets), done=len(found))
     with termination_interrupts(), closing(run_pairs(missing, launch)) as processes:
         for ended in processes:
-            made = _accept(ended, nets[ended.pair.seed])
+            if protocol_checksum(request.root) != protocol:
+                raise UserError(
+                    "the timing protocol was edited meanwhile; continue with --resume to time again"
+                )
+            made = _accept(request, ended, nets[ended.pair.seed])
             if isinstance(made, Failure):
                 failures.append(made)
                 progress.failed(made)
@@ -119,8 +134,6 @@ def time_nets(request: TimingRequest, journal: Journal, progress: Progress) -> T
             write_atomically(folder / f"{ended.pair.seed}.json", made.model_dump_json() + "\n")
             found[ended.pair.seed] = made
             progress.ended(ended.pair, ended.duration_s)
-    if protocol_checksum(request.root) != protocol:
-        raise UserError("the timing protocol was edited meanwhile; continue with --resume to time again")
     passes = [found[seed] for seed in sorted(found)]
     return Timed(
         timings=tuple(timing for entry in passes for timing in entry.timings),
@@ -134,15 +147,19 @@ def _command(request: TimingRequest, nets: Mapping[str, Path], seed: int, out_fi
     command = ["-m", TIMING_PROTOCOL]
     for arm, path in nets.items():
         command += ["--net", f"{arm}={path}"]
+    command += [word for engine in request.engines for word in ("--engine", engine)]
     command += ["--seed", str(seed), "--threads", str(request.threads)]
     return [*command, "--cap-s", f"{request.cap_s:g}", "--out", str(out_file)]
 
 
-def _kept(path: Path, nets: Mapping[str, Path]) -> PassFile | None:
-    """Return a pass made before, unless one of its nets is newer."""
+def _kept(request: TimingRequest, path: Path, nets: Mapping[str, Path]) -> PassFile | None:
+    """Return a pass made before, unless engines or conditions were others, or one of its nets is newer."""
     if not path.exists() or any(net.stat().st_mtime > path.stat().st_mtime for net in nets.values()):
         return None
-    return _read(path)
+    made = _read(path)
+    wanted = set(request.engines or get_args(Engine))
+    same = made is not None and wanted == {timing.engine for timing in made.timings} | set(made.not_timed)
+    return made if made is not None and same and not _differences(request, made) else None
 
 
 def _read(path: Path) -> PassFile | None:
@@ -152,14 +169,35 @@ def _read(path: Path) -> PassFile | None:
         return None
 
 
-def _accept(ended: Ended, nets: Mapping[str, Path]) -> PassFile | Failure:
-    """Return what a timing process wrote, or why it failed."""
+def _accept(request: TimingRequest, ended: Ended, nets: Mapping[str, Path]) -> PassFile | Failure:
+    """Return what a timing process wrote, or why it failed.
+
+    Raises:
+        UserError: Device or versions are not those of the repeats.
+    """
     made = _read(ended.out_file) if ended.exit_code == 0 else None
     if made is not None and all(_fits(timing, ended.pair.seed, nets) for timing in made.timings):
+        if found := _differences(request, made):
+            raise UserError(
+                "conditions of the timing pass differ from those of the repeats; a results file needs equal "
+                "ones:\n  " + "\n  ".join(found) + "\nmeasure anew with --replace"
+            )
         return made
     wrong = "what the process wrote is not a timing pass of these nets" if ended.exit_code == 0 else ""
     output = "\n".join(filter(None, [ended.output, wrong]))
     return Failure(arm=STEP, seed=ended.pair.seed, exit_code=ended.exit_code, output=output)
+
+
+def _differences(request: TimingRequest, made: PassFile) -> list[str]:
+    """Return how device and versions of a pass differ from those of the repeats."""
+    there = request.device.model_dump() | dict(request.versions)
+    here = made.device.model_dump() | made.versions
+    names = dict.fromkeys([*there, *here])
+    return [
+        f"{name}: {there.get(name, 'absent')} before, {here.get(name, 'absent')} now"
+        for name in names
+        if there.get(name) != here.get(name)
+    ]
 
 
 def _fits(timing: Timing, seed: int, nets: Mapping[str, Path]) -> bool:

@@ -42,7 +42,7 @@ class Timing(BaseModel):
     load_after: float | None
     """Load average over one minute after."""
     calls: dict[str, Annotated[int, Field(ge=1)]]
-    """Calls in one reading, by arm."""
+    """Calls between two looks at the clock in a reading, by arm."""
     wall_ms: dict[str, tuple[Annotated[float, Field(gt=0)], ...]]
     """Wall-clock time of one call, by arm and round; `baseline_again` is the control."""
     cpu_ms: dict[str, tuple[Annotated[float, Field(ge=0)], ...]]

@@ -268,7 +268,10 @@ class Tag(Term):
     EDGE = "edge", "small devices, close to where data arise"
     FAULT_TOLERANCE = "fault-tolerance", "going on after failures without losing work"
     FEDERATED_LEARNING = "federated-learning", "training on devices that keep their data"
-    GRAPH_OPTIMISATION = "graph-optimisation", "rewriting the operations of a model without changing its outputs"
+    GRAPH_OPTIMISATION = (
+        "graph-optimisation",
+        "rewriting a model's operations without changing its outputs",
+    )
     HARDWARE_CHOICE = "hardware-choice", "which device does the work"
     HYPER_PARAMETER_SEARCH = "hyper-parameter-search", "trying settings to find good ones"
     INFERENCE = "inference", "applying a trained model"

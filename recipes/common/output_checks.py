@@ -18,7 +18,7 @@ LEAST_AGREEMENT = 0.9
 """Share of the test inputs that a net in 8 bits puts into the same class."""
 ALLOWED_RMS_DIFFERENCE = 0.5
 """The same where there are no classes: root mean square of the difference over that of the outputs."""
-CURE = "leave this engine out with --engine"
+CURE = "time without this engine: name the others with --engine"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Readings:
     """Every reading of a timing pass; `baseline_again` is the second one of the baseline."""
 
     calls: Mapping[str, int]
-    """Calls in one reading, by arm."""
+    """Calls between two looks at the clock, by arm."""
     wall_ms: Mapping[str, tuple[float, ...]]
     """Wall-clock time of one call, by arm and round."""
     cpu_ms: Mapping[str, tuple[float, ...]]
@@ -89,16 +89,16 @@ def interleave(
     for call in cells.values():
         for _ in range(warm_up_calls):
             call()
-    calls = {arm: _calls_filling(cell_s, call, clock_s, cpu_clock_s) for arm, call in cells.items()}
+    calls = {arm: _calls_filling(cell_s, call, clock_s) for arm, call in cells.items()}
     calls[CONTROL] = calls[BASELINE]
     wall_ms: dict[str, list[float]] = {arm: [] for arm in work}
     cpu_ms: dict[str, list[float]] = {arm: [] for arm in work}
     started_s, precise = clock_s(), False
     for rounds, order in enumerate(_orders(work, order_seed), start=1):
         for arm in order:
-            wall_s, cpu_s = _reading(work[arm], calls[arm], clock_s, cpu_clock_s)
-            wall_ms[arm].append(wall_s * 1000 / calls[arm])
-            cpu_ms[arm].append(cpu_s * 1000 / calls[arm])
+            wall_s, cpu_s = _reading(work[arm], calls[arm], cell_s, clock_s, cpu_clock_s)
+            wall_ms[arm].append(wall_s * 1000)
+            cpu_ms[arm].append(cpu_s * 1000)
         if rounds >= max(least_rounds, FEWEST_ROUNDS):
             precise = all(ratio.relative_half_width < half_width for ratio in ratios(wall_ms).values())
         if precise or (rounds >= FEWEST_ROUNDS and clock_s() - started_s >= cap_s):
@@ -175,25 +175,41 @@ def _orders(work: Cells, order_seed: int) -> Iterator[list[str]]:
 
 
 def _reading(
-    call: Callable[[], object], count: int, clock_s: Clock, cpu_clock_s: Clock
+    call: Callable[[], object], count: int, cell_s: float, clock_s: Clock, cpu_clock_s: Clock
 ) -> tuple[float, float]:
-    """Return the wall-clock and the processor time of so many calls, after an untimed one."""
+    """Return the wall-clock and the processor time of one call, from blocks of calls that fill the reading.
+
+    How many blocks that takes is found anew each time: the machine may have become faster since `count` was.
+    """
     call()
-    started_s, started_cpu_s = clock_s(), cpu_clock_s()
-    for _ in range(count):
-        call()
-    return clock_s() - started_s, cpu_clock_s() - started_cpu_s
+    done, started_s, started_cpu_s = 0, clock_s(), cpu_clock_s()
+    while True:
+        for _ in range(count):
+            call()
+        done += count
+        wall_s, cpu_s = clock_s() - started_s, cpu_clock_s() - started_cpu_s
+        if wall_s >= cell_s:
+            return wall_s / done, cpu_s / done
 
 
-def _calls_filling(cell_s: float, call: Callable[[], object], clock_s: Clock, cpu_clock_s: Clock) -> int:
+def _calls_filling(cell_s: float, call: Callable[[], object], clock_s: Clock) -> int:
     """Return how many calls fill one reading, doubling until they do.
 
     The shorter of two readings decides: while another process has the core, one call may seem to fill it.
     """
     count = 1
-    while min(_reading(call, count, clock_s, cpu_clock_s)[0] for _ in range(2)) < cell_s:
+    while min(_block_s(call, count, clock_s) for _ in range(2)) < cell_s:
         count *= 2
     return count
+
+
+def _block_s(call: Callable[[], object], count: int, clock_s: Clock) -> float:
+    """Return the time of so many calls, after an untimed one."""
+    call()
+    started_s = clock_s()
+    for _ in range(count):
+        call()
+    return clock_s() - started_s
 
 
 def _per_call(energy_j: float | None, calls: int) -> float | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from greentactics.timings import CONTROL, Engine, Timing
+from recipes.common import environment
 from recipes.common.command_line import OneLineParser, require_writable, whole_number, write_json
 from recipes.common.contract import Deployable, Meter
 from recipes.common.engines import ENGINES, CannotRunError
@@ -153,7 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timings, not_timed = _time_all(nets, engines, settings, choose_meter())
         if options.out is not None:
             entries = [timing.model_dump(mode="json") for timing in timings]
-            write_json("--out", options.out, {"timings": entries, "not_timed": not_timed})
+            conditions = {"device": environment.device(), "versions": environment.versions()}
+            passes = {"timings": entries, "not_timed": not_timed, **conditions}
+            write_json("--out", options.out, passes)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

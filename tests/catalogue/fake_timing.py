@@ -7,6 +7,15 @@ import json
 import sys
 from pathlib import Path
 
+DEVICE = {
+    "kind": "cpu",
+    "name": "AMD EPYC",
+    "cores": 2,
+    "memory_bytes": 1,
+    "system": "Linux",
+    "machine": "x86_64",
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -15,11 +24,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--cap-s", type=float)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--engine", action="append")
     options = parser.parse_args()
     told = Path("told") / f"latency-{options.seed}"
     settings = json.loads(told.read_text()) if told.exists() else {}
     with Path("timed").open("a") as log:
-        log.write(f"{options.seed} {options.cap_s:g}\n")
+        log.write(" ".join([f"{options.seed} {options.cap_s:g}", *(options.engine or [])]) + "\n")
     if "exit" in settings:
         sys.stderr.write("error: tactic: the outputs differ\n")
         sys.exit(settings["exit"])
@@ -45,7 +55,12 @@ def main() -> None:
         "test_count": 4,
         "stored_bytes": dict.fromkeys(nets, 100),
     }
-    passes = {"timings": [timing], "not_timed": {"onnxruntime": "not installed"}}
+    passes = {
+        "timings": [timing],
+        "not_timed": {"onnxruntime": "not installed", "onnxruntime_int8": "not installed"},
+        "device": DEVICE | settings.get("device", {}),
+        "versions": {"python": sys.version.split()[0]},
+    }
     options.out.write_text(json.dumps(passes))
 
 

@@ -19,15 +19,21 @@ BYTES = {"baseline": 2048, "tactic": 1024}
 COUNTED = {"flops": {"baseline": 4_000_000, "tactic": 3_000_000}, "allocated_bytes": BYTES}
 
 
+FOR_MAGNITUDE = {
+    "accuracy_fraction": {"baseline": 0.9, "magnitude": 0.88},
+    "stored_bytes": {"baseline": 2048, "magnitude": 3072},
+    "flops": {"baseline": 4_000_000, "magnitude": 2_000_000},
+    "allocated_bytes": {"baseline": 2048, "magnitude": 1024},
+}
+
+
 def timed(*factors: float, **changes):
     passes = tuple(
         timing(
             seed,
             factor,
-            accuracy_fraction=ACCURACY,
-            stored_bytes=BYTES,
             test_count=2000,
-            **(COUNTED | changes),
+            **({"accuracy_fraction": ACCURACY, "stored_bytes": BYTES} | COUNTED | changes),
         )
         for seed, factor in enumerate(factors)
     )
@@ -84,7 +90,7 @@ def test_engines_stand_with_control_accuracy_and_size() -> None:
         ("baseline", "4 million", "2 KiB"),
         ("tactic", "3 million", "1 KiB"),
     ]
-    assert shown.not_timed == (("ONNX Runtime, fp32", "onnx is not installed"),)
+    assert shown.not_timed == (("ONNX Runtime, fp32 was not timed", "onnx is not installed"),)
 
 
 def test_what_is_within_the_noise_is_not_called_faster() -> None:
@@ -108,6 +114,47 @@ def test_a_changed_protocol_makes_passes_stale() -> None:
     assert timed_view([view(results())], "f" * 64) is None
 
 
+def test_a_meter_that_gives_no_ratio_says_why() -> None:
+    energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (-0.1,) * 5}
+    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_above_idle_j=energy))], "e" * 64)
+    (row,) = shown.groups[0].energy
+    assert (row.what, row.energy) == ("metered energy above idle", "\u2013")
+    assert row.compared == "\u2013 (a ratio needs positive values)"
+
+
+def test_an_arm_without_a_net_in_one_seed_is_left_out_of_that_pass_only() -> None:
+    whole, partly = timed(2.0), timed(2.0, arm="magnitude", **FOR_MAGNITUDE)
+    (second,) = partly.timings
+    both = (*whole.timings, second.model_copy(update={"seed": 1}))
+    entry = whole.model_copy(
+        update={"timings": both, "not_timed": {"pytorch": "arm weight_ordered: refused"}}
+    )
+    shown = timed_view([view(entry)], "e" * 64)
+    sizes = {row.arm: (row.size, row.accuracy) for row in shown.groups[0].rows}
+    assert sizes["tactic"] == ("1\u00a0KiB", "89.00\u00a0%")
+    assert sizes["magnitude"] == ("3\u00a0KiB", "88.00\u00a0%")
+    assert [row.flops for row in shown.counted] == ["4 million", "3 million", "2 million"]
+    assert shown.not_timed == (
+        ("PyTorch, eager was timed with some seeds only", "arm weight_ordered: refused"),
+    )
+
+
+def test_an_arm_timed_in_one_engine_only_is_listed_there_only() -> None:
+    entry = timed(2.0, 2.0)
+    exported = timing(2, 2.0, engine="onnxruntime", arm="magnitude")
+    entry = entry.model_copy(update={"timings": (*entry.timings, exported)})
+    tactic = join(catalogue(PRUNING, results={PRUNING.id: (entry,)}), {})[PRUNING.id]
+    document = tactic_document(PRUNING, tactic.evidence, tactic.verdict, tactic.committed, SHA)
+    listed = [(found["engine"], found["arm"]) for found in document["results"][0]["latency"]]
+    assert listed == [("pytorch", "tactic"), ("onnxruntime", "magnitude")]
+
+
+def test_without_a_tolerance_nothing_is_called_the_same() -> None:
+    strict = PRUNING.recipe.model_copy(update={"quality_tolerance_points": 0.0})
+    rows = certainty_rows(PRUNING.model_copy(update={"recipe": strict}), view(results()))
+    assert {row.equivalent for row in rows} == {"\u2013"}
+
+
 def test_what_was_not_counted_is_left_out() -> None:
     assert timed_view([view(timed(2.0, 2.0, 2.0, flops=None))], "e" * 64).counted == ()
 
@@ -122,6 +169,7 @@ def test_the_page_and_the_document_carry_them() -> None:
     assert "none, so no joules" in page
     tactic = join(made_up, {})[PRUNING.id]
     document = tactic_document(PRUNING, tactic.evidence, tactic.verdict, tactic.committed, SHA)
+    assert not document["results"][0]["latency_is_stale"]
     (latency,) = document["results"][0]["latency"]
     assert (latency["engine"], latency["difference_shown"]) == ("pytorch", True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,9 @@ from click.testing import CliRunner
 
 from greentactics.cli import main
 from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
-from tests.site.synthetic import SHA, results
+from tests.site.synthetic import SHA, results, timing
+
+TIMING_SHA = "e" * 64
 
 
 @pytest.fixture
@@ -19,6 +22,7 @@ def show(monkeypatch):
     def invoke(*arguments: str, **changes) -> str:
         entries = {PRUNING.id: (results(**changes),)}
         made_up = catalogue(PRUNING, SPARSITY, DARK, results=entries, sha256=SHA)
+        made_up = dataclasses.replace(made_up, timing_sha256=TIMING_SHA)
         monkeypatch.setattr("greentactics.loading.load_catalogue", lambda root: made_up)
         finished = CliRunner().invoke(main, ["evidence", *arguments])
         assert finished.exit_code == 0, finished.output
@@ -54,3 +58,13 @@ def test_json_has_one_entry_a_tactic(show) -> None:
     assert found["results"][0]["not_counted_because"] == ["fewer than 5 seeds"]
     assert (found["results"][0]["counts"], found["results"][0]["stale"]) == (False, False)
     assert entries[SPARSITY.id]["results"] == []
+
+
+def test_a_changed_protocol_is_told(show, monkeypatch) -> None:
+    passes = tuple(timing(seed, 2.0) for seed in range(3))
+    changes = {"timings": passes, "timing_sha256": "e" * 64}
+    assert "timing stale" not in flat(show(**changes))
+    monkeypatch.setattr("tests.catalogue.test_commands_evidence.TIMING_SHA", "f" * 64)
+    assert "timing stale" in flat(show(**changes))
+    (entry,) = [entry for entry in json.loads(show("--json", **changes)) if entry["id"] == PRUNING.id]
+    assert entry["results"][0]["timing_stale"]

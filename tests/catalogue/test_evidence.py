@@ -3,7 +3,7 @@
 import pytest
 
 from greentactics.evidence import Level, assess, doubt, objections
-from greentactics.results import DataInfo, DeviceInfo
+from greentactics.results import DataInfo, DeviceInfo, MeterInfo
 from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, claim, with_claims
@@ -48,7 +48,7 @@ def test_a_figure_of_another_kind_of_effect_does_not_count() -> None:
 
 def test_one_source_with_figures_is_e1() -> None:
     assert evidence(PRUNING).level is Level.E1
-    assert evidence(SPARSITY).level is Level.E1
+    assert evidence(with_claims(SPARSITY, claim())).level is Level.E1
 
 
 def test_two_sources_are_e2_only_without_a_common_author() -> None:
@@ -79,6 +79,7 @@ def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
         ({"data": OTHER_DATA}, "stale: the data"),
         ({"complete": False}, "incomplete"),
         ({"seeds": 4}, "fewer than 5"),
+        ({"meter": MeterInfo(name="NVML (gpu-0)", energy="NVML")}, "does not cover the processor"),
     ],
 )
 def test_some_results_never_count(changes, reason) -> None:
@@ -167,6 +168,8 @@ def test_a_metered_cost_needs_a_control_that_differs_less_than_the_effect() -> N
     assert doubt(PRUNING, metered(None)) == "no A/A control"
     assert doubt(PRUNING, metered(1.05)) is None
     assert doubt(PRUNING, metered(2.5)) == "no difference shown"
+    side_by_side = metered(1.05).model_copy(update={"jobs": 2})
+    assert doubt(PRUNING, side_by_side) == "repeats ran side by side"
     levels = [evidence(PRUNING, metered(control)).level for control in (None, 1.05, 2.5)]
     assert levels == [Level.E1, Level.E3, Level.E1]
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from greentactics.comparison import TIMES_LOWER, Estimate, NotComparable
+from greentactics.comparison import POINTS, TIMES_LOWER, Estimate, NotComparable
 from greentactics.latency import compare_passes, engines, shows_difference, timed_arms
 from greentactics.timings import CONTROL
 from tests.site.synthetic import timing
@@ -63,6 +63,23 @@ def test_one_pass_keeps_its_interval_over_rounds_and_claims_nothing() -> None:
 def test_the_rule_of_a_claim(value, low, high, shown) -> None:
     control = Estimate(1.0, 0.92, 1.07, 3, TIMES_LOWER)
     assert shows_difference(Estimate(value, low, high, 3, TIMES_LOWER), control) is shown
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [(-4.0, -5.0, -3.0, True), (4.0, 3.0, 5.0, True), (0.3, 0.1, 0.5, False), (-4.0, -9.0, 1.0, False)],
+)
+def test_the_same_rule_holds_for_points(value, low, high, shown) -> None:
+    control = Estimate(0.0, -0.5, 0.4, 5, POINTS)
+    assert shows_difference(Estimate(value, low, high, 5, POINTS), control) is shown
+
+
+def test_what_another_arm_lacks_does_not_count_against_this_one() -> None:
+    energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5, "magnitude": (-1.0,) * 5}
+    found = compare_passes(
+        [timing(0, 2.0, energy_above_idle_j=energy)], "pytorch", "tactic", "energy_above_idle_j"
+    )
+    assert found.estimate.value == pytest.approx(4.0)
 
 
 def test_what_was_not_timed_is_not_compared() -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from greentactics.results import Results
 from greentactics.rules import Rule
 from tests.catalogue.example_files import VALID
+from tests.site.synthetic import timing
 
 TEXT = (VALID / "recipes/results/base-measured/example-processor.json").read_text(encoding="utf-8")
 
@@ -47,6 +48,16 @@ def test_a_repeat_may_not_stand_twice(tree: dict[str, Any]) -> None:
     (error,) = caught.value.errors()
     assert error["type"] == Rule.REPEATED_RUN
     assert error["ctx"]["found"] == "two of tactic with seed 0"
+
+
+def test_a_timing_pass_may_not_stand_twice(tree: dict[str, Any]) -> None:
+    entry = timing(3, 2.0).model_dump(mode="json")
+    tree["timings"] = [entry, timing(4, 2.0).model_dump(mode="json"), entry]
+    with pytest.raises(ValidationError) as caught:
+        _load(tree)
+    (error,) = caught.value.errors()
+    assert error["type"] == Rule.REPEATED_RUN
+    assert error["ctx"]["found"] == "two of pytorch with seed 3"
 
 
 def test_every_metric_is_described(tree: dict[str, Any]) -> None:

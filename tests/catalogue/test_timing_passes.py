@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from greentactics import runner
 from greentactics.errors import UserError
+from greentactics.journal import Journal
 from greentactics.loading import load_results
 from greentactics.measuring import Existing, measure, partial_folder
 from greentactics.timings import CONTROL
@@ -28,7 +30,7 @@ def test_times_the_nets_of_each_seed(request_timed, destination, recorder):
     assert results.complete
     assert [(timing.seed, timing.engine) for timing in results.timings] == [(0, "pytorch"), (1, "pytorch")]
     assert set(results.timings[0].wall_ms) == {"baseline", "tactic", CONTROL}
-    assert results.not_timed == {"onnxruntime": "not installed"}
+    assert results.not_timed == dict.fromkeys(("onnxruntime", "onnxruntime_int8"), "not installed")
     assert len(results.timing_sha256) == 64
     assert timed(request_timed.root) == ["0 7", "1 7"]
     assert not partial_folder(request_timed).exists()
@@ -82,6 +84,39 @@ def test_a_protocol_edited_meanwhile_is_refused(request_timed, destination, reco
     monkeypatch.setattr("greentactics.timing_passes.protocol_checksum", lambda root: next(checksums))
     with pytest.raises(UserError, match="the timing protocol was edited meanwhile"):
         measure(request_timed, destination, recorder)
+    assert not list(partial_folder(request_timed).glob("timings/*/*.json"))
+
+
+def test_a_recipe_edited_while_its_nets_are_timed_is_refused(
+    request_timed, destination, recorder, monkeypatch
+):
+    recipe, time_nets = request_timed.root / "recipes" / "fake_tactic.py", runner.time_nets
+
+    def edited_meanwhile(*arguments):
+        timed = time_nets(*arguments)
+        recipe.write_text(recipe.read_text() + "\nCHANGED = True\n")
+        return timed
+
+    monkeypatch.setattr(runner, "time_nets", edited_meanwhile)
+    with pytest.raises(UserError, match=r"the recipe.*was edited meanwhile.*--replace"):
+        measure(request_timed, destination, recorder)
+
+
+def test_the_net_of_a_failed_repeat_is_not_timed(request_timed, recorder):
+    journal = Journal(partial_folder(request_timed))
+    journal.begin(runner.make_plan(request_timed))
+    journal.net("magnitude", 0).write_text("net of magnitude")
+    performed = runner.perform(request_timed, journal, recorder)
+    assert set(performed.timed.timings[0].wall_ms) == {"baseline", "tactic", CONTROL}
+
+
+def test_results_without_the_control_are_measured_anew_when_needed(request_two, destination, recorder):
+    needed = dataclasses.replace(destination, existing=Existing.IF_NEEDED)
+    measure(request_two, needed, recorder)
+    controlled = dataclasses.replace(request_two, control=True)
+    assert not measure(controlled, needed, recorder).reused
+    assert "the baseline was not run a second time" in recorder.text
+    assert measure(controlled, needed, recorder).reused
 
 
 def test_the_control_is_the_baseline_run_again(request_two, destination, recorder):
@@ -90,3 +125,18 @@ def test_the_control_is_the_baseline_run_again(request_two, destination, recorde
     assert results.values(CONTROL, "energy") == results.values("baseline", "energy")
     started = (request_two.root / "started").read_text().splitlines()
     assert sum(line.startswith("baseline ") for line in started) == 4
+
+
+def test_only_the_engines_asked_for_are_timed(request_timed, destination, recorder):
+    measure(dataclasses.replace(request_timed, engines=("pytorch",)), destination, recorder)
+    assert timed(request_timed.root) == ["0 7 pytorch", "1 7 pytorch"]
+
+
+def test_passes_of_another_machine_are_refused(request_timed, destination, recorder, tell):
+    tell("latency-1", device={"name": "Other Processor"})
+    with pytest.raises(UserError, match="name: AMD EPYC before, Other Processor now"):
+        measure(request_timed, destination, recorder)
+
+
+def test_how_many_ran_side_by_side_is_kept(request_two, destination, recorder):
+    assert measure(dataclasses.replace(request_two, jobs=2), destination, recorder).results.jobs == 2

@@ -27,7 +27,8 @@ def test_reproduced() -> None:
 
 def test_without_results_the_claim_stands_alone() -> None:
     assert verdict_line(PRUNING) == "No reproduction yet; one source claims energy 3.7x lower (AlexNet)"
-    assert verdict_line(SPARSITY) == "No reproduction yet; one source claims weights 9x lower (AlexNet)"
+    two = "No reproduction yet; 2 sources give figures, the first weights 9x lower (AlexNet)"
+    assert verdict_line(SPARSITY) == two
 
 
 def test_dark_tactic_without_recipe() -> None:

@@ -140,7 +140,7 @@ def test_an_export_that_computes_something_else_is_refused(found: torch.Tensor) 
         "arm tactic, onnxruntime: outputs expected within 0.001 of the largest one of eager"
     )
     assert message.partition(", got ")[2].split(";")[0] in ("0.002", "nan")
-    assert message.endswith("leave this engine out with --engine")
+    assert message.endswith("time without this engine: name the others with --engine")
 
 
 def test_the_difference_is_a_share_of_the_largest_output() -> None:
@@ -159,7 +159,7 @@ def test_8_bits_that_change_many_classes_are_refused() -> None:
     found[1] = found[1].flip(0)
     message = (
         "arm tactic, onnxruntime_int8: the class that eager PyTorch gives expected for at least 90% of the "
-        "test inputs, got 80.0%; calibrate with inputs like those of use, or leave this engine out with"
+        "test inputs, got 80.0%; calibrate with inputs like those of use, or time without this engine: name"
     )
     with pytest.raises(UserError, match=re.escape(message)):
         agreement("tactic", "onnxruntime_int8", found, WANTED, labels)

@@ -58,6 +58,19 @@ def test_a_reading_fills_its_time_and_starts_with_an_untimed_call() -> None:
     assert rounds.count("tactic") == 3 * 2
 
 
+def test_a_reading_is_filled_even_when_the_machine_has_become_faster() -> None:
+    machine = FakeMachine()
+    cells = {"baseline": machine.arm("baseline", 0.004, lambda: -0.75 if len(machine.worked) > 200 else 0.0)}
+    got = readings_of(machine, cells, cell_s=0.05, least_rounds=20)
+    assert got.calls["baseline"] == 16, "16 calls of 4 ms"
+    assert got.wall_ms["baseline"][-1] == pytest.approx(1)
+    before = len(machine.worked)
+    shorter = FakeMachine()
+    fewer = {"baseline": shorter.arm("baseline", 0.004, lambda: -0.75 if len(shorter.worked) > 200 else 0.0)}
+    readings_of(shorter, fewer, cell_s=0.05, least_rounds=19)
+    assert before - len(shorter.worked) == 2 * (1 + 4 * 16), "four blocks of 16 calls of 1 ms fill 50 ms"
+
+
 def test_one_slow_call_does_not_pass_for_a_full_reading() -> None:
     machine = FakeMachine()
     interruptions = iter([0.0] * 6 + [100.0])

@@ -43,7 +43,7 @@ def test_the_file_holds_a_valid_pass_for_each_engine(nets: Path, tmp_path: Path,
     assert time_files(nets, "--seed", "3", "--batch-size", "3", "--out", str(out)) == 0
     assert [path.name for path in out.parent.iterdir()] == ["timing.json"]
     written = json.loads(out.read_text())
-    assert set(written) == {"timings", "not_timed"}
+    assert set(written) == {"timings", "not_timed", "device", "versions"}
     assert written["not_timed"] == {}
     passes = [Timing.model_validate_json(json.dumps(entry)) for entry in written["timings"]]
     assert [found.engine for found in passes] == ["pytorch", "onnxruntime", "onnxruntime_int8"]
