@@ -86,7 +86,7 @@ def claim_phrase(claim: Claim) -> str:
 
 def short_setting(claim: Claim) -> str:
     """Return the first clause of the setting, which names the model or the system."""
-    return re.split(r"[,;:(]", claim.setting, maxsplit=1)[0].strip() or claim.setting
+    return re.split(r",(?!\d)|[;:(]", claim.setting, maxsplit=1)[0].strip() or claim.setting
 
 
 def _plain(figure: float) -> str:

@@ -140,3 +140,8 @@ def test_the_results_that_count_come_before_the_others() -> None:
 )
 def test_forms_of_the_claim(published, words) -> None:
     assert verdict_line(with_claims(PRUNING, published), [results()]).endswith(words)
+
+
+def test_a_setting_is_not_cut_within_a_number() -> None:
+    jobs = with_claims(PRUNING, claim(setting="11,791 jobs, a month"))
+    assert verdict_line(jobs).endswith("claims energy 3.7x lower (11,791 jobs)")
