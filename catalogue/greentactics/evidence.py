@@ -19,7 +19,7 @@ from greentactics.latency import shows_difference
 from greentactics.results import Results
 from greentactics.schema import Record
 from greentactics.timings import CONTROL
-from greentactics.vocabulary import Bound, Kind, Term
+from greentactics.vocabulary import Bound, Kind, ReadIn, Term
 from greentactics.wording import includes_no_effect
 
 LEAST_PAIRS = 5
@@ -202,9 +202,13 @@ def _level(record: Record, devices: int, bibliography: Mapping[str, Reference]) 
         return Level.E4, f"reproduced here on {devices} devices"
     if devices == 1:
         return Level.E3, "reproduced here on one device"
-    keys = dict.fromkeys(claim.source for claim in effect_claims(record) if has_figure(claim))
-    if not keys:
+    figures = [claim for claim in effect_claims(record) if has_figure(claim)]
+    if not figures:
         return Level.E0, "argued in the literature, without a figure"
+    # What was read second-hand has the second hand as its source, which may repeat one of the others.
+    keys = dict.fromkeys(claim.source for claim in figures if claim.read_in is not ReadIn.SECONDARY)
+    if not keys:
+        return Level.E1, "a figure that was read second-hand only"
     if _independent(tuple(keys), bibliography):
         return Level.E2, f"figures from {len(keys)} sources, at least two of them without a common author"
     return Level.E1, "one source with a figure" if len(

@@ -5,7 +5,7 @@ import pytest
 from greentactics.evidence import Level, assess, doubt, objections
 from greentactics.results import DataInfo, DeviceInfo, MeterInfo
 from greentactics.timings import CONTROL
-from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
+from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity, ReadIn
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, claim, with_claims
 from tests.site.synthetic import METRICS, SHA, results
 
@@ -56,6 +56,13 @@ def test_two_sources_are_e2_only_without_a_common_author() -> None:
     same_authors = evidence(with_claims(PRUNING, claim(), claim(source="chen-2017")))
     assert same_authors.level is Level.E1
     assert "share authors" in same_authors.reasons[0]
+
+
+def test_what_was_read_second_hand_is_no_second_source() -> None:
+    second_hand = claim(source="han-2015", read_in=ReadIn.SECONDARY)
+    assert evidence(with_claims(PRUNING, claim(), second_hand)).level is Level.E1
+    alone = evidence(with_claims(PRUNING, second_hand))
+    assert (alone.level, alone.reasons) == (Level.E1, ("a figure that was read second-hand only",))
 
 
 def test_five_seeds_with_saving_at_acceptable_quality_are_e3() -> None:
