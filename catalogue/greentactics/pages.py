@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from greentactics.evidence import SMOKE_PRESET, Level
 from greentactics.export import LICENCE, bibtex, json_text, tactic_document
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
 from greentactics.loading import Catalogue
-from greentactics.relation_graph import by_group, stated_ties, ties_by_tactic
+from greentactics.relation_graph import Tie, by_group, stated_ties, ties_by_tactic
 from greentactics.results import Results
 from greentactics.run_views import raw_path
 from greentactics.tactic_page import Tactic, join, page_context
@@ -53,12 +53,14 @@ def render_site(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) 
         "sources.bib": bibtex(catalogue.bibliography),
     }
     template = environment.get_template("tactic.md.j2")
+    ties = stated_ties(tactics)
+    seen = ties_by_tactic(tactics, ties)
     for identifier, tactic in tactics.items():
-        context = page_context(tactic, catalogue, tactics)
+        context = page_context(tactic, catalogue, seen[identifier])
         files[f"tactics/{identifier}/index.md"] = template.render(context, root="../../")
         files |= _tactic_files(tactic, catalogue)
     files |= _corrections_page(environment, tactics)
-    files |= _relations_page(environment, tactics)
+    files |= _relations_page(environment, tactics, ties, seen)
     files |= _glossary(environment, tactics)
     files["api/v1/index.json"] = json_text(_index(tactics))
     return dict(sorted(files.items()))
@@ -81,8 +83,12 @@ def _corrections_page(environment: Environment, tactics: Mapping[str, Tactic]) -
     return {"corrections/index.md": text}
 
 
-def _relations_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
-    ties = stated_ties(tactics)
+def _relations_page(
+    environment: Environment,
+    tactics: Mapping[str, Tactic],
+    ties: Sequence[Tie],
+    seen: Mapping[str, list[Tie]],
+) -> dict[str, str]:
     groups = by_group(tactics)
     drawn = drawn_groups(groups, ties)
     count = sum(len(members) for members in drawn.values())
@@ -90,7 +96,7 @@ def _relations_page(environment: Environment, tactics: Mapping[str, Tactic]) -> 
         ties=ties,
         tactic_count=count,
         groups=groups,
-        seen=ties_by_tactic(tactics, ties),
+        seen=seen,
         figure=relation_figure(drawn, ties, "../") if 0 < count <= DRAWN_AT_MOST else None,
         legend=[(relation_type, legend_line(relation_type)) for relation_type in LEGEND],
         root="../",

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from greentactics.tactic_page import MIRRORED, Tactic
 from greentactics.vocabulary import Group, RelationType
+
+if TYPE_CHECKING:
+    from greentactics.tactic_page import Tactic
+
+MIRRORED = {
+    RelationType.REQUIRES: "Required by",
+    RelationType.CONFLICTS_WITH: "Conflicts with",
+    RelationType.ALTERNATIVE_TO: "Alternative to",
+    RelationType.SPECIALISES: "Specialised by",
+    RelationType.COMBINES_WITH: "Combines with",
+    RelationType.COUNTERED_BY: "Counters",
+}
 
 
 @dataclass(frozen=True)

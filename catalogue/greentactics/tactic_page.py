@@ -23,22 +23,14 @@ from greentactics.impact_rows import metric_groups, panels, source_number
 from greentactics.latency_rows import timed_view
 from greentactics.listings import key_lines, whole_file
 from greentactics.loading import Catalogue
+from greentactics.relation_graph import Tie
 from greentactics.results import Results
 from greentactics.rival_rows import rival_rows
 from greentactics.run_views import RunView, run_views
 from greentactics.schema import Record
 from greentactics.verdict import headline_results, verdict_line
-from greentactics.vocabulary import Direction, Kind, RelationType
+from greentactics.vocabulary import Direction, Kind
 from greentactics.wording import duration, estimate_phrase, sentence, typographic, with_provenance
-
-MIRRORED = {
-    RelationType.REQUIRES: "Required by",
-    RelationType.CONFLICTS_WITH: "Conflicts with",
-    RelationType.ALTERNATIVE_TO: "Alternative to",
-    RelationType.SPECIALISES: "Specialised by",
-    RelationType.COMBINES_WITH: "Combines with",
-    RelationType.COUNTERED_BY: "Counters",
-}
 
 
 @dataclass(frozen=True)
@@ -116,8 +108,8 @@ def quality_word(record: Record) -> str:
     return (worsened or [record.effects[0].quality])[0].label
 
 
-def page_context(tactic: Tactic, catalogue: Catalogue, tactics: Mapping[str, Tactic]) -> dict[str, Any]:
-    """Return the values for the template of a tactic's page."""
+def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> dict[str, Any]:
+    """Return the values for the template of a tactic's page; `ties` are its relations."""
     record = tactic.record
     runs = run_views(record, tactic.committed, tactic.local, tactic.recipe_sha256)
     source = catalogue.recipes.get(record.id)
@@ -145,7 +137,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, tactics: Mapping[str, Tac
         "key_lines": _key_lines(source.text) if source else None,
         "listing": listing_to_html(whole_file(source.text)) if source else None,
         "times": expected_times(runs),
-        "relations": relation_groups(record, tactics),
+        "relations": relation_groups(ties),
         "sources": source_entries(record, catalogue.bibliography),
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
         "source_number": lambda key: source_number(record, key),
@@ -217,27 +209,17 @@ def expected_times(runs: Sequence[RunView]) -> dict[str, str] | None:
     }
 
 
-def relation_groups(record: Record, tactics: Mapping[str, Tactic]) -> dict[str, list[dict[str, str]]]:
-    """Return relations by label: those the record states, and those that point at it, mirrored."""
+def relation_groups(ties: Iterable[Tie]) -> dict[str, list[dict[str, str]]]:
+    """Return a tactic's relations by label, in the order given."""
     found: dict[str, list[dict[str, str]]] = {}
-
-    def add(label: str, other: str, reason: str) -> None:
-        if other in tactics and other not in [entry["id"] for entry in found.get(label, [])]:
-            target = tactics[other]
-            entry = {
-                "id": other,
-                "title": target.record.title,
-                "reason": reason,
-                "verdict": sentence(target.verdict),
-            }
-            found.setdefault(label, []).append(entry)
-
-    for relation in record.relations:
-        add(relation.type.label.replace("_", " "), relation.target, relation.reason)
-    for identifier, other in tactics.items():
-        for relation in other.record.relations:
-            if relation.target == record.id:
-                add(MIRRORED[relation.type], identifier, relation.reason)
+    for tie in ties:
+        entry = {
+            "id": tie.target.record.id,
+            "title": tie.target.record.title,
+            "reason": tie.reason,
+            "verdict": sentence(tie.target.verdict),
+        }
+        found.setdefault(tie.label, []).append(entry)
     return found
 
 
