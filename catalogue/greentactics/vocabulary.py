@@ -189,7 +189,7 @@ class RelationType(Term):
 class ClaimKind(Term):
     """How a published figure came about."""
 
-    MEASURED = "measured", "read from a meter or clock on real hardware"
+    MEASURED = "measured", "read from a meter or clock, or counted in an experiment"
     SIMULATED = "simulated", "from a simulation of the system"
     MODELLED = "modelled", "from an analytical model"
     ARGUED = "argued", "reasoned without a figure"
