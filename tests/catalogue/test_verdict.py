@@ -34,7 +34,7 @@ def test_without_results_the_claim_stands_alone() -> None:
 def test_dark_tactic_without_recipe() -> None:
     assert verdict_line(DARK) == (
         "No reproduction yet; one source claims compute about 300,000x higher "
-        "(training of the largest published models)"
+        "(computation for deep-learning research)"
     )
 
 
