@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from torch.nn import functional as F
 
 from recipes import apply_sampling_techniques as recipe
 from recipes.common.contract import Outcome
+from tests.recipes.fake_meter import FakeMeter
 
 RECORD = Path(__file__).parents[2] / "tactics" / "apply-sampling-techniques.yaml"
 
@@ -112,23 +110,6 @@ def test_training_takes_as_many_steps_as_the_passes_need(epochs: float, steps: i
 def test_scores_by_hand() -> None:
     found = recipe.scores(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1]))
     assert found == pytest.approx({"macro_f1": (4 / 5 + 2 / 3) / 2, "worst_class_recall": 0.5})
-
-
-@dataclass
-class FakeWindow:
-    duration_s: float = 2.0
-    cpu_s: float = 1.5
-    energy_j: float | None = None
-
-
-class FakeMeter:
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    @contextmanager
-    def window(self, name: str) -> Iterator[FakeWindow]:
-        self.names.append(name)
-        yield FakeWindow()
 
 
 @pytest.fixture(scope="module")

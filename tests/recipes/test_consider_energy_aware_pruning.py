@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from recipes.common.pruning import (
     prunable_layers,
     prune_global_magnitude,
 )
+from tests.recipes.fake_meter import FakeMeter
 
 
 @pytest.fixture(autouse=True)
@@ -89,23 +88,6 @@ def test_the_tactic_raises_when_it_changed_nothing() -> None:
             net, torch.randn(40, 2, 6, 6), evaluate=lambda _: next(qualities), largest_loss=0.01
         )
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
-
-
-@dataclass
-class FakeWindow:
-    duration_s: float = 2.0
-    cpu_s: float = 1.5
-    energy_j: float | None = None
-
-
-class FakeMeter:
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    @contextmanager
-    def window(self, name: str) -> Iterator[FakeWindow]:
-        self.names.append(name)
-        yield FakeWindow()
 
 
 @pytest.fixture(scope="module")

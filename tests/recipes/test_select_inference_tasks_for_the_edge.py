@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from torch import Tensor
 from recipes import select_inference_tasks_for_the_edge as recipe
 from recipes.common.beamforming import Cell, least_power_beams
 from recipes.common.contract import Outcome
+from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_cells import TWO_POINTS, drawn, make_cell
 
 RECORD = Path(__file__).parents[2] / "tactics" / f"{recipe.TACTIC}.yaml"
@@ -114,20 +113,9 @@ def test_the_sets_left_out_of_the_search_are_not_better() -> None:
 # --- A run -----------------------------------------------------------------------------------------------
 
 
-@dataclass
-class FakeWindow:
-    cpu_s: float = 3.0
-
-
-class FakeMeter:
-    @contextmanager
-    def window(self, name: str) -> Iterator[FakeWindow]:
-        yield FakeWindow()
-
-
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, Outcome]:
-    return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
+    return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter(cpu_s=3.0)) for arm in recipe.ARMS}
 
 
 def value(outcome: Outcome, name: str) -> float:
@@ -188,11 +176,11 @@ def test_details_agree_with_the_metrics(outcomes: dict[str, Outcome]) -> None:
 
 
 def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome]) -> None:
-    again = recipe.run(recipe.SMOKE, arm="tactic", seed=0, meter=FakeMeter())
+    again = recipe.run(recipe.SMOKE, arm="tactic", seed=0, meter=FakeMeter(cpu_s=3.0))
     assert again == outcomes["tactic"]
 
 
 def test_seeds_share_the_description_of_the_data_but_not_the_draws(outcomes: dict[str, Outcome]) -> None:
-    other = recipe.run(recipe.SMOKE, arm="baseline", seed=1, meter=FakeMeter())
+    other = recipe.run(recipe.SMOKE, arm="baseline", seed=1, meter=FakeMeter(cpu_s=3.0))
     assert other.data == outcomes["baseline"].data
     assert value(other, "total_power_w") != value(outcomes["baseline"], "total_power_w")

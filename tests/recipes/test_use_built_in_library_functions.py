@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,6 +11,7 @@ from torch import nn
 from recipes import use_built_in_library_functions as recipe
 from recipes.common import handwritten_layers as by_hand
 from recipes.common.contract import Outcome
+from tests.recipes.fake_meter import FakeMeter
 
 LAYERS = [
     (by_hand.hand_convolution(2, 3, stride=1), (4, 2, 5, 6)),
@@ -120,17 +118,6 @@ def test_a_layer_that_computes_something_else_is_not_replaced(kind, found) -> No
         ValueError, match=rf"outputs differ by {found} of the largest, expected at most 0.0001"
     ):
         recipe.use_library_functions(norm, {kind: recipe.library_layer_norm}, torch.randn(8, 3, 4))
-
-
-@dataclass
-class FakeWindow:
-    cpu_s: float = 1.5
-
-
-class FakeMeter:
-    @contextmanager
-    def window(self, name: str) -> Iterator[FakeWindow]:
-        yield FakeWindow()
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,7 @@ import copy
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from recipes.common import restarting
 from recipes.common.contract import Outcome
 from recipes.common.restarting import lifetimes
 from recipes.common.training_state import save_checkpoint
+from tests.recipes.fake_meter import FakeMeter
 
 # --- The interval ---
 
@@ -156,19 +155,6 @@ def test_the_order_of_the_data_goes_on_within_an_epoch_and_covers_it() -> None:
 
 
 # --- The recipe ---
-
-
-@dataclass
-class FakeWindow:
-    duration_s: float = 2.0
-    cpu_s: float = 1.5
-    energy_j: float | None = None
-
-
-class FakeMeter:
-    @contextmanager
-    def window(self, name: str) -> Iterator[FakeWindow]:
-        yield FakeWindow()
 
 
 class KilledError(Exception):
