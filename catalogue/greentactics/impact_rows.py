@@ -16,10 +16,12 @@ from greentactics.comparison import (
     absolute,
     compare,
 )
+from greentactics.evidence import NOISY
 from greentactics.figures_forest import Mark, Panel
 from greentactics.results import MetricInfo
 from greentactics.run_views import RunView
 from greentactics.schema import Record
+from greentactics.timings import CONTROL
 from greentactics.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 from greentactics.wording import (
     estimate_phrase,
@@ -87,7 +89,7 @@ def _group(record: Record, runs: Sequence[RunView], name: str) -> MetricGroup:
         rows=tuple(
             _row(run, arm, name)
             for run in runs
-            for arm in run.results.arms
+            for arm in (*run.results.arms, *([CONTROL] if info.provenance in NOISY else []))
             if arm != BASELINE and run.results.values(arm, name)
         ),
     )
@@ -124,7 +126,7 @@ def _row(run: RunView, arm: str, name: str) -> Row:
     except NotComparable as refusal:
         compared, alone = f"{DASH} ({refusal})", True
     return Row(
-        arm=plain_label(arm),
+        arm="baseline again (A/A)" if arm == CONTROL else plain_label(arm),
         compared=compared,
         n=n,
         baseline=_mean_words(run, BASELINE, name, interval=False),

@@ -6,6 +6,7 @@ import pytest
 
 from greentactics.certainty_rows import certainty_rows, p_value
 from greentactics.export import tactic_document
+from greentactics.impact_rows import metric_groups
 from greentactics.latency_rows import timed_view
 from greentactics.results import EnergyReading
 from greentactics.run_views import RunView, run_views
@@ -184,3 +185,18 @@ def test_a_meter_is_named_with_its_power_at_rest() -> None:
     )
     assert view(metered).meter == "RAPL; 12.5 W at rest"
     assert METRICS["energy_batch_1"].provenance == "modelled"
+
+
+def test_a_measured_cost_stands_beside_its_control() -> None:
+    entry = results(arms=("baseline", "tactic"))
+    again = tuple(
+        repeat.model_copy(update={"arm": CONTROL}) for repeat in entry.repeats if repeat.arm == "baseline"
+    )
+    measured = {
+        name: info.model_copy(update={"provenance": "measured"}) if name == "energy_batch_1" else info
+        for name, info in METRICS.items()
+    }
+    entry = entry.model_copy(update={"repeats": (*entry.repeats, *again), "metrics": measured})
+    groups = {group.name: group for group in metric_groups(PRUNING, [view(entry)])}
+    assert [row.arm for row in groups["energy_batch_1"].rows] == ["tactic", "baseline again (A/A)"]
+    assert [row.arm for row in groups["energy_batch_48"].rows] == ["tactic"], "a modelled cost has no noise"
