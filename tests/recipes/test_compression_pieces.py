@@ -1,0 +1,90 @@
+"""ResNet-8, distillation, counting, precision: the pieces that the compression recipes share."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from recipes.common.distillation import distillation_loss, logits_of
+from recipes.common.net_report import (
+    accuracy,
+    accuracy_metric,
+    macs_per_image,
+    net_metrics,
+    training_cost_metric,
+)
+from recipes.common.precision import training_autocast
+from recipes.common.resnet import ResidualBlock, resnet8
+
+
+def test_resnet8_has_the_weights_and_macs_of_its_docstring() -> None:
+    metrics = net_metrics(resnet8().eval(), torch.zeros(2, 1, 28, 28))
+    assert metrics["parameters"].value == 77_754
+    # stem 14*14*9*16, block 1 twice 14*14*9*16*16, then strides and 1x1 shortcuts, linear 640
+    stem, first = 196 * 9 * 16, 2 * 196 * 9 * 256
+    second = 49 * (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32)
+    third = 16 * (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64)
+    assert metrics["macs"].value == stem + first + second + third + 640
+
+
+def test_resnet8_takes_other_widths_and_colour() -> None:
+    net = resnet8((8, 8, 16), inner_widths=(3, 4, 5), stem_width=6, in_channels=3, stem_stride=1, classes=7)
+    assert net.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    block = net.block1
+    assert isinstance(block, ResidualBlock)
+    assert (block.conv1.in_channels, block.conv1.out_channels, block.conv2.out_channels) == (6, 3, 8)
+
+
+def test_a_block_without_a_change_of_shape_keeps_its_input_when_its_path_is_closed() -> None:
+    block = ResidualBlock(4, 2, 4, stride=1).eval()
+    nn.init.zeros_(block.bn2.weight)
+    inputs = torch.rand(2, 4, 6, 6)
+    torch.testing.assert_close(block(inputs), inputs)
+
+
+def test_distillation_loss_is_cross_entropy_where_the_teacher_agrees() -> None:
+    logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    cross_entropy = math.log(1 + math.exp(-2))
+    found = distillation_loss(logits, logits.clone(), labels, teacher_fraction=0.7)
+    assert found.item() == pytest.approx(0.3 * cross_entropy, abs=1e-6)
+
+
+def test_distillation_loss_of_two_classes_by_hand() -> None:
+    logits, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[4.0, 0.0]])
+    p = 1 / (1 + math.exp(-1))  # teacher at temperature 4
+    divergence = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
+    found = distillation_loss(logits, teacher, torch.tensor([1]), temperature=4, teacher_fraction=1)
+    assert found.item() == pytest.approx(16 * divergence, abs=1e-6)
+
+
+def test_logits_and_accuracy_do_not_depend_on_the_batches() -> None:
+    net = nn.Linear(3, 2)
+    images, labels = torch.randn(7, 3), torch.tensor([0, 1, 0, 1, 0, 1, 0])
+    torch.testing.assert_close(logits_of(net, images, batch_size=2), net(images).detach())
+    expected = (net(images).argmax(1) == labels).double().mean().item()
+    assert accuracy(net, images, labels, batch_size=3) == expected
+
+
+def test_counting_leaves_the_net_as_it_is() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert macs_per_image(net, torch.zeros(5, 1, 4, 4)) == 4 * 9 * 2
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_metrics_say_what_they_are() -> None:
+    assert accuracy_metric(0.9, of="the dense net").description.endswith("correctly by the dense net.")
+    assert accuracy_metric(0.9).description.endswith("correctly.")
+    assert training_cost_metric(2.0, "all training").description == "Processor time of all training."
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_training_is_in_bfloat16_only_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, supported: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    with training_autocast():
+        found = nn.Linear(2, 2)(torch.zeros(1, 2)).dtype
+    assert found is (torch.bfloat16 if supported else torch.float32)
