@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory requirements
 	@$(RUN) pip --version >/dev/null 2>&1 || { echo "Creating .venv"; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing; the first time this takes some minutes"
-	@$(RUN) pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,solver,site,dev]"
+	@$(RUN) pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,prune,solver,site,dev]"
 	@touch $(STAMP)
 
 demo: $(STAMP)
