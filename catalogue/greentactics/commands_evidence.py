@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from greentactics.command_group import example, root_of
-from greentactics.evidence import SMOKE_PRESET, is_stale, objections, timing_is_stale
+from greentactics.evidence import is_stale, objections, timing_is_stale
 from greentactics.export import json_text
-from greentactics.results import Results
+from greentactics.results import SMOKE_PRESET, Results
 from greentactics.tactic_page import Tactic, join
 
 _WIDTH_WITHOUT_TERMINAL = 160

@@ -16,7 +16,7 @@ from greentactics.claims import claimed_times, effect_claims, has_figure, headli
 from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, compare
 from greentactics.datasets import KNOWN_SHA256
 from greentactics.latency import shows_difference
-from greentactics.results import Results
+from greentactics.results import SMOKE_PRESET, Results
 from greentactics.schema import Record
 from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, Kind, ReadIn, Term
@@ -25,7 +25,6 @@ from greentactics.wording import includes_no_effect
 LEAST_PAIRS = 5
 NOISY = ("measured", "metered")
 """Provenances of costs that need an A/A control."""
-SMOKE_PRESET = "smoke"
 
 
 class Level(Term):

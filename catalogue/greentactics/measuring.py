@@ -15,7 +15,7 @@ from greentactics.loading import load_results
 from greentactics.merging import ConditionsDiffer, device_slug, write_results
 from greentactics.progress import Progress
 from greentactics.recipe_source import recipe_file
-from greentactics.results import DeviceInfo, Results, Run
+from greentactics.results import DEFAULT_PRESET, DeviceInfo, Results, Run
 from greentactics.runner import Performed, Request, make_plan, perform, resolve
 from greentactics.timing_passes import protocol_checksum
 from greentactics.timings import CONTROL
@@ -173,6 +173,8 @@ def _require_writable(folder: Path) -> None:
 
 def _target(request: Request, destination: Destination, run: Run) -> Path:
     slug = destination.slug or device_slug(run.device)
+    if request.preset != DEFAULT_PRESET and not destination.slug:
+        slug = f"{slug}-{request.preset}"  # beside the default preset's results, not in their place
     return destination.out_dir / request.tactic / f"{slug}.json"
 
 
@@ -183,7 +185,8 @@ def _older_file(request: Request, destination: Destination) -> Path | None:
         return folder / f"{destination.slug}.json"
     for path in sorted(folder.glob("*.json")):
         try:
-            if _is_this_machine(load_results(path).device):
+            results = load_results(path)
+            if results.preset == request.preset and _is_this_machine(results.device):
                 return path
         except CatalogueError:
             continue  # `greentactics check` reports it; its name decides later whether it is in the way

@@ -20,12 +20,12 @@ from markupsafe import Markup, escape
 from greentactics import __version__
 from greentactics.archive_coverage import ARCHIVE
 from greentactics.escaping import finalize, text_to_html
-from greentactics.evidence import SMOKE_PRESET, Level
+from greentactics.evidence import Level
 from greentactics.export import LICENCE, bibtex, json_text, tactic_document
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
 from greentactics.loading import Catalogue
 from greentactics.relation_graph import Tie, by_group, stated_ties, ties_by_tactic
-from greentactics.results import Results
+from greentactics.results import SMOKE_PRESET, Results
 from greentactics.run_views import raw_path
 from greentactics.tactic_page import Tactic, join, page_context
 from greentactics.term_pages import FURTHER, VOCABULARIES, question, term_pages

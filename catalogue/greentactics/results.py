@@ -16,6 +16,12 @@ from greentactics.rules import Rule
 from greentactics.schema import MetricName, TacticId
 from greentactics.timings import CONTROL, Timing
 
+SMOKE_PRESET = "smoke"
+"""Preset of tests; never published."""
+
+DEFAULT_PRESET = "default"
+"""Preset of published results; those of another one stand beside them."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DeviceSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
 Better = Literal["lower", "higher", "neither"]

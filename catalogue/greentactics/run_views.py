@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from greentactics.evidence import SMOKE_PRESET, objections
-from greentactics.results import Results
+from greentactics.evidence import objections
+from greentactics.results import SMOKE_PRESET, Results
 from greentactics.schema import Record
 from greentactics.wording import quantity
 

@@ -16,6 +16,7 @@ from greentactics.details_tables import detail_tables
 from greentactics.escaping import fence_for, listing_to_html, paragraphs, safe_address
 from greentactics.evidence import Evidence, assess, cost_estimate
 from greentactics.export import bibtex_entry
+from greentactics.figures_curve import CurveFigure, curve_figures
 from greentactics.figures_flow import flow
 from greentactics.figures_forest import Panel, extent, forest
 from greentactics.figures_layers import layer_figures
@@ -131,6 +132,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "figures": forest_figures(panels(record, runs)),
         "details": detail_tables(detailed.results) if detailed else [],
         "energy_figures": layer_figures(detailed.results) if detailed else [],
+        "curves": curve_views(record, runs),
         "certainty": certainty_rows(record, detailed),
         "timed": timed_view(runs, catalogue.timing_sha256),
         "source": source,
@@ -181,6 +183,12 @@ def _detailed(record: Record, runs: Sequence[RunView]) -> RunView | None:
     chosen = [run for run in fresh if not run.local] or fresh
     shown = headline_results(record, [run.results for run in chosen])
     return next((run for run in chosen if run.results is shown), None)
+
+
+def curve_views(record: Record, runs: Sequence[RunView]) -> list[tuple[RunView, list[CurveFigure]]]:
+    """Return the drawings of operating points, of each run that has them; stale runs are left out."""
+    drawn = [(run, curve_figures(record, run.results, f"curve-{run.label}")) for run in runs if not run.stale]
+    return [(run, figures) for run, figures in drawn if figures]
 
 
 def _key_lines(text: str) -> Markup | None:

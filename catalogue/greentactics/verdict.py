@@ -14,7 +14,6 @@ from greentactics.claims import (
 )
 from greentactics.comparison import POINTS
 from greentactics.evidence import (
-    SMOKE_PRESET,
     contests,
     cost_estimate,
     doubt,
@@ -23,7 +22,7 @@ from greentactics.evidence import (
     quality_estimate,
     within_tolerance,
 )
-from greentactics.results import Results
+from greentactics.results import DEFAULT_PRESET, SMOKE_PRESET, Results
 from greentactics.schema import RecipeUse, Record
 from greentactics.vocabulary import Kind
 from greentactics.wording import (
@@ -61,7 +60,7 @@ def verdict_line(record: Record, results: Iterable[Results] = (), *, recipe_sha2
 def headline_results(
     record: Record, results: Iterable[Results], recipe_sha256: str | None = None
 ) -> Results | None:
-    """Return the results a verdict rests on: counting ones first, then more seeds, then by name."""
+    """Return the results a verdict rests on: counting ones first, the default preset, then more seeds."""
     usable = [
         entry
         for entry in results
@@ -71,7 +70,12 @@ def headline_results(
     ]
     order = sorted(
         usable,
-        key=lambda entry: (bool(objections(entry)), -len(entry.seeds), entry.device_slug, entry.preset),
+        key=lambda entry: (
+            bool(objections(entry)),
+            entry.preset != DEFAULT_PRESET,
+            -len(entry.seeds),
+            entry.device_slug,
+        ),
     )
     return order[0] if order else None
 

@@ -6,10 +6,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from greentactics.curves import curves
+from greentactics.figures_curve import curve_figures
 from greentactics.figures_flow import describe, flow
 from greentactics.figures_forest import Mark, Panel, extent, forest, ticks
 from greentactics.figures_layers import layer_figures
+from greentactics.results import Results
+from greentactics.run_views import run_views
 from greentactics.schema import Step
+from greentactics.tactic_page import curve_views
 from tests.site.records import PRUNING, ROOT
 from tests.site.synthetic import results
 
@@ -129,3 +134,69 @@ def test_energy_by_layer_is_drawn_for_both_batches_or_not_at_all() -> None:
 def test_css_files_are_short() -> None:
     for path in (ROOT / "catalogue" / "pages" / "assets").iterdir():
         assert len(Path(path).read_text().splitlines()) <= 300
+
+
+CURVE_POINTS = {
+    "baseline": [{"validation_accuracy": 0.92, "energy_batch_1": 100.0, "kept": True}],
+    "tactic": [
+        {"validation_accuracy": 0.915, "energy_batch_1": 25.0, "energy_batch_48": 5.0},
+        {"validation_accuracy": 0.905, "energy_batch_1": 10.0},
+        {"validation_accuracy": 0.5, "energy_batch_1": 1.0},
+    ],
+    "magnitude": [{"validation_accuracy": 0.91, "energy_batch_1": 50.0}, {"energy_batch_1": 1.0}],
+    "weight_ordered": "not a list",
+}
+
+
+def with_curves(seeds: int = 1) -> Results:
+    made = results(seeds=seeds)
+    repeats = tuple(
+        repeat.model_copy(update={"details": {"curve": CURVE_POINTS[repeat.arm]}}) for repeat in made.repeats
+    )
+    return made.model_copy(update={"repeats": repeats})
+
+
+def test_curves_compare_each_seed_with_its_own_baseline() -> None:
+    found = curves(PRUNING, with_curves())
+    assert list(found) == ["energy_batch_1"]  # no baseline for batch 48
+    tactic, magnitude = found["energy_batch_1"]
+    assert (tactic.arm, magnitude.arm) == ("tactic", "magnitude")
+    assert tactic.points == (
+        pytest.approx((0.5, 4.0)),
+        pytest.approx((1.5, 10.0)),
+        pytest.approx((42.0, 100)),
+    )
+    assert magnitude.points == (pytest.approx((1.0, 2.0)),)
+
+
+def test_recipes_without_curves_have_no_drawing() -> None:
+    assert curve_figures(PRUNING, results(), "c") == []
+
+
+def test_curves_are_drawn_to_scale_and_described() -> None:
+    (figure,) = curve_figures(PRUNING, with_curves(seeds=2), "c")
+    root = ElementTree.fromstring(str(figure.svg))
+    assert root.attrib["aria-labelledby"] == "c-1-t c-1-d"
+    description = next(element.text for element in root if element.tag == "desc")
+    assert description == (
+        "tactic: 4 to 10 times lower at a loss of 0.5 to 1.5 points; "
+        "magnitude: 2 to 2 times lower at a loss of 1.0 to 1.0 points."
+    )
+    tactic = next(element for element in root if element.attrib.get("class") == "gt-tactic")
+    assert tactic[0].attrib["d"].count("a3 3 0 1 0 6 0") == 1 + 2 * 2  # legend, then two seeds of two points
+    x, y = zip(
+        *(map(float, start) for start in re.findall(r"M([\d.]+) ([\d.]+)m", tactic[0].attrib["d"])[1:3]),
+        strict=True,
+    )
+    assert x[0] < x[1]  # more is lost
+    assert y[0] > y[1]  # more is saved, higher up
+
+
+def test_curves_are_on_the_page_with_unique_identifiers() -> None:
+    runs = run_views(PRUNING, [with_curves(), with_curves()], [], None)
+    views = curve_views(PRUNING, runs)
+    identifiers = [re.findall(r'id="([^"]+)"', str(figure.svg)) for _, drawn in views for figure in drawn]
+    assert len(identifiers) == 2
+    assert not set(identifiers[0]) & set(identifiers[1])
+    stale = run_views(PRUNING, [with_curves()], [], "f" * 64)
+    assert curve_views(PRUNING, stale) == []

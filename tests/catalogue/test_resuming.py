@@ -54,6 +54,16 @@ def test_a_named_device_is_checked_before_anything_is_run(request_two, destinati
     assert len(started(request_two.root)) == count
 
 
+def test_another_preset_stands_beside_the_default_one(request_two, destination, recorder):
+    first = measure(request_two, destination, recorder)
+    full = measure(dataclasses.replace(request_two, preset="full"), destination, recorder)
+    assert full.path.name == f"{first.path.stem}-full.json"
+    assert full.results.device_slug == full.path.stem
+    with pytest.raises(UserError, match=r"-full\.json: results of this device are there"):
+        measure(dataclasses.replace(request_two, preset="full"), destination, recorder)
+    assert load_results(first.path) == first.results
+
+
 def interrupt_after(file: Path) -> threading.Thread:
     """Send SIGINT to this process as soon as a file is there and filled."""
 

@@ -52,6 +52,12 @@ def test_smoke_results_are_never_shown() -> None:
     assert verdict_line(PRUNING, [results(preset="smoke")]).startswith("No reproduction yet")
 
 
+def test_the_default_preset_leads() -> None:
+    full = two_arms(2.0, 2.0, -0.002, 2.0, 2.0, preset="full", seeds=8)
+    assert "7.4x lower" in verdict_line(PRUNING, [full, results()])
+    assert "2.0x lower" in verdict_line(PRUNING, [full])
+
+
 def test_stale_results_are_not_shown_and_said_to_be_stale() -> None:
     line = verdict_line(PRUNING, [results(recipe_sha256="c" * 64)], recipe_sha256=SHA)
     assert line.startswith("No current reproduction, as the recipe or its data have changed")
