@@ -51,15 +51,19 @@ def small_lenet() -> nn.Sequential:
     )
 
 
-def mini_alexnet() -> nn.Sequential:
-    """Build a small AlexNet for 28x28 images: (batch, 1, 28, 28) to (batch, 10) logits.
+def mini_alexnet(in_channels: int = 1, image_size: int = 28) -> nn.Sequential:
+    """Build a small AlexNet: (batch, in_channels, image_size, image_size) to (batch, 10) logits.
 
-    522,000 weights, 85 % of them in the first linear layer, and most MACs in conv2 and conv3: the batch size
-    decides which layer costs most.
+    For grey 28x28 images 522,000 weights, 85 % of them in the first linear layer, and most MACs in conv2 and
+    conv3: the batch size decides which layer costs most.
+
+    Args:
+        in_channels: 1 for grey images, 3 for colour.
+        image_size: Height and width in pixels; even, at least 8. The sizes below are for 28.
     """
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 32, 5, stride=2, padding=2),  # (batch, 32, 14, 14)
+            conv1=nn.Conv2d(in_channels, 32, 5, stride=2, padding=2),  # (batch, 32, 14, 14)
             relu1=nn.ReLU(),
             conv2=nn.Conv2d(32, 64, 3, padding=1),  # (batch, 64, 14, 14)
             relu2=nn.ReLU(),
@@ -68,7 +72,7 @@ def mini_alexnet() -> nn.Sequential:
             relu3=nn.ReLU(),
             pool3=nn.MaxPool2d(2),
             flatten=nn.Flatten(),  # (batch, 864)
-            linear1=nn.Linear(864, 512),
+            linear1=nn.Linear(96 * (image_size // 8) ** 2, 512),
             relu4=nn.ReLU(),
             linear2=nn.Linear(512, 10),
         )
