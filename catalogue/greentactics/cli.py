@@ -105,15 +105,21 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Results of this machine.  [default: build/results]",
 )
+@click.option(
+    "--site-url",
+    metavar="URL",
+    envvar="SITE_URL",
+    help="Where the site will stand, for absolute addresses.  [default: $SITE_URL, else relative ones]",
+)
 @click.pass_context
-def render(context: click.Context, out: Path, folder: Path | None) -> None:
+def render(context: click.Context, out: Path, folder: Path | None, site_url: str | None) -> None:
     """Write the pages as Markdown, JSON and SVG, for any site generator."""
     from greentactics.loading import load_catalogue, load_results_folder
     from greentactics.pages import render_site, write_site
 
     root = root_of(context)
     local = load_results_folder(folder or root / "build" / "results")
-    files = render_site(load_catalogue(root), local)
+    files = render_site(load_catalogue(root), local, site_url)
     write_site(out, files, root / "catalogue" / "pages")
     click.echo(f"{len(files)} generated files written to {out}")
 

@@ -13,15 +13,19 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _SPACE = re.compile(r"[ \t\r\n]+")  # spaces that must not break stay
 _FENCES = str.maketrans({"`": "&#96;", "~": "&#126;", "{": "&#123;", "}": "&#125;"})
 
 
+def one_line(text: str) -> str:
+    """Return text without line breaks and without signs that nobody sees."""
+    return _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
+
+
 def text_to_html(text: str) -> Markup:
     """Escape one run of text for a raw HTML block; line breaks become spaces."""
-    flat = _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
-    return Markup(str(escape(flat)).translate(_FENCES))  # noqa: S704 - escaped on this line
+    return Markup(str(escape(one_line(text))).translate(_FENCES))  # noqa: S704 - escaped on this line
 
 
 def listing_to_html(text: str) -> Markup:

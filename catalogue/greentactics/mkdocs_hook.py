@@ -9,7 +9,7 @@ from mkdocs.exceptions import Abort
 from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
 
-from greentactics.errors import CatalogueError
+from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
 
@@ -20,7 +20,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add what the renderer returns; a catalogue with mistakes ends the build with all of them.
 
     Raises:
-        Abort: The catalogue has mistakes.
+        Abort: The catalogue has mistakes, or the address of the site is none.
     """
     root = Path(config.config_file_path).parent
     try:
@@ -28,7 +28,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         local = load_results_folder(root / LOCAL_RESULTS)
     except CatalogueError as error:
         raise Abort(f"The catalogue has mistakes:\n{error}") from error
-    for path, text in render_site(catalogue, local).items():
+    try:
+        rendered = render_site(catalogue, local, config.site_url)
+    except UserError as error:
+        raise Abort(str(error)) from error
+    for path, text in rendered.items():
         file = File.generated(config, path, content=text)
         file.edit_uri = _edited_in(path)
         files.append(file)

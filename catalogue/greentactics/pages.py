@@ -9,60 +9,74 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from greentactics import __version__
+from greentactics.api_addresses import site_root
+from greentactics.api_files import api_documents, api_files, raw_files
 from greentactics.archive_coverage import ARCHIVE
 from greentactics.escaping import finalize, text_to_html
 from greentactics.evidence import Level
-from greentactics.export import LICENCE, bibtex, json_text, tactic_document
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
+from greentactics.json_ld import catalogue_script, tactic_script
 from greentactics.loading import Catalogue
 from greentactics.relation_graph import Tie, by_group, stated_ties, ties_by_tactic
-from greentactics.results import SMOKE_PRESET, Results
-from greentactics.run_views import raw_path
+from greentactics.results import Results
+from greentactics.selector import find_page
 from greentactics.tactic_page import Tactic, join, page_context
-from greentactics.term_pages import FURTHER, VOCABULARIES, question, term_pages
+from greentactics.term_pages import FURTHER, VOCABULARIES, TermPage, question, term_pages
 from greentactics.vocabulary import EffortLevel, Kind
 from greentactics.wording import sentence, typographic
 
 
-def render_site(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) -> dict[str, str]:
+def render_site(
+    catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]], site_url: str | None = None
+) -> dict[str, str]:
     """Render all generated files.
 
     Args:
         catalogue: Records, bibliography, committed results and recipes.
         local: Results of this machine by tactic; shown beside the committed ones, never counted as evidence.
+        site_url: Address of the root of the site; without it all addresses are relative.
 
     Returns:
         Text by path below the docs folder, in the order of the paths.
+
+    Raises:
+        UserError: `site_url` is not an address of the web.
     """
+    site = site_root(site_url)
     tactics = join(catalogue, local)
+    documents = api_documents(tactics, catalogue)
+    terms = term_pages(tactics.values())
     environment = template_environment()
     files: dict[str, str] = {
-        "index.md": environment.get_template("home.md.j2").render(tactics=tactics.values(), root=""),
+        "index.md": environment.get_template("home.md.j2").render(
+            tactics=tactics.values(),
+            root="",
+            json_ld=catalogue_script(documents.changes, __version__, site or ""),
+        ),
         "tactics/index.md": environment.get_template("tactics.md.j2").render(
             tactics=tactics.values(), root="../"
         ),
-        "sources.bib": bibtex(catalogue.bibliography),
     }
-    template = environment.get_template("tactic.md.j2")
     ties = stated_ties(tactics)
     seen = ties_by_tactic(tactics, ties)
+    template = environment.get_template("tactic.md.j2")
     for identifier, tactic in tactics.items():
         context = page_context(tactic, catalogue, seen[identifier])
+        context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
         files[f"tactics/{identifier}/index.md"] = template.render(context, root="../../")
-        files |= _tactic_files(tactic, catalogue)
+        files |= raw_files(tactic)
     files |= _corrections_page(environment, tactics)
     files |= _relations_page(environment, tactics, ties, seen)
-    files |= _glossary(environment, tactics)
-    files["api/v1/index.json"] = json_text(_index(tactics))
+    files |= _glossary(environment, terms)
+    files |= find_page(environment, tactics.values(), catalogue.bibliography)
+    files |= api_files(documents, catalogue, terms, site)
     return dict(sorted(files.items()))
 
 
@@ -104,9 +118,8 @@ def _relations_page(
     return {"relations/index.md": text}
 
 
-def _glossary(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
+def _glossary(environment: Environment, pages: Sequence[TermPage]) -> dict[str, str]:
     """Render the page of each term, and the index of all terms."""
-    pages = term_pages(tactics.values())
     template = environment.get_template("term.md.j2")
     files = {f"{page.folder}/index.md": template.render(page=page, root="../../../") for page in pages}
     vocabularies = [
@@ -116,52 +129,6 @@ def _glossary(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[s
         vocabularies=vocabularies, further=FURTHER, root="../"
     )
     return files | {"terms/index.md": text}
-
-
-def _tactic_files(tactic: Tactic, catalogue: Catalogue) -> dict[str, str]:
-    """Return the machine-readable files of one tactic."""
-    record = tactic.record
-    committed, local = _shown(tactic.committed), _shown(tactic.local)
-    document = tactic_document(
-        record, tactic.evidence, tactic.verdict, committed, tactic.recipe_sha256, catalogue.timing_sha256
-    )
-    keys = [source.key for source in record.sources]
-    files = {
-        f"api/v1/tactics/{record.id}.json": json_text(document),
-        f"api/v1/tactics/{record.id}.yaml": yaml.safe_dump(
-            document["record"], allow_unicode=True, sort_keys=False, width=100
-        ),
-        f"api/v1/tactics/{record.id}.bib": bibtex(catalogue.bibliography, keys),
-    }
-    for results, is_local in [(entry, False) for entry in committed] + [(entry, True) for entry in local]:
-        files[raw_path(record.id, results, is_local)] = results.model_dump_json(indent=1) + "\n"
-    return files
-
-
-def _shown(results: Iterable[Results]) -> tuple[Results, ...]:
-    """Leave out smoke runs, which are no measurement."""
-    return tuple(entry for entry in results if entry.preset != SMOKE_PRESET)
-
-
-def _index(tactics: Mapping[str, Tactic]) -> dict[str, Any]:
-    return {
-        "version": __version__,
-        "licence": LICENCE,
-        "count": len(tactics),
-        "tactics": [
-            {
-                "id": identifier,
-                "title": tactic.record.title,
-                "kind": tactic.record.kind.value,
-                "evidence": tactic.evidence.level.value,
-                "contested": tactic.evidence.contested,
-                "verdict": tactic.verdict,
-                "url": f"api/v1/tactics/{identifier}.json",
-            }
-            for identifier, tactic in tactics.items()
-        ],
-        "sources": "sources.bib",
-    }
 
 
 def template_environment() -> Environment:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of the files people and programs write, for editors and for other tools."""
+"""The JSON Schemas of the files people and programs write and of the API, for editors and for other tools."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from greentactics.api_collection_models import (
+    ChangesDocument,
+    IndexDocument,
+    TacticsDocument,
+    VocabulariesDocument,
+    VocabularyDocument,
+)
+from greentactics.api_models import TacticDocument
 from greentactics.bibliography import Bibliography
 from greentactics.results import Results
 from greentactics.schema import Record
@@ -17,6 +25,12 @@ MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("record", Record),
     ("bibliography", Bibliography),
     ("results", Results),
+    ("api-index", IndexDocument),
+    ("api-tactic", TacticDocument),
+    ("api-tactics", TacticsDocument),
+    ("api-vocabularies", VocabulariesDocument),
+    ("api-vocabulary", VocabularyDocument),
+    ("api-changes", ChangesDocument),
 )
 
 

@@ -34,7 +34,7 @@ from greentactics.vocabulary import (
 Carried = Iterable[tuple[Term, str]]
 """Terms that a tactic carries, each with the way it does so; empty where there is one way only."""
 
-_WAYS = {
+WAYS = {
     Direction.IMPROVES: "Improve it",
     Direction.WORSENS: "Worsen it",
     Direction.DEPENDS: "Improve or worsen it, depending on a condition",
@@ -61,7 +61,7 @@ VOCABULARIES = (
         "quality",
         "Qualities",
         Quality,
-        lambda tactic: [(effect.quality, _WAYS[effect.direction]) for effect in tactic.record.effects],
+        lambda tactic: [(effect.quality, WAYS[effect.direction]) for effect in tactic.record.effects],
     ),
     Vocabulary("stage", "Stages", Stage, lambda tactic: _plain(tactic.record.stages)),
     Vocabulary("group", "Groups", Group, lambda tactic: _plain([tactic.record.group])),
@@ -134,7 +134,7 @@ def question(terms: type[Term]) -> str:
 
 
 def _in_order(sections: Mapping[str, list[Tactic]]) -> dict[str, list[Tactic]]:
-    return {way: sections[way] for way in ("", *_WAYS.values()) if way in sections}
+    return {way: sections[way] for way in ("", *WAYS.values()) if way in sections}
 
 
 def _plain(terms: Iterable[Term]) -> Carried:

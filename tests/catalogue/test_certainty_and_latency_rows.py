@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from greentactics.api_documents import tactic_document
 from greentactics.certainty_rows import certainty_rows, p_value
-from greentactics.export import tactic_document
 from greentactics.impact_rows import metric_groups
 from greentactics.latency_rows import timed_view
 from greentactics.results import EnergyReading
@@ -144,9 +144,11 @@ def test_an_arm_timed_in_one_engine_only_is_listed_there_only() -> None:
     entry = timed(2.0, 2.0)
     exported = timing(2, 2.0, engine="onnxruntime", arm="magnitude")
     entry = entry.model_copy(update={"timings": (*entry.timings, exported)})
-    tactic = join(catalogue(PRUNING, results={PRUNING.id: (entry,)}), {})[PRUNING.id]
-    document = tactic_document(PRUNING, tactic.evidence, tactic.verdict, tactic.committed, SHA)
-    listed = [(found["engine"], found["arm"]) for found in document["results"][0]["latency"]]
+    made_up = catalogue(PRUNING, results={PRUNING.id: (entry,)})
+    document = tactic_document(join(made_up, {})[PRUNING.id], made_up)
+    listed = [
+        (found.engine, found.arm) for found in document.results[0].latency if found.quantity == "wall_ms"
+    ]
     assert listed == [("pytorch", "tactic"), ("onnxruntime", "magnitude")]
 
 
@@ -168,11 +170,11 @@ def test_the_page_and_the_document_carry_them() -> None:
     assert "ONNX Runtime, fp32 was not timed: onnx is not installed." in page
     assert "How sure" in page
     assert "none, so no joules" in page
-    tactic = join(made_up, {})[PRUNING.id]
-    document = tactic_document(PRUNING, tactic.evidence, tactic.verdict, tactic.committed, SHA)
-    assert not document["results"][0]["latency_is_stale"]
-    (latency,) = document["results"][0]["latency"]
-    assert (latency["engine"], latency["difference_shown"]) == ("pytorch", True)
+    document = tactic_document(join(made_up, {})[PRUNING.id], made_up)
+    assert not document.results[0].latency_is_stale
+    latency, processor_time = document.results[0].latency
+    assert (latency.engine, latency.difference_shown) == ("pytorch", True)
+    assert (processor_time.quantity, processor_time.unit) == ("cpu_ms", "ms")
 
 
 def test_a_meter_is_named_with_its_power_at_rest() -> None:

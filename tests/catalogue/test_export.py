@@ -1,14 +1,10 @@
-"""BibTeX and JSON."""
-
-import json
+"""BibTeX."""
 
 import pytest
 
 from greentactics.bibliography import Issued, Name, Reference
-from greentactics.evidence import assess
-from greentactics.export import bibtex, bibtex_entry, json_text, tactic_document
-from tests.site.records import PRUNING, REAL
-from tests.site.synthetic import SHA, results
+from greentactics.export import bibtex, bibtex_entry
+from tests.site.records import REAL
 
 
 def reference(**changes):
@@ -68,16 +64,3 @@ def test_chosen_keys_stand_in_the_order_given_and_once() -> None:
     assert text.index("{yang-2017,") < text.index("{chen-2017,")
     assert text.count("@") == 2
     assert bibtex(REAL.bibliography).count("@") == len(REAL.bibliography)
-
-
-def test_document_of_a_tactic() -> None:
-    entry = results()
-    evidence = assess(PRUNING, [entry], REAL.bibliography, SHA)
-    document = json.loads(json_text(tactic_document(PRUNING, evidence, "verdict", [entry], SHA)))
-    assert document["record"]["id"] == PRUNING.id
-    assert document["evidence"]["level"] == "E3"
-    first = document["results"][0]["comparisons"][0]
-    assert first["metric"] == "energy_batch_1"
-    assert first["provenance"] == "modelled"
-    assert first["against_baseline"]["interval_95"][0] < first["against_baseline"]["value"]
-    assert first["against_baseline"]["n"] == 5

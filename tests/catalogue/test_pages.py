@@ -35,7 +35,8 @@ def test_files_of_a_site() -> None:
         "index.md",
         "tactics/index.md",
         PAGE,
-        "sources.bib",
+        "llms.txt",
+        "api/v1/sources.bib",
         "api/v1/index.json",
         f"api/v1/tactics/{ID}.json",
         f"api/v1/tactics/{ID}.yaml",
@@ -203,6 +204,7 @@ def test_a_hostile_record_stays_text() -> None:
     files = render_site(catalogue(record, DARK, results={ID: (results(),)}), {})
     for path in ("index.md", "tactics/index.md", PAGE, f"tactics/{DARK.id}/index.md"):
         text = re.sub(r"^(```+)python\n.*?^\1$", "", files[path], flags=re.DOTALL | re.MULTILINE)
+        text = re.sub(r'<script type="application/ld\+json">[^<>]*</script>', "", text)
         assert "<script" not in text.lower()
         assert "<img" not in text
         assert 'href="javascript:' not in text

@@ -1,0 +1,103 @@
+"""All machine-readable files: each form of a tactic is made from its one document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import yaml
+from pydantic import BaseModel
+
+from greentactics.api_addresses import API, document_path, schema_path, vocabulary_path
+from greentactics.api_collection_models import ChangesDocument, TacticsDocument
+from greentactics.api_collections import (
+    changes_document,
+    index_document,
+    vocabularies_document,
+    vocabulary_documents,
+)
+from greentactics.api_documents import tactic_document
+from greentactics.api_models import TacticDocument
+from greentactics.api_tables import table_files
+from greentactics.export import LICENCE, bibtex, json_text
+from greentactics.feed import atom
+from greentactics.loading import Catalogue
+from greentactics.openapi import openapi_text
+from greentactics.plain_text import overview_text, tactic_text, text_environment
+from greentactics.results import SMOKE_PRESET
+from greentactics.run_views import raw_path
+from greentactics.schema_export import schema_files
+from greentactics.tactic_page import Tactic
+from greentactics.term_pages import TermPage
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What all machine-readable forms are made from."""
+
+    tactics: Mapping[str, TacticDocument]
+    """A document for each tactic, by identifier."""
+    changes: ChangesDocument
+    """The histories of all records."""
+
+
+def api_documents(tactics: Mapping[str, Tactic], catalogue: Catalogue) -> Documents:
+    """Compute the documents; all machine-readable forms take their figures from here."""
+    documents = {identifier: tactic_document(tactic, catalogue) for identifier, tactic in tactics.items()}
+    return Documents(documents, changes_document(documents.values()))
+
+
+def api_files(
+    documents: Documents, catalogue: Catalogue, terms: Sequence[TermPage], site_url: str | None
+) -> dict[str, str]:
+    """Return the files below `api/`, and `llms.txt`.
+
+    Args:
+        documents: What `api_documents` returned.
+        catalogue: Where the references come from.
+        terms: The pages of all terms.
+        site_url: Address of the root of the site with its final slash; None where it is not known.
+    """
+    tactics, changes = tuple(documents.tactics.values()), documents.changes
+    vocabularies = vocabulary_documents(terms)
+    collection = TacticsDocument(licence=LICENCE, count=len(tactics), tactics=tactics)
+    index = index_document(tactics, changes, len(catalogue.bibliography), site_url)
+    files = {
+        f"{API}/index.json": document_text(index),
+        f"{API}/tactics.json": document_text(collection),
+        f"{API}/vocabularies.json": document_text(vocabularies_document(vocabularies)),
+        f"{API}/changes.json": document_text(changes),
+        f"{API}/changes.atom": atom(changes, site_url),
+        f"{API}/sources.bib": bibtex(catalogue.bibliography),
+        f"{API}/openapi.yaml": openapi_text(site_url),
+        "llms.txt": overview_text(text_environment(), tactics, site_url or ""),
+    }
+    files |= {vocabulary_path(entry.name): document_text(entry) for entry in vocabularies}
+    files |= {schema_path(path.name.split(".")[0]): text for path, text in schema_files().items()}
+    files |= table_files(tactics)
+    environment = text_environment()
+    for document in tactics:
+        record = document.record.model_dump(mode="json", exclude_none=True)
+        keys = [source.key for source in document.sources]
+        files[document_path(document.id)] = document_text(document)
+        files[document_path(document.id, "yaml")] = yaml.safe_dump(
+            record, allow_unicode=True, sort_keys=False, width=100
+        )
+        files[document_path(document.id, "txt")] = tactic_text(environment, document, site_url or "../../../")
+        files[document_path(document.id, "bib")] = bibtex(catalogue.bibliography, keys)
+    return files
+
+
+def raw_files(tactic: Tactic) -> dict[str, str]:
+    """Return the raw repeats of a tactic, those of this machine beside the committed ones; no smoke runs."""
+    entries = [(entry, False) for entry in tactic.committed] + [(entry, True) for entry in tactic.local]
+    return {
+        raw_path(tactic.record.id, results, is_local): results.model_dump_json(indent=1) + "\n"
+        for results, is_local in entries
+        if results.preset != SMOKE_PRESET
+    }
+
+
+def document_text(document: BaseModel) -> str:
+    """Return a document as JSON with a final newline, the same bytes for the same document."""
+    return json_text(document.model_dump(mode="json"))

@@ -1,0 +1,192 @@
+"""What the selector knows of each tactic: words for choices, figures for order and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from greentactics.comparison import POINTS, Estimate
+from greentactics.evidence import cost_estimate, doubt, objections, quality_estimate
+from greentactics.results import Results
+from greentactics.schema import RecipeUse, Record
+from greentactics.tactic_page import Tactic
+from greentactics.verdict import headline_results
+from greentactics.vocabulary import Direction, Quality, Term
+from greentactics.wording import estimate_phrase, points_interval, points_phrase, typographic
+
+NONE = "none"
+"""Word for a tactic without a reproduced figure, among provenances and devices."""
+
+_UNIT_QUALITIES = {
+    "J": Quality.ENERGY_EFFICIENCY,
+    "Wh": Quality.ENERGY_EFFICIENCY,
+    "W": Quality.ENERGY_EFFICIENCY,
+    "MAC energy": Quality.ENERGY_EFFICIENCY,
+    "gCO2e": Quality.CARBON_FOOTPRINT,
+    "s": Quality.TIME_BEHAVIOUR,
+    "ms": Quality.TIME_BEHAVIOUR,
+    "bytes": Quality.RESOURCE_UTILIZATION,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the selector knows of one tactic; the script reads it and the downloads hold it, as JSON."""
+
+    id: str
+    """Identifier."""
+    title: str
+    """Title."""
+    kind: str
+    """`awesome` or `dark`."""
+    group: str
+    """Part of the system it acts on."""
+    stages: tuple[str, ...]
+    """Stages in which it is decided."""
+    participants: tuple[str, ...]
+    """Who decides it."""
+    artifacts: tuple[str, ...]
+    """What it changes."""
+    tags: tuple[str, ...]
+    """Subjects."""
+    intent: str
+    """What it is for."""
+    improves: tuple[str, ...]
+    """Qualities that get better."""
+    worsens: tuple[str, ...]
+    """Qualities that get worse."""
+    depends: tuple[str, ...]
+    """Qualities that get better or worse, depending on a condition."""
+    claimed: str
+    """The headline claim in words."""
+    reproduced: str | None
+    """The reproduced headline cost with its interval, in words; None where nothing was reproduced."""
+    not_counted: str | None
+    """Why the reproduced figure is no evidence; None where it is, or where there is none."""
+    effect: float | None
+    """Factor of the reproduced saving, above 1 where less is used; None without a difference that counts."""
+    effect_on: tuple[str, ...]
+    """Qualities the factor stands for: the record's target and what its unit measures."""
+    provenance: str
+    """How the reproduced figure came about, or `none`."""
+    devices: tuple[str, ...]
+    """Kinds of device it was reproduced on, or `none`."""
+    quality: str | None
+    """The reproduced change of the result's quality with its interval, in words."""
+    loss_points: float | None
+    """Largest loss of quality within that interval, percentage points; negative where quality rose."""
+    evidence: str
+    """Level of evidence."""
+    evidence_reason: str
+    """Why that level."""
+    contested: bool
+    """Whether a reproduction contests the claim."""
+    effort: str
+    """S, M or L."""
+    effort_reason: str
+    """What has to be done."""
+    applies_when: tuple[str, ...]
+    """Conditions for it."""
+    avoid_when: tuple[str, ...]
+    """Conditions against it."""
+    sources: tuple[str, ...]
+    """Keys of its sources."""
+
+
+def selector_entries(tactics: Iterable[Tactic]) -> list[Entry]:
+    """Return one entry for each tactic, in the default order.
+
+    The default order is by reproduced effect, largest first, then level of evidence, then title. A claim
+    never moves an entry: what was not reproduced stands after what was.
+    """
+    return sorted((_entry(tactic) for tactic in tactics), key=_default_order)
+
+
+def _entry(tactic: Tactic) -> Entry:
+    record = tactic.record
+    shown = headline_results(record, tactic.committed, tactic.recipe_sha256)
+    return Entry(
+        id=record.id,
+        title=record.title,
+        kind=record.kind.value,
+        group=record.group.value,
+        stages=_words(record.stages),
+        participants=_words(record.participant),
+        artifacts=_words(record.artifact),
+        tags=_words(record.tags),
+        intent=typographic(record.intent),
+        improves=_effects(record, Direction.IMPROVES),
+        worsens=_effects(record, Direction.WORSENS),
+        depends=_effects(record, Direction.DEPENDS),
+        claimed=typographic(tactic.claimed),
+        **_reproduction(tactic, shown),
+        evidence=tactic.evidence.level.value,
+        evidence_reason="; ".join(tactic.evidence.reasons),
+        contested=tactic.evidence.contested,
+        effort=record.effort.level.value,
+        effort_reason=record.effort.reason,
+        applies_when=tuple(typographic(condition) for condition in record.applies_when),
+        avoid_when=tuple(typographic(condition) for condition in record.avoid_when),
+        sources=tuple(use.key for use in record.sources),
+    )
+
+
+def _reproduction(tactic: Tactic, shown: Results | None) -> dict[str, Any]:
+    """Return the fields that rest on results; figures that do not count are told, and move nothing."""
+    record, recipe = tactic.record, tactic.record.recipe
+    if shown is None or recipe is None:
+        names = ("reproduced", "not_counted", "effect", "quality", "loss_points")
+        return dict.fromkeys(names) | {"effect_on": (), "provenance": NONE, "devices": (NONE,)}
+    against = objections(shown, tactic.recipe_sha256)
+    cost, quality = cost_estimate(record, shown), quality_estimate(record, shown)
+    info = shown.metrics[recipe.cost_metric]
+    counting = [entry for entry in tactic.committed if not objections(entry, tactic.recipe_sha256)]
+    different = cost is not None and cost.unit != POINTS and not against and doubt(record, shown) is None
+    better_lower = quality is not None and shown.metrics[recipe.quality_metric].better == "lower"
+    return {
+        "reproduced": typographic(tactic.reproduced),
+        "not_counted": ", ".join(against) or None,
+        "effect": _rounded(cost.value) if cost is not None and different else None,
+        "effect_on": _words(_effect_on(record, info.unit)),
+        "provenance": NONE if against else info.provenance,
+        "devices": tuple(sorted({entry.device.kind for entry in counting})) or (NONE,),
+        "quality": None if quality is None else typographic(_quality_phrase(quality, recipe)),
+        "loss_points": None if against else _largest_loss(quality, better_lower=better_lower),
+    }
+
+
+def _largest_loss(quality: Estimate | None, *, better_lower: bool) -> float | None:
+    """Return the worse end of the interval as a loss; None where there is no interval in points."""
+    if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
+        return None
+    return _rounded(quality.high if better_lower else -quality.low)
+
+
+def _quality_phrase(quality: Estimate, recipe: RecipeUse) -> str:
+    if quality.unit == POINTS:
+        return f"{points_phrase(quality)} of {recipe.quality_label}{points_interval(quality)}"
+    return f"{recipe.quality_label} {estimate_phrase(quality)}"
+
+
+def _effect_on(record: Record, unit: str) -> list[Quality]:
+    found = (record.target_quality, _UNIT_QUALITIES.get(unit))
+    return list(dict.fromkeys(quality for quality in found if quality is not None))
+
+
+def _effects(record: Record, direction: Direction) -> tuple[str, ...]:
+    return _words(effect.quality for effect in record.effects if effect.direction is direction)
+
+
+def _words(terms: Iterable[Term]) -> tuple[str, ...]:
+    return tuple(term.value for term in terms)
+
+
+def _default_order(entry: Entry) -> tuple[float, int, str, str]:
+    effect = float("-inf") if entry.effect is None else entry.effect
+    return -effect, -int(entry.evidence[1:]), entry.title, entry.id
+
+
+def _rounded(value: float) -> float:
+    """Keep seven significant digits, so that the bytes do not depend on the machine's last bit."""
+    return float(f"{value:.7g}") + 0.0  # the sum turns -0.0 into 0.0

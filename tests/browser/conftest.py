@@ -1,0 +1,93 @@
+"""The real site, built once, served on this machine and opened in a Chromium that is there already."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.chromium import chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD_LIMIT_S = 180
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """Folder of the built site."""
+    pytest.importorskip("material", reason="the site extra is not installed")
+    out = tmp_path_factory.mktemp("browser") / "site"
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "catalogue")}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=BUILD_LIMIT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(site) -> Iterator[str]:
+    """Address of the served site, without a slash at its end."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(site))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium without a window."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def new_page(browser):
+    """Open pages; at the end of the test none has asked another machine for anything, or met an error."""
+    contexts, asked, errors = [], [], []
+
+    def open_page(address: str, **options):
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    elsewhere = [url for url in asked if urlsplit(url).hostname not in (None, "127.0.0.1")]
+    assert not elsewhere
+    assert not errors
+
+
+@pytest.fixture
+def opened(new_page, address):
+    """Open the page "Find a tactic" with a query."""
+    return lambda query="", **options: new_page(f"{address}/find/index.html{query}", **options)
