@@ -3,14 +3,19 @@
 Record: tactics/consider-energy-aware-pruning.yaml. Paper: Yang, Chen, Sze, "Designing Energy-Efficient
 Convolutional Neural Networks using Energy-Aware Pruning", CVPR 2017 (arXiv 1611.05128).
 
-Simplified against the paper: a LeNet instead of AlexNet; squared error in the restore step, which has a cheap
-update; the bias is refitted too; each layer gets half of the accuracy that may still be lost; every round
-starts from the dense net. Two rivals have as many rounds and as much fine-tuning: `magnitude` (one threshold
-for the whole net) and `weight_ordered` (this algorithm, in the order of weight count).
+Simplified against the paper: small nets instead of AlexNet; squared error in the restore step, which has a
+cheap update; the bias is refitted too; each layer gets half of the accuracy that may still be lost; one pass
+over the layers. Fine-tuning, in bfloat16 where the processor has it, also learns from the dense net; so does
+the dense net that all are compared with. Each arm prunes the dense net to a few depths, which close in on the
+accuracy that may be lost.
+
+Rivals: `magnitude`, one threshold for all weights; `damped`, one for their squares over the square root of
+the energy they cost; `damped_repaired`, its share for each layer with the tactic's repair; `weight_ordered`,
+the tactic in the order of weight count; `other_batch_size`, ordered for batch 48 instead of 1 or the reverse.
 
     python -m recipes.consider_energy_aware_pruning --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about 45 s with DEFAULT and 5 s with SMOKE.
+On one processor core an arm takes about 60 s with DEFAULT and 5 s with SMOKE.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,11 +33,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cli, models, pruning_report
+from recipes.common import cli, models, net_choice, pruning_report
 from recipes.common.checkpoints import load_or_train
+from recipes.common.cifar10 import load_images
 from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images, load_images
+from recipes.common.data import Images
+from recipes.common.distillation import distillation_loss, logits_of
 from recipes.common.energy_model import estimate
+from recipes.common.net_report import accuracy
+from recipes.common.precision import training_autocast
 from recipes.common.pruning import (
     LayerMoments,
     Masks,
@@ -40,12 +49,15 @@ from recipes.common.pruning import (
     cut_and_repair,
     masks_of,
     prunable_layers,
-    prune_magnitude_while,
     sample_moments,
 )
+from recipes.common.pruning_curves import Point, describe, equal_accuracy_metrics, next_allowed_loss
+from recipes.common.pruning_rivals import damped_factors, prune_by_threshold
 
 TACTIC = "consider-energy-aware-pruning"
-ARMS = ("baseline", "tactic", "magnitude", "weight_ordered")
+ARMS = (
+    "baseline", "tactic", "magnitude", "weight_ordered", "damped", "damped_repaired", "other_batch_size",
+)  # fmt: skip
 Evaluate = Callable[[nn.Module], float]
 
 
@@ -58,40 +70,34 @@ class Config:
     data_dir: Path | None = None
     """Folder that holds the data; None searches the usual places."""
     model: str = "lenet"
-    """Net for 28x28 images, `lenet` or `mini_alexnet`; digits always take `small_lenet`."""
-    dense_examples: int = 110_000
+    """Net, `lenet` (for grey 28x28 images) or `mini_alexnet`; digits always take `small_lenet`."""
+    dense_examples: int = 220_000
     """Examples drawn to train the dense net; 55,000 are one epoch of Fashion-MNIST."""
-    fine_tune_examples: int = 16_000
+    fine_tune_examples: int = 110_000
     """Examples drawn to fine-tune a pruned net, and the dense net that it is compared with."""
-    learning_rates: tuple[float, float] = (0.05, 0.02)
-    """Peaks of the dense training and of the fine-tuning, at 64 examples a step."""
-    rounds: int = 2
-    """Depths that an arm tries: deeper while a net is accurate enough, else between the last two."""
+    learning_rates: tuple[float, float] = (0.1, 0.05)
+    """Peaks of the dense training and of the fine-tuning, at 128 examples a step."""
+    depths: int = 4
+    """Nets that an arm prunes and fine-tunes."""
     accuracy_budget: float = 0.008
     """Validation accuracy a net may lose against the equally trained dense net, as a fraction."""
-    first_loss: float = 0.010
-    """Validation accuracy that the first pruning may lose before fine-tuning, as a fraction."""
-    magnitude_first_loss: float = 0.045
-    """The same for `magnitude`, which loses more at first and gets more of it back."""
-    cut_loss: float = 0.015
+    first_losses: tuple[float, float] = (0.015, 0.25)
+    """Validation accuracy that the first pruning may lose before fine-tuning: with repair, and without."""
+    cut_loss: float = 0.010
     """Validation accuracy that the net reported before any gradient step may lose, as a fraction."""
     batch_size: int = 1
-    """Images that share one reading of the weights, for the order of the layers."""
-    calibration_images: int = 1024
-    """Training images for the closed-form repair."""
-    search_images: int = 2000
-    """Validation images that judge each step of a search; all of them judge a round."""
+    """Images that share one reading of the weights, for the order of the layers; 1 or 48."""
 
 
-SMOKE = Config(data=("digits",), dense_examples=5_000, fine_tune_examples=2_000, accuracy_budget=0.02)
+SMOKE = Config(("digits",), dense_examples=18_000, fine_tune_examples=6_000, depths=2, accuracy_budget=0.02)
 DEFAULT = Config()
-FULL = Config(
-    model="mini_alexnet", dense_examples=440_000, fine_tune_examples=165_000, rounds=5, batch_size=48
-)
+FULL = Config(data=("cifar-10", "fashion-mnist"), model="mini_alexnet", batch_size=48)
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
-KEPT_STEP = 0.8  # ratio of the weights kept at neighbouring depths of the search
+CALIBRATION_IMAGES = 1024  # training images for the closed-form repair
+SEARCH_IMAGES = 2000  # validation images that judge each step of a search; all of them judge a depth
+KEPT_STEP = 0.9  # ratio of the weights kept at neighbouring depths of the search
 LEAST_KEPT = 0.01  # share of a layer's weights that no search goes below
 
 
@@ -160,67 +166,58 @@ def _prune_layer(
 
 
 # --8<-- [end:tactic]
-# --- Data and model --------------------------------------------------------------------------------------
-
-
-def build_model(config: Config, images: Images, seed: int) -> nn.Module:
-    """Return the net for these images, with the seed's initial weights."""
-    torch.manual_seed(seed)
-    name = config.model if images.train_images.shape[-1] == 28 else "small_lenet"
-    model: nn.Sequential = getattr(models, name)()
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+# --- Nets, training and evaluation -----------------------------------------------------------------------
 
 
 def trained_nets(config: Config, images: Images, seed: int) -> tuple[nn.Module, nn.Module]:
     """Return the dense net, and the same net after as much fine-tuning as a pruned net gets."""
-    dense, rate = build_model(config, images, seed), config.learning_rates[0]
-    source = inspect.getsource(train) + inspect.getsource(fine_tune) + inspect.getsource(models)
-    key = [source, images.used.sha256, seed, config.model, config.dense_examples, rate]
-    load_or_train(dense, key, lambda net: train(net, images, config.dense_examples, rate, seed))
-    key += [config.fine_tune_examples, config.learning_rates[1]]
-    reference = copy.deepcopy(dense)
-    load_or_train(reference, key, lambda net: fine_tune(net, config, images, seed))
-    return dense.eval(), reference.eval()
+    torch.manual_seed(seed)
+    dense = net_choice.for_images(config.model, *images.train_images.shape[1:3])
+    dense.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    source = inspect.getsource(train) + inspect.getsource(distillation_loss) + inspect.getsource(models)
+    key = [source, images.used.sha256, seed, config.model, config.dense_examples, config.learning_rates]
+    load_or_train(dense, key, lambda net: train(net, config, images, seed)).eval()
 
+    def fine_tune(net: nn.Module) -> None:
+        train(net, config, images, seed, logits_of(dense, images.train_images))
 
-# --- Train and evaluate ----------------------------------------------------------------------------------
+    reference = load_or_train(copy.deepcopy(dense), [*key, config.fine_tune_examples], fine_tune)
+    return dense, reference.eval()
 
 
 def train(
-    model: nn.Module, images: Images, examples: int, rate: float, seed: int, masks: Masks | None = None
+    model: nn.Module,
+    config: Config,
+    images: Images,
+    seed: int,
+    teacher_logits: Tensor | None = None,
+    masks: Masks | None = None,
 ) -> None:
-    """Train in place; the learning rate rises to `rate`, then falls; weights outside `masks` stay zero."""
+    """Train in place, or fine-tune where there is a teacher; weights outside `masks` stay zero."""
+    tuning = teacher_logits is not None
+    rate = config.learning_rates[tuning]
     optimizer = torch.optim.SGD(model.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    generator = torch.Generator().manual_seed(seed)
-    count, steps = len(images.train_images), examples // 64
+    generator = torch.Generator().manual_seed(seed + 1_000_000 * tuning)
+    count, examples = len(images.train_images), config.fine_tune_examples if tuning else config.dense_examples
     order = torch.cat([torch.randperm(count, generator=generator) for _ in range(1 + examples // count)])
+    steps = examples // 128
     model.train()
-    for step in range(steps):
+    for step in range(steps):  # the rate rises over a fifth of the steps, then falls
         triangle = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
         optimizer.param_groups[0]["lr"] = rate * triangle
-        chosen = order[64 * step : 64 * (step + 1)]
-        logits = model(images.train_images[chosen])
-        loss = F.cross_entropy(logits, images.train_labels[chosen], label_smoothing=0.05)
+        chosen = order[128 * step : 128 * (step + 1)]
+        with training_autocast():
+            logits = model(images.train_images[chosen]).float()
+        if teacher_logits is None:
+            loss = F.cross_entropy(logits, images.train_labels[chosen], label_smoothing=0.05)
+        else:
+            loss = distillation_loss(logits, teacher_logits[chosen], images.train_labels[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if masks is not None:  # the one place where the training of the arms differs
             apply_masks(model, masks)
     model.eval()
-
-
-def fine_tune(
-    model: nn.Module, config: Config, images: Images, seed: int, masks: Masks | None = None
-) -> None:
-    """Fine-tune in place, with the same order of examples in all arms."""
-    train(model, images, config.fine_tune_examples, config.learning_rates[1], seed + 1_000_000, masks)
-
-
-@torch.inference_mode()
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the fraction of images whose label the net predicts."""
-    batches = (model(images[first : first + 250]) for first in range(0, len(images), 250))
-    return float((torch.cat([logits.argmax(1) for logits in batches]) == labels).double().mean())
 
 
 def validation_accuracy(model: nn.Module, images: Images, count: int | None = None) -> float:
@@ -233,60 +230,63 @@ def validation_accuracy(model: nn.Module, images: Images, count: int | None = No
 
 def prune(arm: str, model: nn.Module, loss: float, config: Config, images: Images, seed: int) -> Masks:
     """Prune in place as the arm does, as deep as the loss allowed on the search images."""
-    evaluate = partial(validation_accuracy, images=images, count=config.search_images)
-    if arm == "magnitude":
-        floor = evaluate(model) - loss
-        return prune_magnitude_while(model, lambda pruned: evaluate(pruned) >= floor)
+    evaluate = partial(validation_accuracy, images=images, count=SEARCH_IMAGES)
     order = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(seed))
-    calibration = images.train_images[order[: config.calibration_images]]
+    calibration = images.train_images[order[:CALIBRATION_IMAGES]]
+    if arm in ("magnitude", "damped", "damped_repaired"):
+        damped = None if arm == "magnitude" else damped_factors(model, calibration[:256], config.batch_size)
+        inputs = calibration if arm == "damped_repaired" else None
+        return prune_by_threshold(model, evaluate, loss, factors=damped, repair_inputs=inputs)
     prune_layers = partial(prune_energy_aware, model, calibration, evaluate=evaluate, largest_loss=loss)
     if arm == "weight_ordered":
         return prune_layers(cost_by_layer={name: mask.numel() for name, mask in masks_of(model).items()})
-    return prune_layers(batch_size=config.batch_size)
+    other = {1: 48, 48: 1}[config.batch_size]
+    return prune_layers(batch_size=other if arm == "other_batch_size" else config.batch_size)
 
 
-def search(
+def trace_curve(
     arm: str, dense: nn.Module, least_accuracy: float, config: Config, images: Images, seed: int
-) -> tuple[nn.Module | None, list[dict[str, Json]]]:
-    """Prune to several depths and fine-tune; return the deepest accurate net or None, and a row a round."""
-    loss = config.magnitude_first_loss if arm == "magnitude" else config.first_loss
-    kept, rows, good, bad = None, [], 0.0, math.inf
-    for _ in range(config.rounds):
+) -> list[tuple[Point, nn.Module]]:
+    """Prune the dense net to several depths and fine-tune each; the depths close in on the accuracy."""
+    teacher_logits = logits_of(dense, images.train_images)
+    loss = config.first_losses[arm in ("magnitude", "damped")]
+    found: list[tuple[Point, nn.Module]] = []
+    for _ in range(config.depths):
         net = copy.deepcopy(dense)
         masks = prune(arm, net, loss, config, images, seed)
-        fine_tune(net, config, images, seed, masks)
-        found = validation_accuracy(net, images)
-        rows.append(pruning_report.round_row(loss, net, images.train_images, found, least_accuracy))
-        if found >= least_accuracy:
-            kept, good = net, loss
-        else:
-            bad = loss
-        loss = min(1.4 * good, (good + bad) / 2) if good else 0.75 * bad
-    return kept, rows
+        train(net, config, images, seed, teacher_logits, masks)
+        found.append((describe(loss, net, images.train_images, validation_accuracy(net, images)), net))
+        loss = next_allowed_loss([point for point, _ in found], least_accuracy)
+    return found
 
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
     images = load_images(config.data, config.data_dir)
-    dense, reference = trained_nets(config, images, seed)
+    dense, net = trained_nets(config, images, seed)
+    inputs, batch_size = images.train_images, config.batch_size
     evaluate_test = partial(accuracy, images=images.test_images, labels=images.test_labels)
-    net, metrics, details = reference, dict[str, Metric](), dict[str, Json]()
+    baseline = describe(0.0, net, inputs, validation_accuracy(net, images))
+    least = baseline.validation_accuracy - config.accuracy_budget
+    metrics, points = dict[str, Metric](), list[Point]()
     if arm != "baseline":
-        least = validation_accuracy(reference, images) - config.accuracy_budget
         with meter.window("tactic") as window:
-            kept, rows = search(arm, dense, least, config, images, seed)
-        net, details = kept or reference, {"rounds": rows}
-        if arm != "magnitude":
-            cut = copy.deepcopy(dense)
-            prune(arm, cut, config.cut_loss, config, images, seed)
-            metrics |= pruning_report.cut_metrics(dense, cut, images.train_images, evaluate_test)
+            found = trace_curve(arm, dense, least, config, images, seed)
+        points = [point for point, _ in found]
+        accurate = [pair for pair in found if pair[0].validation_accuracy >= least] or [(baseline, net)]
+        net = min(accurate, key=lambda pair: pair[0].energy(batch_size))[1]
         metrics["tactic_cpu_s"] = pruning_report.cpu_metric(window.cpu_s)
-    test_accuracy = pruning_report.accuracy_metric(evaluate_test(net))
-    metrics |= pruning_report.cost_metrics(net, images.train_images)
-    details["layers"] = pruning_report.layer_table(net, images.train_images)
-    test = images.test_images[:2000], images.test_labels[:2000]
-    shipped = Deployable(net, images.train_images[:256], *test)
-    return Outcome({"test_accuracy": test_accuracy, **metrics}, images.used, details, deployable=shipped)
+    if arm == "tactic":
+        cut = copy.deepcopy(dense)
+        with meter.window("pruning") as window:
+            prune(arm, cut, config.cut_loss, config, images, seed)
+        metrics |= pruning_report.cut_metrics(dense, cut, inputs, evaluate_test, batch_size, window.cpu_s)
+    metrics["test_accuracy"] = pruning_report.accuracy_metric(evaluate_test(net))
+    metrics |= pruning_report.cost_metrics(net, inputs) | equal_accuracy_metrics(baseline, points, least)
+    details: dict[str, Json] = {"curve": [asdict(point) for point in points or [baseline]]}
+    details["layers"] = pruning_report.layer_table(net, inputs)
+    shipped = Deployable(net, inputs[:256], images.test_images[:2000], images.test_labels[:2000])
+    return Outcome(metrics, images.used, details, shipped)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ they need only X'X and B'X.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,17 +75,23 @@ def magnitude_threshold(weight: Tensor, kept_fraction: float) -> float:
 
 
 @torch.no_grad()
-def prune_global_magnitude(model: nn.Module, kept_fraction: float) -> None:
+def prune_global_magnitude(
+    model: nn.Module, kept_fraction: float, factors: Mapping[str, float] | None = None
+) -> None:
     """Zero the smallest weights over all layers together, in place: one threshold for the whole net.
 
     Args:
         model: Net, possibly with zeros already.
         kept_fraction: Share of the non-zero weights that stay, 0 to 1.
+        factors: What the magnitudes of a layer are multiplied with before all are compared; 1 unless told.
     """
-    weights = [layer.weight for layer in prunable_layers(model).values()]
-    threshold = magnitude_threshold(torch.cat([weight.flatten() for weight in weights]), kept_fraction)
-    for weight in weights:
-        weight.mul_(weight.abs() > threshold)
+    layers = prunable_layers(model)
+    scaled = {name: layer.weight * (factors or {}).get(name, 1.0) for name, layer in layers.items()}
+    threshold = magnitude_threshold(
+        torch.cat([weight.flatten() for weight in scaled.values()]), kept_fraction
+    )
+    for name, layer in layers.items():
+        layer.weight.mul_(scaled[name].abs() > threshold)
 
 
 def prune_magnitude_while(

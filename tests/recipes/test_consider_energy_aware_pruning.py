@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
 from recipes import consider_energy_aware_pruning as recipe
+from recipes.common import net_choice
 from recipes.common.contract import Outcome
 from recipes.common.pruning import (
     masks_of,
@@ -121,7 +123,7 @@ def test_the_arms_really_differ(outcomes: dict[str, Outcome]) -> None:
         assert value(outcomes[arm], "tactic_cpu_s") == 1.5
         for metric in ("energy_batch_1", "energy_batch_48", "effective_macs"):
             assert value(outcomes[arm], metric) < value(outcomes["baseline"], metric)
-    assert len({value(outcome, "energy_batch_1") for outcome in outcomes.values()}) == 4
+    assert len({value(outcome, "energy_batch_1") for outcome in outcomes.values()}) == len(recipe.ARMS)
 
 
 def test_before_any_gradient_step_the_tactic_beats_magnitude_at_the_same_energy(
@@ -160,20 +162,54 @@ def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Pa
         assert value(again, name) == value(outcomes["tactic"], name), name
 
 
-def test_zeros_are_held_through_fine_tuning() -> None:
+def test_zeros_are_held_through_fine_tuning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
+    config = replace(recipe.SMOKE, dense_examples=640, fine_tune_examples=640)
     images = recipe.load_images(("digits",))
-    net = recipe.build_model(recipe.SMOKE, images, seed=0)
+    dense, reference = recipe.trained_nets(config, images, seed=0)
+    assert not torch.equal(dense.conv1.weight, reference.conv1.weight)
+    net = copy.deepcopy(dense)
     prune_global_magnitude(net, 0.2)
     masks = masks_of(net)
-    recipe.fine_tune(net, replace(recipe.SMOKE, fine_tune_examples=640), images, 0, masks)
+    recipe.train(net, config, images, 0, recipe.logits_of(dense, images.train_images), masks)
     for name, layer in prunable_layers(net).items():
         assert not layer.weight[~masks[name]].any()
         assert layer.weight[masks[name]].all()
 
 
-def test_where_no_round_is_accurate_enough_the_dense_net_is_reported(tmp_path: Path, monkeypatch) -> None:
+def test_where_no_net_is_accurate_enough_the_dense_net_is_reported(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    hopeless = replace(recipe.SMOKE, accuracy_budget=-1.0, dense_examples=640, fine_tune_examples=64)
+    hopeless = replace(recipe.SMOKE, accuracy_budget=-1.0, dense_examples=1280, fine_tune_examples=128)
     outcome = recipe.run(hopeless, arm="magnitude", seed=0, meter=FakeMeter())
     assert value(outcome, "nonzero_weights") == 13_460
-    assert [row["kept"] for row in outcome.details["rounds"]] == [False, False]
+    first, second = (row["allowed_loss_before_fine_tuning"] for row in outcome.details["curve"])
+    assert second == first / 2
+
+
+def test_each_arm_shows_its_curve_under_the_names_of_the_metrics(outcomes: dict[str, Outcome]) -> None:
+    for arm, outcome in outcomes.items():
+        rows = outcome.details["curve"]
+        assert len(rows) == (1 if arm == "baseline" else recipe.SMOKE.depths)
+        assert {"validation_accuracy", "energy_batch_1", "energy_batch_48", "nonzero_weights"} <= set(rows[0])
+        built = value(outcome, "energy_batch_1")
+        assert arm == "baseline" or built in {row["energy_batch_1"] for row in rows} | {
+            value(outcomes["baseline"], "energy_batch_1")
+        }
+
+
+def test_the_metrics_that_the_record_names_are_there(outcomes: dict[str, Outcome]) -> None:
+    record = yaml.safe_load(Path("tactics/consider-energy-aware-pruning.yaml").read_text())["recipe"]
+    names = {record["cost_metric"], record["quality_metric"], *record["also_metrics"]}
+    assert names <= set(outcomes["tactic"].metrics)
+
+
+@pytest.mark.parametrize(("channels", "size", "weights"), [(1, 28, 522_016), (3, 32, 867_680)])
+def test_the_full_preset_takes_grey_and_colour_images(channels: int, size: int, weights: int) -> None:
+    net = net_choice.for_images(recipe.FULL.model, channels, size)
+    assert net(torch.zeros(2, channels, size, size)).shape == (2, 10)
+    assert sum(mask.numel() for mask in masks_of(net).values()) == weights
+
+
+def test_a_net_that_cannot_take_the_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="no net 'lenet' for images of 3 x 32 x 32"):
+        net_choice.for_images("lenet", 3, 32)
