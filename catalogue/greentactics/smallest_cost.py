@@ -1,0 +1,106 @@
+"""The table of the page on the smallest cost: each net in 8-bit integers beside the dense one.
+
+`python -m greentactics.smallest_cost`, in the root of the repository, renews the page after a measurement.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import sys
+from pathlib import Path
+
+from greentactics.comparison import BASELINE, TACTIC, Estimate, NotComparable, compare
+from greentactics.errors import CatalogueError, UserError
+from greentactics.loading import load_catalogue
+from greentactics.results import Results
+from greentactics.schema import RecipeUse
+from greentactics.timings import CONTROL
+from greentactics.verdict import headline_results
+from greentactics.wording import estimate_phrase, plain_label, quantity, typographic
+
+ID = "redesign-distil-and-quantise"
+PAGE = Path("catalogue/pages/smallest-cost.md")
+BLOCK = re.compile(r"(?<=^<!-- figures -->\n).*?(?=^<!-- /figures -->$)", re.MULTILINE | re.DOTALL)
+OTHER_COST = "relative_int8_time_batch_1"
+NOT_MEASURED = "*Not measured since the recipe last changed.*\n"
+DASH = "\u2013"
+
+
+def block(root: Path) -> str:
+    """Return what stands between the page's marks: the table, or a line that there are no results."""
+    catalogue = load_catalogue(root)
+    record, recipe = catalogue.records[ID], catalogue.recipes[ID]
+    results = headline_results(record, catalogue.results.get(ID, ()), recipe.sha256)
+    if results is None or record.recipe is None:
+        return NOT_MEASURED
+    return table(results, record.recipe)
+
+
+def table(results: Results, recipe: RecipeUse) -> str:
+    """Return a Markdown table with a row for each arm, the cheapest first.
+
+    Args:
+        results: Of one device, with the metrics of the recipe.
+        recipe: Names of the headline cost and the quality, and the loss that is acceptable.
+    """
+    head = ("net", "MACs", "time, batch 64", "time, batch 1", "accuracy", "loss within the budget")
+    named = [arm for arm in results.arms if arm != CONTROL and results.values(arm, recipe.cost_metric)]
+    order = sorted(named, key=lambda arm: _mean(results, arm, recipe.cost_metric))
+    rows = [_row(results, recipe, arm) for arm in order]
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, ("---", *["---:"] * 4, "---"), *rows)]
+    conditions = f"{results.data.name}, {len(results.seeds)} seeds, {results.device.name}"
+    return "\n".join(lines) + f"\n\n*{conditions}; 95 % intervals over seeds.*\n"
+
+
+def filled(page: str, text: str) -> str:
+    """Return the page with the text between its marks.
+
+    Raises:
+        UserError: The page lacks the marks, or has them more than once.
+    """
+    if len(BLOCK.findall(page)) != 1:
+        raise UserError(f"{PAGE}: expected once the lines <!-- figures --> and <!-- /figures -->; add them")
+    return BLOCK.sub(lambda _: text, page)
+
+
+def _row(results: Results, recipe: RecipeUse, arm: str) -> tuple[str, ...]:
+    name = f"**{plain_label(arm)}**" if arm == TACTIC else plain_label(arm)
+    macs = quantity(_mean(results, arm, "macs"), "count")
+    accuracy = quantity(_mean(results, arm, recipe.quality_metric), "fraction")
+    if arm == BASELINE:
+        return name, macs, DASH, DASH, accuracy, DASH
+    loss = _compared(results, arm, recipe.quality_metric)
+    within = loss is not None and loss.low is not None and -loss.low <= recipe.quality_tolerance_points
+    times = [_phrase(_compared(results, arm, metric)) for metric in (recipe.cost_metric, OTHER_COST)]
+    return name, macs, *times, f"{accuracy}, {_phrase(loss)}", "yes" if within else "not shown"
+
+
+def _mean(results: Results, arm: str, metric: str) -> float:
+    return statistics.fmean(results.values(arm, metric).values())
+
+
+def _compared(results: Results, arm: str, metric: str) -> Estimate | None:
+    try:
+        return compare(results, arm, metric)
+    except NotComparable:
+        return None
+
+
+def _phrase(estimate: Estimate | None) -> str:
+    return DASH if estimate is None else typographic(estimate_phrase(estimate))
+
+
+def main(root: Path = Path()) -> int:
+    """Renew the page; return the exit code, 1 after an error the user can put right."""
+    path = root / PAGE
+    try:
+        path.write_text(filled(path.read_text(encoding="utf-8"), block(root)), encoding="utf-8")
+    except (CatalogueError, UserError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
