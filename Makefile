@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 TACTIC := consider-energy-aware-pruning
+DEMO_ARMS := --arm baseline --arm tactic --arm magnitude
 JOBS ?= 2
 DATA_DIR ?=
 MEASURE ?= if-needed
@@ -48,7 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	@$(RUN) greentactics measure $(TACTIC) --preset default --seeds 5 --jobs $(JOBS) --latency-cap 10 \
+	@$(RUN) greentactics measure $(TACTIC) $(DEMO_ARMS) --preset default --seeds 5 --jobs $(JOBS) --latency-cap 10 \
 	  --out-dir build/results --$(if $(filter again,$(MEASURE)),replace,if-needed) \
 	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 	@$(MAKE) --no-print-directory site
