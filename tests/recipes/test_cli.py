@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from recipes import consider_energy_aware_pruning
 from recipes.common import cli, environment
 from recipes.common.contract import DataUsed, Metric, Outcome
 from recipes.common.errors import UserError
@@ -180,7 +181,5 @@ def test_the_commands_of_the_docstring_start(command: list[str]) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == "error: --arm: expected one of baseline, tactic, magnitude, weight_ordered, got 'none'\n"
-    )
+    arms = ", ".join(consider_energy_aware_pruning.ARMS)
+    assert done.stderr == f"error: --arm: expected one of {arms}, got 'none'\n"
