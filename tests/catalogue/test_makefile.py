@@ -94,7 +94,8 @@ def test_nothing_is_installed_while_something_is_missing(fresh, bare_path):
 @pytest.mark.parametrize("target", ["demo", "test", "check", "benchmark", "serve"])
 def test_every_command_has_the_same_set_up_once(fresh, target):
     install = (
-        'pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,prune,solver,site,dev]"'
+        "pip install --disable-pip-version-check -c constraints.txt "
+        '-e ".[recipes,onnx,prune,solver,site,dev]"'
     )
     assert install in make(fresh, "--dry-run", target).stdout
     (fresh / ".venv").mkdir()
