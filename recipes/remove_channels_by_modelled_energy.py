@@ -275,7 +275,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         net = arm_net(arm, config, start)
     targets = config.targets[1:] if arm == "tactic" else ()
     nets = [net, *(remove_in_steps(config, start, target, by_macs=False) for target in targets)]
-    details: dict[str, Json] = {"points": channel_report.point_rows(nets, dense, images)}
+    details: dict[str, Json] = {"curve": channel_report.point_rows(nets, images)}
     if arm == "baseline":
         details["cost_of_a_channel"] = channel_report.channel_costs(dense, images.train_images)
     metrics = {

@@ -10,18 +10,9 @@ from torch import Tensor, nn
 from recipes.common.channels import group_norms, without_channels
 from recipes.common.contract import Json, Metric
 from recipes.common.data import Images
-from recipes.common.energy_model import NetworkEnergy, estimate
+from recipes.common.energy_model import NetworkEnergy
+from recipes.common.energy_report import BATCH_SIZES, MODEL, energy_metric, modelled
 from recipes.common.net_report import accuracy, macs_per_image, net_metrics
-
-BATCH_SIZES = (1, 48)
-"""Images that share one reading of the weights: the two ends of the literature's conventions."""
-
-MODEL = "row-stationary model of Eyeriss with RF 1, array 2, buffer 6, DRAM 200"
-
-
-def modelled(model: nn.Module, images: Tensor, batch_size: int) -> NetworkEnergy:
-    """Return the modelled energy with the zeros of the activations taken from the first 256 images."""
-    return estimate(model, images[:256], batch_size=batch_size)
 
 
 def activation_words(energy: NetworkEnergy) -> float:
@@ -37,34 +28,28 @@ def cost_metrics(model: nn.Module, images: Tensor) -> dict[str, Metric]:
         images: Training images; the first 256 are used.
     """
     energy = {batch_size: modelled(model, images, batch_size) for batch_size in BATCH_SIZES}
-    per_image = "of one inference, weights read once for"
-    metrics = {}
-    for n in BATCH_SIZES:
-        description = f"Modelled energy {per_image} {n} image(s); {MODEL}."
-        metrics[f"energy_batch_{n}"] = Metric(energy[n].total, "MAC energy", "lower", "modelled", description)
-    words = f"Words of activations between chip and DRAM {per_image} 48 image(s), zeros coded; {MODEL}."
+    metrics = {f"energy_batch_{n}": energy_metric(energy[n].total, n) for n in BATCH_SIZES}
+    words = f"Words of activations between chip and DRAM for one image, zeros coded, batch 48; {MODEL}."
     metrics["activation_words"] = Metric(activation_words(energy[48]), "count", "lower", "modelled", words)
     return metrics | net_metrics(model, images)
 
 
-def point_rows(nets: Sequence[nn.Module], dense: nn.Module, images: Images) -> list[dict[str, Json]]:
-    """Return one flat row a net: its convolutions' outputs, costs as fractions of the dense net's, accuracy.
+def point_rows(nets: Sequence[nn.Module], images: Images) -> list[dict[str, Json]]:
+    """Return one flat row a net: the outputs of its convolutions, costs and accuracy.
 
     Args:
         nets: Nets in evaluation mode, final: their test accuracy is read.
-        dense: The net they are compared with.
         images: The first 256 training images are used for the costs.
     """
     inputs = images.train_images
     rows: list[dict[str, Json]] = []
     for net in nets:
-        energies = {n: modelled(net, inputs, n).total / modelled(dense, inputs, n).total for n in BATCH_SIZES}
         widths = [str(layer.out_channels) for layer in net.modules() if isinstance(layer, nn.Conv2d)]
         rows.append(
             {
                 "channels": " ".join(widths),
-                **{f"energy_fraction_batch_{n}": energy for n, energy in energies.items()},
-                "macs_fraction": macs_per_image(net, inputs) / macs_per_image(dense, inputs),
+                **{f"energy_batch_{n}": modelled(net, inputs, n).total for n in BATCH_SIZES},
+                "macs": macs_per_image(net, inputs),
                 "validation_accuracy": accuracy(net, images.validation_images, images.validation_labels),
                 "test_accuracy": accuracy(net, images.test_images, images.test_labels),
             }

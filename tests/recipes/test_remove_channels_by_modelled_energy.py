@@ -162,7 +162,7 @@ def test_details_are_flat_tables(outcomes: dict[str, Outcome]) -> None:
         assert 0 < row["macs_saved_by_a_channel_fraction"] < 0.5
         assert -1 <= row["rank_correlation_of_both"] <= 1
     for outcome in outcomes.values():
-        (point,) = outcome.details["points"]
+        (point,) = outcome.details["curve"]
         assert point["test_accuracy"] == value(outcome, "test_accuracy")
 
 
