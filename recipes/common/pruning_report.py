@@ -72,10 +72,7 @@ def cut_metrics(
             dense_found, " by the dense net that pruning starts from"
         ),
         "energy_reduction_before_fine_tuning": Metric(
-            modelled(dense, images, batch_size).total / energy,
-            "times lower",
-            "higher",
-            "modelled",
+            modelled(dense, images, batch_size).total / energy, "times lower", "higher", "modelled",
             f"Modelled energy of the dense net over that after pruning, {when}; {MODEL}.",
         ),
         "accuracy_before_fine_tuning": accuracy_metric(found, " after pruning, before any gradient step"),
@@ -83,24 +80,18 @@ def cut_metrics(
             rival_found, f" by magnitude pruning to the same energy, {when}"
         ),
         "loss_before_fine_tuning": Metric(
-            100 * (dense_found - found),
-            "percentage points",
-            "lower",
-            "measured",
+            100 * (dense_found - found), "percentage points", "lower", "measured",
             "Test accuracy of the dense net that pruning starts from less that after pruning, before any "
             "gradient step.",
         ),
         "gain_over_magnitude_before_fine_tuning": Metric(
-            100 * (found - rival_found),
-            "percentage points",
-            "higher",
-            "measured",
+            100 * (found - rival_found), "percentage points", "higher", "measured",
             f"Test accuracy after pruning less that of magnitude pruning to the same energy, {when}.",
         ),
         "pruning_cpu_s": Metric(
             cpu_s, "s", "lower", "measured", "Processor time of the one pruning before any gradient step."
         ),
-    }
+    }  # fmt: skip
 
 
 def layer_table(model: nn.Module, images: Tensor) -> list[dict[str, Json]]:
