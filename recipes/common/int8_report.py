@@ -10,15 +10,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.common import engines
 from recipes.common.contract import Deployable, Json, Metric
-from recipes.common.engines import Form, build, missing_extra, whole_batches
+from recipes.common.engines import (
+    Form,
+    IntegerType,
+    build,
+    load,
+    missing_extra,
+    quantise,
+    whole_batches,
+)
 from recipes.common.errors import UserError
 from recipes.common.net_report import accuracy_metric
 from recipes.common.protocol import interleave, ratios
 
 BATCH_SIZES = (1, 64)
-TYPES = (("uint8", "int8"), ("int8", "int8"), ("uint8", "uint8"))
+TYPES: tuple[tuple[IntegerType, IntegerType], ...] = (("uint8", "int8"), ("int8", "int8"), ("uint8", "uint8"))
 """Types of activations and weights, the usual choice for x86 processors first."""
 
 
@@ -62,26 +69,14 @@ def int8_metrics(
 
 def type_rows(dense: Deployable, *, cap_s: float) -> list[dict[str, Json]]:
     """Return a row for each choice of 8-bit types: the dense net's time over that with the first choice."""
-    from onnxruntime.quantization import QuantType, quantize_static
-
-    types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
     inputs, batch_size = dense.calibration_inputs, BATCH_SIZES[-1]
     cells = dict[str, Callable[[], object]]()
     with tempfile.TemporaryDirectory() as name:
-        _int8_form(dense, Path(name) / "net", batch_size)
+        folder = Path(name) / "net"
+        _int8_form(dense, folder, batch_size)
         for activations, weights in TYPES:
-            path = Path(name) / f"{activations}-{weights}.onnx"
-            quantize_static(
-                Path(name) / "net" / "prepared.onnx",
-                path,
-                engines._calibration(inputs, batch_size),
-                per_channel=True,
-                reduce_range=engines.eight_bit_sums_saturate(),
-                activation_type=types[activations],
-                weight_type=types[weights],
-            )
-            form = engines._onnxruntime(path, inputs[:batch_size], threads=1)
-            cells["baseline" if not cells else path.stem] = form.call
+            path = quantise(folder / "net.onnx", inputs, batch_size, activations=activations, weights=weights)
+            cells["baseline" if not cells else path.stem] = load(path, inputs[:batch_size], threads=1).call
         compared = ratios(interleave(cells, order_seed=0, cap_s=cap_s).cpu_ms)
     relative = {arm: 1 / ratio.value for arm, ratio in compared.items()}
     return [

@@ -14,6 +14,9 @@ from recipes.common.errors import UserError
 
 ALLOWED_DIFFERENCE = 1e-3
 """Largest difference of an output in 32 bits, as a share of the largest output of eager PyTorch."""
+SHARE_COMPARED = 0.99
+"""Share of the test inputs that this holds for: activation functions that jump may turn a rounding error of a
+few inputs into another output, and an export that computes something else does so for most."""
 LEAST_AGREEMENT = 0.9
 """Share of the test inputs that a net in 8 bits puts into the same class."""
 ALLOWED_RMS_DIFFERENCE = 0.5
@@ -67,13 +70,17 @@ def agreement(arm: str, engine: Engine, found: Tensor, wanted: Tensor, labels: T
     Raises:
         UserError: They differ so much that the form is another net.
     """
-    difference = float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
+    differences = (found - wanted).abs().flatten(1).amax(1) / wanted.abs().max().clamp_min(1e-30)
+    difference = float(differences.max())
     if engine == "onnxruntime_int8":
         _require_similar(f"arm {arm}, {engine}", found, wanted, labels)
-    elif not difference <= ALLOWED_DIFFERENCE:
+    elif (
+        not (got := float(differences.quantile(SHARE_COMPARED, interpolation="higher"))) <= ALLOWED_DIFFERENCE
+    ):
         raise UserError(
             f"arm {arm}, {engine}: outputs expected within {ALLOWED_DIFFERENCE:g} of the largest one of "
-            f"eager PyTorch, got {difference:.2g}; the exported net computes something else, {CURE}"
+            f"eager PyTorch for {SHARE_COMPARED:.0%} of the test inputs, got {got:.2g}; "
+            f"the exported net computes something else, {CURE}"
         )
     if labels is None:
         return Agreement(difference, None, len(found))

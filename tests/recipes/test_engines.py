@@ -15,6 +15,7 @@ from recipes.common.contract import Deployable
 from recipes.common.engines import ENGINES, CannotRunError, Form, build, missing_extra
 from recipes.common.errors import UserError
 from recipes.common.output_checks import agreement, outputs_of, require_usable
+from recipes.common.resnet import resnet8
 from tests.recipes.small_nets import BranchingNet, PairNet, deployable, residual_net
 
 
@@ -58,9 +59,26 @@ def test_the_size_is_that_of_the_file_shipped(
 ) -> None:
     torch.save(net.model.state_dict(), tmp_path / "weights.pt")
     sizes = [forms[engine].stored_bytes for engine in ENGINES]
-    files = [tmp_path / "weights.pt", folder / "net.onnx", folder / "int8.onnx"]
+    files = [tmp_path / "weights.pt", folder / "net.onnx", folder / "uint8-int8.onnx"]
     assert sizes[1:] == [file.stat().st_size for file in files[1:]]
     assert sizes[0] == pytest.approx(files[0].stat().st_size, rel=0.05), "the archive holds its own name"
+
+
+def test_sums_of_a_residual_net_leave_no_convolution_in_32_bits(tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(64, 1, 28, 28, generator=generator)
+    build(
+        "onnxruntime_int8", Deployable(resnet8().eval(), images, images), tmp_path, batch_size=64, threads=1
+    )
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(tmp_path / "uint8-int8.onnx", options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert not {"Conv", "FusedConv", "NchwcConv"} & {kind.rpartition(".")[2] for kind in kinds}, kinds
+    assert kinds.count("QLinearConv") == 9
 
 
 def test_the_net_is_exported_once_and_nothing_is_said(net, tmp_path: Path, monkeypatch, capfd) -> None:
@@ -141,6 +159,16 @@ def test_an_export_that_computes_something_else_is_refused(found: torch.Tensor) 
     )
     assert message.partition(", got ")[2].split(";")[0] in ("0.002", "nan")
     assert message.endswith("time without this engine: name the others with --engine")
+
+
+def test_an_activation_that_jumps_may_change_the_outputs_of_few_inputs() -> None:
+    wanted = WANTED.repeat(20, 1)
+    found = wanted.clone()
+    found[7] += 1
+    assert agreement("tactic", "onnxruntime", found, wanted, None).difference == 0.25
+    found[5:8] += 1
+    with pytest.raises(UserError, match=r"for 99% of the test inputs, got 0\.25"):
+        agreement("tactic", "onnxruntime", found, wanted, None)
 
 
 def test_the_difference_is_a_share_of_the_largest_output() -> None:
