@@ -31,7 +31,8 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common import cifar10, cli, models
-from recipes.common.channel_groups import ChannelGroups, cut_by_norm, find_groups, remove_zero_groups
+from recipes.common.channel_groups import ChannelGroups, count_weights, find_groups, remove_zero_groups
+from recipes.common.channels import cut_channels
 from recipes.common.checkpoints import load_or_train
 from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images
@@ -232,10 +233,10 @@ def yield_net(arm: str, dense: nn.Module, config: Config, images: Images, seed: 
     if arm == "magnitude":
         prune_global_magnitude(net, config.kept_fraction)
         masks = masks_of(net)
-    if arm == "group_norm":
-        cut_by_norm(net, inputs, config.kept_fraction, in_each=False)
+    if arm in ("group_norm", "thin"):
+        limit = config.kept_fraction * count_weights(dense)
+        net = cut_channels(dense, inputs, count_weights, limit, in_each=arm == "thin")
     if arm == "thin":
-        cut_by_norm(net, inputs, config.kept_fraction, in_each=True)
         torch.manual_seed(seed)
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -23,21 +23,21 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cifar10, cli, resnet
+from recipes.common import cifar10, cli, net_report, resnet
+from recipes.common.channels import cut_channels, narrow_net
 from recipes.common.checkpoints import load_or_train
 from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
 from recipes.common.gates import Gates, insert_gates, remove_closed
-from recipes.common.net_report import accuracy, accuracy_metric, net_metrics, training_cost_metric
 from recipes.common.precision import training_autocast
-from recipes.common.smaller_nets import narrow_net, prune_channels
 
 TACTIC = "prune-layers-and-channels-with-gates"
 ARMS = ("baseline", "tactic", "tactic_aligned", "thin_distilled", "group_norm", "random_channels")
@@ -80,9 +80,7 @@ SMOKE = Config(
     channel_multiple=4, gate_rate=0.06
 )  # fmt: skip
 DEFAULT = Config()
-FULL = Config(
-    data=("cifar-10", "fashion-mnist"), dense_examples=900_000, gated_examples=300_000, final_examples=600_000
-)
+FULL = Config(("cifar-10", "fashion-mnist"), None, (32, 64, 128), 900_000, 300_000, 600_000)
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
@@ -237,23 +235,23 @@ def train(model: nn.Module, steps: Steps, loss_of: LossOf) -> None:
 
 def finish(arm: str, dense: nn.Module, config: Config, images: Images, seed: int) -> tuple[nn.Module, Rows]:
     """Do all that an arm does after the dense training; return its net and what the gates did."""
-    loss_of = loss_function(images, logits_of(dense, images.train_images))
-    image, fraction = images.train_images[:1], config.macs_fraction
-    examples = config.gated_examples + config.final_examples
+    inputs = images.train_images
+    loss_of = loss_function(images, logits_of(dense, inputs))
+    macs = partial(net_report.macs_per_image, images=inputs)
+    limit, examples = config.macs_fraction * macs(dense), config.gated_examples + config.final_examples
     steps = steps_of(examples, config.learning_rate, images, seed + 1_000_000)
     net, rows = copy.deepcopy(dense), Rows()
     if arm == "thin_distilled":
-        net = narrow_net(lambda widths: build_model(widths, images, seed), config.widths, fraction, image)
+        net = narrow_net(lambda widths: build_model(widths, images, seed), config.widths, macs, limit)
         steps = steps_of(config.dense_examples + examples, config.learning_rate, images, seed)
     elif arm in ("group_norm", "random_channels"):
-        by = arm.removesuffix("_channels")
-        net = prune_channels(dense, fraction, image, by=by, keep="linear", seed=seed)
+        net = cut_channels(dense, inputs, macs, limit, by_norm=arm == "group_norm", seed=seed)
     elif arm != "baseline":
         cut = config.gated_examples // BATCH
+        multiple = config.channel_multiple if arm == "tactic_aligned" else 1
         rows = prune_with_gates(
-            net, steps[:cut], loss_of, images.train_images[:256], macs_fraction=fraction,
-            channel_multiple=config.channel_multiple if arm == "tactic_aligned" else 1,
-            gate_rate=config.gate_rate, gate_strength=config.gate_strength,
+            net, steps[:cut], loss_of, inputs[:256], macs_fraction=config.macs_fraction,
+            channel_multiple=multiple, gate_rate=config.gate_rate, gate_strength=config.gate_strength,
         )  # fmt: skip
         steps = steps[cut:]  # the same training goes on with the smaller net
     train(net, steps, loss_of)
@@ -281,14 +279,16 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     dense, dense_cpu_s = trained_dense_net(config, images, seed, meter)
     with meter.window("training after the dense net") as window:
         net, rows = finish(arm, dense, config, images, seed)
-    cost = training_cost_metric(dense_cpu_s + window.cpu_s, "all training, that of the dense net included")
-    quality = accuracy_metric(accuracy(net, images.test_images, images.test_labels))
-    metrics = {"test_accuracy": quality, **net_metrics(net, images.train_images), "training_cpu_s": cost}
+    cost, of = dense_cpu_s + window.cpu_s, "all training, that of the dense net included"
+    quality = net_report.accuracy(net, images.test_images, images.test_labels)
+    metrics = {"test_accuracy": net_report.accuracy_metric(quality)}
+    metrics |= net_report.net_metrics(net, images.train_images)
+    metrics["training_cpu_s"] = net_report.training_cost_metric(cost, of)
     if arm == "tactic":
         metrics["gate_training_overhead"] = gate_overhead(dense, config, images, seed, meter)
     test = images.test_images[:2000], images.test_labels[:2000]
-    shipped, details = Deployable(net, images.train_images[:256], *test), {"gates": rows} if rows else {}
-    return Outcome(metrics, images.used, details, deployable=shipped)
+    shipped = Deployable(net, images.train_images[:256], *test)
+    return Outcome(metrics, images.used, {"gates": rows} if rows else {}, deployable=shipped)
 
 
 def main() -> None:

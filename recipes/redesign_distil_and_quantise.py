@@ -22,21 +22,28 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from recipes.common import cli, distillation, precision, resnet
+from recipes.common.channels import cut_channels
 from recipes.common.checkpoints import load_or_train
 from recipes.common.cifar10 import load_images
 from recipes.common.contract import Deployable, Json, Meter, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.errors import UserError
 from recipes.common.folding_block import FoldingBlock, fold
 from recipes.common.int8_report import int8_metrics, require_int8, type_rows
-from recipes.common.net_report import accuracy, accuracy_metric, net_metrics, training_cost_metric
+from recipes.common.net_report import (
+    accuracy,
+    accuracy_metric,
+    macs_per_image,
+    net_metrics,
+    training_cost_metric,
+)
 from recipes.common.precision import training_autocast
 from recipes.common.resnet import ResidualBlock, resnet8
 
@@ -217,32 +224,6 @@ NETS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def prune_aligned(net: nn.Module, example_inputs: Tensor, macs_fraction: float = 0.55) -> None:
-    """Remove channels in place by the norm of their group, sixteen at a time, until so many MACs are left."""
-    try:
-        import torch_pruning as tp
-    except ImportError as error:
-        cure = 'pip install -e ".[prune]"'
-        raise UserError(f"the extra prune is not installed ({error}); run: {cure}") from None
-    pruner = tp.pruner.BasePruner(
-        net,
-        example_inputs,
-        importance=tp.importance.GroupMagnitudeImportance(p=2),
-        global_pruning=True,
-        pruning_ratio=0.95,
-        max_pruning_ratio=0.9,
-        iterative_steps=120,
-        round_to=16,
-        ignored_layers=[net.get_submodule("linear")],
-    )
-    dense_macs, _ = tp.utils.count_ops_and_params(net, example_inputs)
-    for _ in range(120):
-        if tp.utils.count_ops_and_params(net, example_inputs)[0] <= macs_fraction * dense_macs:
-            return
-        pruner.step()
-    raise ValueError(f"no pruning in steps of 16 channels leaves {macs_fraction:.0%} of the MACs")
-
-
 def trained(arm: str, config: Config, images: Images, teacher_logits: Tensor, seed: int) -> nn.Module:
     """Return the arm's net, trained on as many examples as that of any other arm."""
     torch.manual_seed(seed)
@@ -253,7 +234,8 @@ def trained(arm: str, config: Config, images: Images, teacher_logits: Tensor, se
         return distil_and_fold(net, *data, examples=examples, learning_rate=rate, seed=seed)
     if arm == "group_norm_aligned":
         distil(net, *data, config.examples // 2, config.learning_rate, seed)
-        prune_aligned(net, images.train_images[:1])
+        macs = partial(macs_per_image, images=images.train_images)
+        net = cut_channels(net, images.train_images, macs, 0.55 * macs(net), multiple=16)
         distil(net, *data, config.examples // 2, config.learning_rate, seed + 1_000_000)
     else:
         distil(net, *data, config.examples, config.learning_rate, seed)

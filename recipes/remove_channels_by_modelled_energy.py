@@ -30,14 +30,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import channel_report, cli, resnet
-from recipes.common.channels import (
-    Scores,
-    gate_importance,
-    group_norms,
-    prune_by_group_norm,
-    without_channels,
-)
+from recipes.common import channel_report, channels, cli, resnet
+from recipes.common.channels import Scores, group_norms, without_channels
 from recipes.common.checkpoints import load_or_train
 from recipes.common.cifar10 import load_images
 from recipes.common.contract import Deployable, Json, Meter, Outcome
@@ -64,8 +58,6 @@ class Config:
     """Folder that holds the data; None searches the usual places."""
     widths: tuple[int, int, int] = (16, 32, 64)
     """Channels that leave each block of the dense net."""
-    thin_widths: tuple[tuple[int, int, int], tuple[int, int, int]] = ((6, 13, 26), (11, 18, 36))
-    """The same for `thin` and `shallow`: about as much modelled energy as the first target."""
     dense_examples: int = 220_000
     """Examples drawn to train the dense net; 55,000 are one epoch of Fashion-MNIST."""
     more_examples: int = 275_000
@@ -82,11 +74,9 @@ class Config:
     """Share of the weights that `scattered` keeps."""
 
 
-SMOKE = Config(("digits",), None, (8, 16, 32), ((5, 10, 20),) * 2, 6_000, 16_000, 768, 64, targets=(0.75,))
+SMOKE = Config(("digits",), None, (8, 16, 32), 6_000, 16_000, 768, 64, targets=(0.75,))
 DEFAULT = Config()
-FULL = Config(
-    ("cifar-10", "fashion-mnist"), None, (32, 64, 128), ((12, 26, 52), (22, 36, 72)), 900_000, 900_000, 6_400
-)
+FULL = Config(("cifar-10", "fashion-mnist"), None, (32, 64, 128), 900_000, 900_000, 6_400)
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
@@ -219,7 +209,7 @@ def remove_in_steps(config: Config, start: Start, target: float, *, by_macs: boo
 
     def importance(net: nn.Module) -> Scores:
         trios = ((net(inputs[batch]), teacher[batch], images.train_labels[batch]) for batch in batches)
-        return gate_importance(net, inputs, itertools.starmap(distillation_loss, trios))
+        return channels.gate_importance(net, inputs, itertools.starmap(distillation_loss, trios))
 
     def recover(net: nn.Module) -> None:
         train(net, images, teacher, config.step_examples, config.learning_rates[1], next(seeds))
@@ -247,19 +237,30 @@ def remove_in_steps(config: Config, start: Start, target: float, *, by_macs: boo
 def arm_net(arm: str, config: Config, start: Start) -> nn.Module:
     """Return the net that the arm reports."""
     (images, dense, teacher, seed), target, masks = start, config.targets[0], None
+    inputs = images.train_images
+
+    def energy(net: nn.Module) -> float:
+        channels.recalibrate(net, inputs[:1024])  # so that as many activations are zero as in a trained net
+        return estimate(net, inputs[:256], batch_size=BATCH_SIZE).total
+
+    def build(widths: channels.Widths) -> nn.Module:
+        net = build_model(widths, images, seed)
+        if arm == "shallow":
+            net.set_submodule("block1", nn.Identity())
+        return net
+
+    limit = target * energy(copy.deepcopy(dense))
     net, examples, rate = copy.deepcopy(dense), config.more_examples, config.learning_rates[2]
     if arm in ("tactic", "macs"):
         return remove_in_steps(config, start, target, by_macs=arm == "macs")
     if arm == "group_norm":
-        net = prune_by_group_norm(dense, images.train_images[:1024], target, BATCH_SIZE)
+        net = channels.cut_channels(dense, inputs, energy, limit)
     elif arm == "scattered":
         prune_global_magnitude(net, config.kept_fraction)
         masks = masks_of(net)
     elif arm in ("thin", "shallow"):
-        net = build_model(config.thin_widths[arm == "shallow"], images, seed)
+        net = channels.narrow_net(build, config.widths, energy, limit)
         examples += config.dense_examples
-        if arm == "shallow":
-            net.set_submodule("block1", nn.Identity())
     else:
         rate = config.learning_rates[3]
     train(net, images, teacher, examples, rate, seed + 1_000_000, masks)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recipes.common.errors import UserError
+from recipes.common.channels import torch_pruning
 
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -75,7 +74,7 @@ def find_groups(model: nn.Module, example_inputs: Tensor) -> list[ChannelGroups]
         model: Net of convolutions, linear layers, batch normalisations and functions without weights.
         example_inputs: At least one input, (images, ...), to trace the net with.
     """
-    graph = _torch_pruning().DependencyGraph().build_dependency(model, example_inputs)
+    graph = torch_pruning().DependencyGraph().build_dependency(model, example_inputs)
     found = []
     for coupled in graph.get_all_groups(root_module_types=(nn.Conv2d, nn.Linear)):
         parts = [(item, item.dep.target.module) for item in coupled]
@@ -112,7 +111,7 @@ def remove_zero_groups(model: nn.Module, example_inputs: Tensor, *, tolerance: f
     zero = [(group.layer, group.norms() == 0) for group in find_groups(smaller, example_inputs)]
     if not any(bool(channels.any()) for _, channels in zero):
         raise ValueError("no group is zero, so nothing can be removed; raise the strength of the penalty")
-    graph = _torch_pruning().DependencyGraph().build_dependency(smaller, example_inputs)
+    graph = torch_pruning().DependencyGraph().build_dependency(smaller, example_inputs)
     for layer, channels in zero:
         if channels.any():
             prune = graph.get_pruner_of_module(layer).prune_out_channels
@@ -125,47 +124,6 @@ def remove_zero_groups(model: nn.Module, example_inputs: Tensor, *, tolerance: f
     return smaller
 
 
-def cut_by_norm(model: nn.Module, example_inputs: Tensor, kept_fraction: float, *, in_each: bool) -> None:
-    """Remove the groups of least norm with torch-pruning, in place.
-
-    Args:
-        model: Net whose last linear layer gives its outputs.
-        example_inputs: At least one input, (images, ...).
-        kept_fraction: Share of the weights that is left at most, above 0.
-        in_each: Remove the same share of the channels of each layer, not the smallest of the whole net.
-
-    Raises:
-        ValueError: So many weights cannot be removed.
-    """
-    tp = _torch_pruning()
-    pruner = tp.pruner.BasePruner(
-        model,
-        example_inputs,
-        importance=tp.importance.GroupMagnitudeImportance(p=2),
-        global_pruning=not in_each,
-        pruning_ratio=0.95,
-        max_pruning_ratio=0.95,
-        iterative_steps=60,
-        ignored_layers=[layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1:],
-    )
-    target = kept_fraction * count_weights(model)
-    for _ in range(60):
-        if count_weights(model) <= target:
-            return
-        pruner.step()
-    raise ValueError(f"{kept_fraction:.1%} of the weights: expected more, so that each layer keeps a few")
-
-
 def count_weights(model: nn.Module) -> int:
     """Return the number of trainable numbers, zeros included."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _torch_pruning() -> Any:  # noqa: ANN401 - the package has no types
-    """Import it where it is needed, because it is an extra."""
-    try:
-        import torch_pruning
-    except ImportError as error:
-        cure = 'pip install -e ".[prune]"'
-        raise UserError(f"the extra prune is not installed ({error}); run: {cure}") from None
-    return torch_pruning

@@ -8,18 +8,20 @@ is named after one of the layers that write it. Needs the extra `prune`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from recipes.common.energy_model import estimate
 from recipes.common.errors import UserError
 
 Scores = dict[str, Tensor]
 """Importance of each channel, (channels,), by the name of its group."""
+Widths = tuple[int, int, int]
+CUT_STEPS = 100
+"""Steps of `cut_channels` on the way to no channels at all."""
 
 
 def without_channels(
@@ -50,7 +52,7 @@ def group_norms(model: nn.Module, example_inputs: Tensor) -> Scores:
         model: Net in evaluation mode; not changed.
         example_inputs: At least one input, (inputs, ...).
     """
-    score = _torch_pruning().importance.GroupMagnitudeImportance(p=2, normalizer="mean")
+    score = torch_pruning().importance.GroupMagnitudeImportance(p=2, normalizer="mean")
     return {name: score(group) for name, group in _groups(model, example_inputs).items()}
 
 
@@ -89,33 +91,82 @@ def gate_importance(model: nn.Module, example_inputs: Tensor, losses: Iterable[T
     return scores
 
 
-def prune_by_group_norm(
-    model: nn.Module, inputs: Tensor, target_energy_fraction: float, batch_size: int
+def cut_channels(
+    model: nn.Module,
+    example_inputs: Tensor,
+    cost: Callable[[nn.Module], float],
+    limit: float,
+    *,
+    by_norm: bool = True,
+    in_each: bool = False,
+    multiple: int = 1,
+    seed: int = 0,
 ) -> nn.Module:
-    """Return a copy without the channels whose group norms are smallest in the whole net, removed at once.
+    """Return a copy cut down to a cost with torch-pruning, step by step and without any training.
+
+    The rival of methods that learn or search which channels to remove. Outputs that no layer reads stay.
 
     Args:
-        model: Net in evaluation mode; not changed.
-        inputs: Inputs that the batch normalisations of the smaller net are calibrated on, (inputs, ...).
-        target_energy_fraction: Modelled energy to get down to, as a fraction of that of `model`; 0 to 1.
-        batch_size: Images that share one reading of the weights.
+        model: Trained net; not changed.
+        example_inputs: At least one input, (inputs, ...), to trace the net with.
+        cost: Cost of a net, which falls with its channels.
+        limit: Largest cost allowed, in the unit of `cost`.
+        by_norm: Channels of least squared norm over the mean of their group go first, else random ones.
+        in_each: Remove the same share of every group, instead of the least channels of the whole net.
+        multiple: Numbers of channels are multiples of this.
+        seed: Of the random order.
 
     Raises:
-        ValueError: The target cannot be met; a tenth of each group stays.
+        ValueError: The limit cannot be met; a tenth of each group stays.
+        UserError: torch-pruning is not installed.
     """
-    limit = target_energy_fraction * estimate(model, inputs[:256], batch_size=batch_size).total
-    too_few, enough, found = 0.0, 1.0, None
-    for _ in range(8):
-        share = (too_few + enough) / 2
-        smaller = _without_smallest_norms(model, inputs, share)
-        recalibrate(smaller, inputs)
-        if estimate(smaller, inputs[:256], batch_size=batch_size).total <= limit:
-            enough, found = share, smaller
-        else:
-            too_few = share
-    if found is None:
-        raise ValueError("the target cannot be met with a tenth of each group left; allow more energy")
-    return found
+    tp = torch_pruning()
+    torch.manual_seed(seed)
+    norms, chance = (
+        tp.importance.GroupMagnitudeImportance(p=2, normalizer="mean"),
+        tp.importance.RandomImportance(),
+    )
+    smaller = copy.deepcopy(model)
+    inner = {group[0].dep.layer for group in _groups(smaller, example_inputs).values()}
+    heads = [group[0].dep.layer for group in _graph(smaller, example_inputs).get_all_groups()]
+    pruner = tp.pruner.BasePruner(
+        smaller,
+        example_inputs[:1],
+        importance=norms if by_norm else chance,
+        global_pruning=not in_each,
+        pruning_ratio=0.95,
+        max_pruning_ratio=0.9,
+        iterative_steps=CUT_STEPS,
+        round_to=multiple,
+        ignored_layers=[layer for layer in heads if layer not in inner],
+    )
+    for _ in range(CUT_STEPS):
+        if cost(smaller) <= limit:
+            return smaller
+        pruner.step()
+    raise ValueError("the limit cannot be met with a tenth of each group of channels left; allow more")
+
+
+def narrow_net(
+    build: Callable[[Widths], nn.Module], widths: Widths, cost: Callable[[nn.Module], float], limit: float
+) -> nn.Module:
+    """Return the widest net within a cost, all widths scaled alike: the plainest of smaller nets.
+
+    Args:
+        build: Returns a net of given widths.
+        widths: Of the largest net.
+        cost: Cost of a net in evaluation mode.
+        limit: Largest cost allowed, in the unit of `cost`.
+
+    Raises:
+        ValueError: Even one channel in each layer is too many.
+    """
+    for width in range(max(widths), 0, -1):
+        first, second, third = (max(1, round(width * each / max(widths))) for each in widths)
+        net = build((first, second, third))
+        if cost(net.eval()) <= limit:
+            return net
+    raise ValueError(f"one channel in each layer costs more than {limit:g}; allow more")
 
 
 @torch.no_grad()
@@ -130,36 +181,22 @@ def recalibrate(model: nn.Module, inputs: Tensor) -> None:
         norm.momentum = momentum
 
 
-def _without_smallest_norms(model: nn.Module, example_inputs: Tensor, share: float) -> nn.Module:
-    tp = _torch_pruning()
-    pruned = copy.deepcopy(model)
-    inner = {group[0].dep.layer for group in _groups(pruned, example_inputs).values()}
-    heads = [group[0].dep.layer for group in _graph(pruned, example_inputs).get_all_groups()]
-    pruner = tp.pruner.BasePruner(
-        pruned,
-        example_inputs[:1],
-        importance=tp.importance.GroupMagnitudeImportance(p=2, normalizer="mean"),
-        global_pruning=True,
-        pruning_ratio=share,
-        max_pruning_ratio=0.9,
-        ignored_layers=[layer for layer in heads if layer not in inner],
-    )
-    pruner.step()
-    return pruned
+def torch_pruning() -> Any:  # noqa: ANN401 - the package has no types
+    """Import torch-pruning, which is an extra.
 
-
-def _torch_pruning() -> Any:  # noqa: ANN401 - the package has no types
-    """Import it where it is needed, because it is an extra."""
+    Raises:
+        UserError: It is not installed.
+    """
     try:
-        import torch_pruning
+        import torch_pruning as package
     except ImportError as error:
         cure = 'pip install -e ".[prune]"'
         raise UserError(f"the extra prune is not installed ({error}); run: {cure}") from None
-    return torch_pruning
+    return package
 
 
 def _graph(model: nn.Module, example_inputs: Tensor) -> Any:  # noqa: ANN401
-    return _torch_pruning().DependencyGraph().build_dependency(model, example_inputs=example_inputs[:1])
+    return torch_pruning().DependencyGraph().build_dependency(model, example_inputs=example_inputs[:1])
 
 
 def _groups(model: nn.Module, example_inputs: Tensor) -> dict[str, Any]:

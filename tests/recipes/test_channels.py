@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from recipes.common.channel_groups import count_weights
 from recipes.common.channels import (
+    cut_channels,
     gate_importance,
     group_norms,
-    prune_by_group_norm,
+    narrow_net,
     recalibrate,
     without_channels,
 )
 from recipes.common.energy_model import estimate
 from recipes.common.errors import UserError
+from recipes.common.models import small_lenet
+from recipes.common.net_report import macs_per_image
+from recipes.common.resnet import resnet8
 from tests.recipes.small_nets import residual_net
 
 
@@ -107,14 +114,59 @@ def test_recalibration_takes_the_statistics_of_the_inputs() -> None:
     assert not net.training
 
 
-def test_the_group_norm_rival_meets_the_energy_and_keeps_the_outputs() -> None:
+def test_a_cut_meets_an_energy_and_keeps_the_outputs() -> None:
     net, inputs = residual_net(), torch.randn(8, 1, 8, 8)
-    smaller = prune_by_group_norm(net, inputs, 0.6, 48)
-    energies = [estimate(each, inputs, batch_size=48).total for each in (smaller, net)]
-    assert 0.3 < energies[0] / energies[1] <= 0.6
+
+    def energy(model: nn.Module) -> float:
+        recalibrate(model, inputs)
+        return estimate(model, inputs, batch_size=48).total
+
+    dense = energy(copy.deepcopy(net))
+    smaller = cut_channels(net, inputs, energy, 0.6 * dense)
+    assert 0.3 * dense < energy(smaller) <= 0.6 * dense
     assert smaller.output.out_features == 10
     with pytest.raises(ValueError, match="cannot be met with a tenth"):
-        prune_by_group_norm(net, inputs, 0.01, 48)
+        cut_channels(net, inputs, energy, 0.01 * dense)
+
+
+@pytest.mark.parametrize("in_each", [True, False])
+def test_a_cut_meets_a_number_of_weights(in_each: bool) -> None:
+    net = small_lenet().eval()
+    dense = count_weights(net)
+    smaller = cut_channels(net, torch.zeros(1, 1, 16, 16), count_weights, 0.3 * dense, in_each=in_each)
+    assert 0.2 * dense < count_weights(smaller) <= 0.3 * dense
+    assert count_weights(net) == dense
+    widths = [len(layer.weight) for layer in smaller.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    before = [len(layer.weight) for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    shares = [width / all_ for width, all_ in zip(widths[:-1], before[:-1], strict=True)]
+    if in_each:
+        assert max(shares) - min(shares) < 0.15
+
+
+def test_random_channels_are_the_same_for_the_same_seed() -> None:
+    net, image = resnet8((8, 8, 16)).eval(), torch.zeros(1, 1, 16, 16)
+    macs = partial(macs_per_image, images=image)
+    limit = 0.5 * macs(net)
+    cuts = [cut_channels(net, image, macs, limit, by_norm=False, seed=seed) for seed in (1, 1, 2)]
+    assert all(macs(cut) <= limit for cut in cuts)
+    first, same, other = (cut.state_dict() for cut in cuts)
+    assert all(torch.equal(first[name], tensor) for name, tensor in same.items())
+    assert any(not torch.equal(first[name], tensor) for name, tensor in other.items())
+
+
+def test_a_narrow_net_is_the_widest_within_the_cost() -> None:
+    image, built = torch.zeros(1, 1, 16, 16), list[tuple[int, int, int]]()
+
+    def build(widths: tuple[int, int, int]) -> nn.Module:
+        built.append(widths)
+        return resnet8(widths)
+
+    macs = partial(macs_per_image, images=image)
+    limit = 0.5 * macs(resnet8((8, 8, 16)).eval())
+    assert macs(narrow_net(build, (8, 8, 16), macs, limit)) <= limit
+    assert built[-1] == (5, 5, 10)
+    with pytest.raises(ValueError, match="one channel in each layer costs more than 1; allow more"):
+        narrow_net(build, (2, 2, 2), macs, 1)
 
 
 def test_a_missing_torch_pruning_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

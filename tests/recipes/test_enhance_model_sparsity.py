@@ -20,7 +20,6 @@ from recipes.common.channel_groups import (
     ChannelGroups,
     Slice,
     count_weights,
-    cut_by_norm,
     find_groups,
     remove_zero_groups,
 )
@@ -152,16 +151,6 @@ def test_without_the_extra_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
         UserError, match=r'the extra prune is not installed .*; run: pip install -e "\.\[prune\]"'
     ):
         find_groups(two_layers(), torch.zeros(1, 2))
-
-
-@pytest.mark.parametrize("in_each", [True, False])
-def test_a_cut_by_norm_meets_its_share(in_each: bool) -> None:
-    net = recipe.models.small_lenet()
-    dense = count_weights(net)
-    cut_by_norm(net, torch.zeros(1, 1, 16, 16), 0.3, in_each=in_each)
-    assert 0.2 * dense < count_weights(net) <= 0.3 * dense
-    with pytest.raises(ValueError, match="expected more"):
-        cut_by_norm(net, torch.zeros(1, 1, 16, 16), 1e-6, in_each=in_each)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import sys
 
 import pytest
 import torch
@@ -13,10 +11,8 @@ from torch.nn import functional as F
 
 from recipes import prune_layers_and_channels_with_gates as recipe
 from recipes.common.contract import Outcome
-from recipes.common.errors import UserError
 from recipes.common.net_report import accuracy, macs_per_image
 from recipes.common.resnet import ResidualBlock
-from recipes.common.smaller_nets import narrow_net, prune_channels
 from tests.recipes.fake_meter import FakeMeter
 
 
@@ -130,28 +126,3 @@ def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path, mo
     assert {name: metric.value for name, metric in again.metrics.items()} == {
         name: metric.value for name, metric in outcomes["tactic"].metrics.items()
     }
-
-
-def test_a_missing_extra_is_named_with_its_cure(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch_pruning", None)
-    with pytest.raises(UserError, match=r"torch-pruning is not installed; run: pip install .*prune"):
-        prune_channels(ForeignNet(), 0.5, torch.zeros(1, 3, 6, 6), by="random", keep="last", seed=0)
-
-
-def test_smaller_nets_leave_the_net_alone_and_fit_the_share() -> None:
-    net, image = recipe.resnet.resnet8((8, 8, 16)).eval(), torch.zeros(1, 1, 16, 16)
-    before = copy.deepcopy(net.state_dict())
-    cut = prune_channels(net, 0.5, image, by="random", keep="linear", seed=1)
-    assert macs_per_image(cut, image) <= 0.5 * macs_per_image(net, image)
-    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
-    widths: list[tuple[int, int, int]] = []
-
-    def build(wanted: tuple[int, int, int]) -> nn.Module:
-        widths.append(wanted)
-        return recipe.resnet.resnet8(wanted)
-
-    narrow = narrow_net(build, (8, 8, 16), 0.5, image)
-    assert macs_per_image(narrow, image) <= 0.5 * macs_per_image(net, image)
-    assert widths[-1] == (5, 5, 10)
-    with pytest.raises(ValueError, match=r"one channel in each layer has more than 0\.0001"):
-        narrow_net(build, (2, 2, 2), 0.0001, image)
