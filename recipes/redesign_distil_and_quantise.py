@@ -6,9 +6,9 @@ a Neural Network" (arXiv 1503.02531); Jacob et al., CVPR 2018 (arXiv 1712.05877)
 
 All arms learn from the same teacher, on as many images, and are quantised after training. `baseline` is the
 dense ResNet-8. Rivals: `thin` has fewer channels, in multiples of 16; `group_norm_aligned` is pruned half
-way, in multiples of 16; `unaligned` and `depthwise` have few MACs and show why these mislead. Simplified: one
-teacher for all seeds, no training for the rounding. The forward pass of training is in bfloat16 where the
-processor computes in it.
+way, in multiples of 16; `unaligned` and `depthwise` have few MACs and show why these mislead; the baseline
+also reports MACs and time of all shapes, untrained. Simplified: one teacher for all seeds, no training for
+the rounding. The forward pass of training is in bfloat16 where the processor computes in it.
 
     python -m recipes.redesign_distil_and_quantise --arm tactic --seed 0 --preset default
 
@@ -36,7 +36,7 @@ from recipes.common.contract import Deployable, Json, Meter, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
 from recipes.common.folding_block import FoldingBlock, fold
-from recipes.common.int8_report import int8_metrics, require_int8, type_rows
+from recipes.common.int8_report import int8_metrics, require_int8, shape_rows, type_rows
 from recipes.common.net_report import (
     accuracy,
     accuracy_metric,
@@ -255,7 +255,8 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     inputs = images.train_images[:256], images.test_images[:2000], images.test_labels[:2000]
     shipped = Deployable(net, *inputs)
     torch.manual_seed(seed)
-    dense = Deployable(NETS["baseline"](images.train_images.shape[1]).eval(), *inputs)
+    untrained = {arm: Deployable(shape(inputs[0].shape[1]).eval(), *inputs) for arm, shape in NETS.items()}
+    dense = untrained["baseline"]
     training = "distilled training; the teacher's, which all arms share, is not in it"
     test = images.test_images, images.test_labels
     metrics = int8_metrics(shipped, dense, *test, cap_s=config.timing_cap_s)
@@ -267,6 +268,9 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     details: dict[str, Json] = {"validation_accuracy_before_quantisation": validation_accuracy}
     if arm == "baseline":
         details["types_of_8_bit_numbers_batch_64"] = type_rows(dense, cap_s=config.timing_cap_s)
+        untrained["tactic"] = Deployable(fold(untrained["tactic"].model).eval(), *inputs)
+        del untrained["group_norm_aligned"]  # has the shape of the dense net before it is pruned
+        details["macs_and_time_of_untrained_nets"] = shape_rows(untrained, cap_s=config.timing_cap_s)
     return Outcome(metrics, images.used, details, deployable=shipped)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from recipes.common.engines import (
     whole_batches,
 )
 from recipes.common.errors import UserError
-from recipes.common.net_report import accuracy_metric
+from recipes.common.net_report import accuracy_metric, macs_per_image
 from recipes.common.protocol import interleave, ratios
 
 BATCH_SIZES = (1, 64)
@@ -83,6 +83,27 @@ def type_rows(dense: Deployable, *, cap_s: float) -> list[dict[str, Json]]:
         {"activations": first, "weights": second, "relative_time": relative.get(f"{first}-{second}", 1.0)}
         for first, second in TYPES
     ]
+
+
+def shape_rows(nets: Mapping[str, Deployable], *, cap_s: float) -> list[dict[str, Json]]:
+    """Return a row for each net: its MACs and its time in 8 bits, over those of the net called `baseline`.
+
+    Args:
+        nets: Nets by name, which may be untrained; with the same inputs.
+        cap_s: Longest time for one batch size.
+    """
+    macs = {name: macs_per_image(net.model, net.calibration_inputs) for name, net in nets.items()}
+    rows = {name: dict[str, Json](net=name, relative_macs=macs[name] / macs["baseline"]) for name in nets}
+    for batch_size in BATCH_SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            cells = {
+                name: _int8_form(net, Path(folder) / name, batch_size).call for name, net in nets.items()
+            }
+            compared = ratios(interleave(cells, order_seed=0, cap_s=cap_s).cpu_ms)
+        for name, row in rows.items():
+            time = 1.0 if name == "baseline" else 1 / compared[name].value
+            row[f"relative_int8_time_batch_{batch_size}"] = time
+    return list(rows.values())
 
 
 def accuracy_of(form: Form, images: Tensor, labels: Tensor, *, batch_size: int) -> float:

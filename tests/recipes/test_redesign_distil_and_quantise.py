@@ -197,6 +197,18 @@ def test_the_arms_are_the_nets_they_say(outcomes: dict[str, Outcome]) -> None:
     assert not tactic.training
 
 
+def test_macs_stand_beside_the_time_of_each_shape(outcomes: dict[str, Outcome]) -> None:
+    rows = outcomes["baseline"].details["macs_and_time_of_untrained_nets"]
+    assert [row["net"] for row in rows] == ["baseline", "tactic", "thin", "unaligned", "depthwise"]
+    macs = {arm: value(outcome, "macs") for arm, outcome in outcomes.items()}
+    for row in rows:
+        assert row["relative_macs"] == pytest.approx(macs[row["net"]] / macs["baseline"])
+        for batch_size in (1, 64):
+            time = row[f"relative_int8_time_batch_{batch_size}"]
+            assert time == 1 if row["net"] == "baseline" else time > 0
+    assert "macs_and_time_of_untrained_nets" not in outcomes["tactic"].details
+
+
 def test_the_teacher_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     images = recipe.load_images(("digits",))
