@@ -1,4 +1,4 @@
-"""The table of the page on the smallest cost: each net in 8-bit integers beside the dense one.
+"""The tables of the page on the smallest cost: nets in 8-bit integers beside the dense one.
 
 `python -m greentactics.smallest_cost`, in the root of the repository, renews the page after a measurement.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from greentactics.comparison import BASELINE, TACTIC, Estimate, NotComparable, compare
@@ -22,19 +23,20 @@ from greentactics.wording import estimate_phrase, plain_label, quantity, typogra
 ID = "redesign-distil-and-quantise"
 PAGE = Path("catalogue/pages/smallest-cost.md")
 BLOCK = re.compile(r"(?<=^<!-- figures -->\n).*?(?=^<!-- /figures -->$)", re.MULTILINE | re.DOTALL)
-OTHER_COST = "relative_int8_time_batch_1"
+SHAPES = "macs_and_time_of_untrained_nets"
+RECIPE_COST, OTHER_COST = "relative_int8_time_batch_64", "relative_int8_time_batch_1"
 NOT_MEASURED = "*Not measured since the recipe last changed.*\n"
 DASH = "\u2013"
 
 
 def block(root: Path) -> str:
-    """Return what stands between the page's marks: the table, or a line that there are no results."""
+    """Return what stands between the page's marks: the tables, or a line that there are no results."""
     catalogue = load_catalogue(root)
     record, recipe = catalogue.records[ID], catalogue.recipes[ID]
     results = headline_results(record, catalogue.results.get(ID, ()), recipe.sha256)
     if results is None or record.recipe is None:
         return NOT_MEASURED
-    return table(results, record.recipe)
+    return table(results, record.recipe) + shapes_table(results)
 
 
 def table(results: Results, recipe: RecipeUse) -> str:
@@ -51,6 +53,28 @@ def table(results: Results, recipe: RecipeUse) -> str:
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ("---", *["---:"] * 4, "---"), *rows)]
     conditions = f"{results.data.name}, {len(results.seeds)} seeds, {results.device.name}"
     return "\n".join(lines) + f"\n\n*{conditions}; 95 % intervals over seeds.*\n"
+
+
+def shapes_table(results: Results) -> str:
+    """Return a Markdown table of untrained nets, MACs beside time; nothing where no repeat has one."""
+    found = [r.details[SHAPES] for r in results.repeats if r.arm == BASELINE and SHAPES in r.details]
+    if not found:
+        return ""
+    head = ("shape, untrained", "MACs", "time, batch 64", "time, batch 1")
+    lines = [f"| {' | '.join(head)} |", "| --- | ---: | ---: | ---: |"]
+    for rows in zip(*found, strict=True):
+        times = (_share([row[name] for row in rows]) for name in (RECIPE_COST, OTHER_COST))
+        name, macs = plain_label(rows[0]["net"]), f"{100 * rows[0]['relative_macs']:.0f} %"
+        lines.append(f"| {' | '.join((name, macs, *times))} |")
+    note = "Shares of the dense network's; means over seeds, least and most in brackets."
+    return typographic("\n" + "\n".join(lines) + f"\n\n*{note}*\n")
+
+
+def _share(values: Sequence[float]) -> str:
+    mean, least, most = (
+        f"{100 * value:.0f} %" for value in (statistics.fmean(values), min(values), max(values))
+    )
+    return f"{mean} ({least} to {most})"
 
 
 def filled(page: str, text: str) -> str:

@@ -10,7 +10,7 @@ from greentactics import smallest_cost
 from greentactics.errors import UserError
 from greentactics.results import Results
 from greentactics.schema import RecipeUse
-from greentactics.smallest_cost import NOT_MEASURED, PAGE, block, filled, main, table
+from greentactics.smallest_cost import NOT_MEASURED, PAGE, SHAPES, block, filled, main, shapes_table, table
 from tests.catalogue.example_files import REPOSITORY
 from tests.site import synthetic
 
@@ -56,6 +56,22 @@ def test_rows_go_from_the_cheapest_to_the_dearest_without_the_control() -> None:
     assert cells[3][-1] == "not shown"
     assert cells[4][2:] == ["\u2013", "\u2013", "92.00 %", "\u2013"]
     assert lines[-1] == "*Fashion-MNIST, 2 seeds, Example Processor 9000; 95 % intervals over seeds.*"
+
+
+def test_shapes_stand_beside_their_macs_with_the_range_over_seeds() -> None:
+    found = results()
+    assert shapes_table(found) == ""
+    times = iter((0.3, 0.5))
+    for repeat in found.repeats:
+        if repeat.arm == "baseline":
+            dense = {"net": "baseline", "relative_macs": 1.0}
+            depthwise = {"net": "depthwise", "relative_macs": 0.1}
+            dense |= dict.fromkeys(NAMES[:2], 1.0)
+            depthwise |= dict.fromkeys(NAMES[:2], next(times))
+            repeat.details[SHAPES] = [dense, depthwise]
+    lines = shapes_table(found).replace("\u00a0", " ").splitlines()
+    assert lines[-3] == "| depthwise | 10 % | 40 % (30 % to 50 %) | 40 % (30 % to 50 %) |"
+    assert lines[-1].startswith("*Shares of the dense network's")
 
 
 def test_what_cannot_be_compared_is_a_dash() -> None:
