@@ -65,7 +65,7 @@ class Config:
     """Peak of the learning rate in each training, at 128 examples a step."""
     strength: float = 1.5
     """Strength of the log-sum penalty, in typical norms of a group by step and learning rate."""
-    lasso_strength: float = 0.2
+    lasso_strength: float = 0.18
     """Strength of the penalty of `group_lasso`, which needs less to leave as many weights."""
     epsilon: float = 0.1
     """Norm at which the log-sum penalty bends, in typical norms of a group."""
