@@ -12,7 +12,7 @@ from random weights, those of the dense training too. Training passes forward in
 
     python -m recipes.prune_layers_and_channels_with_gates --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about 60 s with DEFAULT and 5 s with SMOKE. Needs the extra `prune`.
+On one processor core an arm takes about 80 s with DEFAULT and 5 s with SMOKE. Needs the extra `prune`.
 """
 
 from __future__ import annotations
