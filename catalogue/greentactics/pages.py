@@ -19,6 +19,7 @@ from greentactics import __version__
 from greentactics.api_addresses import site_root
 from greentactics.api_files import api_documents, api_files, raw_files
 from greentactics.archive_coverage import ARCHIVE
+from greentactics.command_page import command_page
 from greentactics.escaping import finalize, text_to_html
 from greentactics.evidence import Level
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
@@ -76,6 +77,7 @@ def render_site(
     files |= _relations_page(environment, tactics, ties, seen)
     files |= _glossary(environment, terms)
     files |= find_page(environment, tactics.values(), catalogue.bibliography)
+    files |= _commands(environment)
     files |= api_files(documents, catalogue, terms, site)
     return dict(sorted(files.items()))
 
@@ -129,6 +131,12 @@ def _glossary(environment: Environment, pages: Sequence[TermPage]) -> dict[str, 
         vocabularies=vocabularies, further=FURTHER, root="../"
     )
     return files | {"terms/index.md": text}
+
+
+def _commands(environment: Environment) -> dict[str, str]:
+    from greentactics.cli import main  # late, as the command `render` brings in this module
+
+    return command_page(environment, main)
 
 
 def template_environment() -> Environment:
