@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from greentactics.wording import plain_label
 from recipes import consider_energy_aware_pruning as recipe
 from recipes.common import net_choice
 from recipes.common.contract import Outcome
@@ -22,6 +24,8 @@ from recipes.common.pruning import (
     prune_global_magnitude,
 )
 from tests.recipes.fake_meter import FakeMeter
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -213,3 +217,13 @@ def test_the_full_preset_takes_grey_and_colour_images(channels: int, size: int, 
 def test_a_net_that_cannot_take_the_images_is_refused() -> None:
     with pytest.raises(ValueError, match="no net 'lenet' for images of 3 x 32 x 32"):
         net_choice.for_images("lenet", 3, 32)
+
+
+def test_the_tutorial_shows_the_table_that_it_prints(outcomes: dict[str, Outcome]) -> None:
+    page = (ROOT / "catalogue" / "pages" / "tutorial" / "index.md").read_text(encoding="utf-8")
+    cells = [re.split(r"\s*│\s*", line)[1] for line in page.splitlines() if line.startswith("│")]
+    shown = dict(zip(cells[::2], cells[1::2], strict=True))
+    metrics = outcomes["baseline"].metrics | outcomes["tactic"].metrics
+    assert shown == {plain_label(name): metric.provenance for name, metric in metrics.items()}
+    used = outcomes["tactic"].data
+    assert f"data: digits ({used.train_count} training, {used.validation_count} validation, " in page
