@@ -34,3 +34,10 @@ def test_it_is_of_this_version_and_these_authors() -> None:
     assert CITATION["version"] == PROJECT["version"]
     assert [author["name"] for author in CITATION["authors"]] == [one["name"] for one in PROJECT["authors"]]
     assert PROJECT["description"].removeprefix("A").rstrip(".") in CITATION["title"].replace(": a", ":")
+
+
+def test_the_readme_cites_the_same() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    for field in ("title", "version", "date-released"):
+        assert f"{{{CITATION[field]}}}" in readme
+    assert f"{{{{{CITATION['authors'][0]['name']}}}}}" in readme
