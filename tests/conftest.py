@@ -3,6 +3,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.built_site import real_site
+
+__all__ = ["real_site"]
+
 # A deadline would assert timing, and fail on a machine that does something else at that moment.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import Abort
 from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
+from greentactics.content_security import with_policy
 from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
 
 LOCAL_RESULTS = Path("build/results")
+_serving = False
+
+
+def on_startup(*, command: Literal["build", "gh-deploy", "serve"], **_: object) -> None:
+    """Note whether the site is only shown here: live reload puts a script of its own into each page it serves."""
+    global _serving
+    _serving = command == "serve"
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -37,6 +47,16 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         file.edit_uri = _edited_in(path)
         files.append(file)
     return files
+
+
+def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
+    """Add the Content-Security-Policy to a page that will be published."""
+    return output if _serving else with_policy(output, page.content or "")
+
+
+def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
+    """Add the Content-Security-Policy to the page of addresses that are not found."""
+    return output if _serving or not template_name.endswith(".html") else with_policy(output)
 
 
 def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:

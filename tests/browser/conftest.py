@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,9 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser.chromium import chromium
-
-ROOT = Path(__file__).resolve().parents[2]
-BUILD_LIMIT_S = 180
+from tests.browser.page_kinds import page_kinds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,17 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
+def site(real_site) -> Path:
     """Folder of the built site."""
-    pytest.importorskip("material", reason="the site extra is not installed")
-    out = tmp_path_factory.mktemp("browser") / "site"
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "catalogue")}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=BUILD_LIMIT_S, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
+    return real_site
+
+
+@pytest.fixture(scope="session")
+def kinds(site) -> list[str]:
+    """Addresses below the site's of pages of each kind."""
+    return page_kinds(site)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -29,14 +29,6 @@ def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def real_site(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("real") / "site"
-    done = build("--site-dir", str(out), folder=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
-
-
-@pytest.fixture(scope="module")
 def made_up_site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made-up")
     made = catalogue(PRUNING, SPARSITY, DARK, results={PRUNING.id: (results(),)})

@@ -1,0 +1,106 @@
+"""Each kind of page for people who see little, use no mouse, or want nothing to move."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.axe import colour_violations, prepare, structure_violations
+
+TACTIC = "tactics/consider-energy-aware-pruning/index.html"
+NOTE_REFUSALS = (
+    "addEventListener('securitypolicyviolation', (e) => (window.refused ??= []).push(e.effectiveDirective))"
+)
+MOVING = """() => [...document.querySelectorAll("*")].flatMap((node) =>
+  [null, "::before", "::after"].map((part) => [node, getComputedStyle(node, part)]))
+  .filter(([, style]) => `${style.transitionDuration},${style.animationDuration}`.split(",")
+    .some((duration) => parseFloat(duration) > 0.001))
+  .map(([node]) => `${node.tagName}.${node.classList}`)"""
+FOCUSED = """() => {
+  const node = document.activeElement;
+  const near = [node, node.labels?.[0], node.nextElementSibling, node.parentElement].filter(Boolean);
+  const box = near.map((one) => one.getBoundingClientRect()).find((one) => one.width * one.height > 0);
+  const marked = near.map((one) => getComputedStyle(one))
+    .some((style) => style.outlineStyle !== "none" || style.boxShadow !== "none");
+  const inside = box && box.bottom > 0 && box.top < innerHeight;
+  return marked && inside || node === document.body ? "" : node.outerHTML.slice(0, 200);
+}"""
+
+
+def test_each_kind_of_page_in_both_palettes_at_all_widths(new_page, address, kinds) -> None:
+    """Each page is loaded once, for loading is what takes long."""
+    page = new_page(address, color_scheme="light", reduced_motion="reduce")
+    page.add_init_script(NOTE_REFUSALS)
+    findings = []
+    for kind in kinds:
+        page.goto(f"{address}/{kind}")
+        found = _skip_link(page, content=kind != "404.html")
+        found += page.evaluate("window.refused ?? []")
+        prepare(page)
+        found += structure_violations(page) + _colours(page, "light", "default")
+        page.get_by_title("Switch to dark colours").click()
+        found += _colours(page, "dark", "slate")
+        page.get_by_title("Switch to light colours").click()
+        found += _too_wide(page)
+        findings += [f"{kind}: {finding}" for finding in found]
+    assert findings == []
+
+
+def _skip_link(page, *, content: bool) -> list[str]:
+    page.keyboard.press("Tab")
+    if (text := page.locator(":focus").inner_text()) != "Skip to content":
+        return [f"the first key leads to {text!r}"]
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    return [] if inside or not content else ["the link to the content leads elsewhere"]
+
+
+def _colours(page, palette: str, scheme: str) -> list[str]:
+    assert page.evaluate("document.body.dataset.mdColorScheme") == scheme
+    return [f"{palette}: {violation}" for violation in colour_violations(page)]
+
+
+def _too_wide(page) -> list[str]:
+    """At the width of a phone, of a wide screen, and of 1280 px at a zoom of 200 %."""
+    found = []
+    for width in (375, 640, 1920, 1280):
+        page.set_viewport_size({"width": width, "height": 500})
+        if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
+            found.append(f"{needed} px wide in a window of {width} px")
+    return found
+
+
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_the_open_search(new_page, address, palette) -> None:
+    page = new_page(address, color_scheme=palette, reduced_motion="reduce")
+    page.keyboard.press("/")
+    page.keyboard.type("pruning")
+    page.locator(".md-search-result__item").first.wait_for()
+    prepare(page)
+    assert structure_violations(page) + colour_violations(page) == []
+
+
+@pytest.mark.parametrize("path", ["index.html", "find/index.html", TACTIC])
+def test_nothing_moves_for_those_who_ask_for_it(new_page, address, path) -> None:
+    page = new_page(f"{address}/{path}", reduced_motion="reduce")
+    assert set(page.evaluate(MOVING)) == set()
+    page.emulate_media(reduced_motion="no-preference")
+    assert set(page.evaluate(MOVING)) != set()
+
+
+@pytest.mark.parametrize("path", ["index.html", "find/index.html", TACTIC])
+def test_what_has_the_focus_is_seen(new_page, address, path) -> None:
+    page = new_page(f"{address}/{path}")
+    unseen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        unseen.append(page.evaluate(FOCUSED))
+    assert not list(filter(None, unseen))
+
+
+def test_without_javascript_each_page_shows_its_content(new_page, address, kinds) -> None:
+    page = new_page(address, java_script_enabled=False)
+    for kind in kinds:
+        page.goto(f"{address}/{kind}")
+        assert page.locator("h1").is_visible(), kind
+        assert len(page.locator("article").inner_text()) > 100 or kind == "404.html", kind
