@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD_LIMIT_S = 180
+BUILD_LIMIT_S = 600
 
 
 @pytest.fixture(scope="session")

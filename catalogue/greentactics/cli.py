@@ -111,16 +111,19 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     envvar="SITE_URL",
     help="Where the site will stand, for absolute addresses.  [default: $SITE_URL, else relative ones]",
 )
+@click.option("--replace", is_flag=True, help="Write into a folder that is not empty; nothing is removed.")
 @click.pass_context
-def render(context: click.Context, out: Path, folder: Path | None, site_url: str | None) -> None:
-    """Write the pages as Markdown, JSON and SVG, for any site generator."""
+def render(
+    context: click.Context, out: Path, folder: Path | None, site_url: str | None, *, replace: bool
+) -> None:
+    """Write the pages, generated and hand-written, as Markdown, JSON and SVG for any site generator."""
     from greentactics.loading import load_catalogue, load_results_folder
     from greentactics.pages import render_site, write_site
 
     root = root_of(context)
     local = load_results_folder(folder or root / "build" / "results")
     files = render_site(load_catalogue(root), local, site_url)
-    write_site(out, files, root / "catalogue" / "pages")
+    write_site(out, files, root / "catalogue" / "pages", replace=replace)
     click.echo(f"{len(files)} generated files written to {out}")
 
 

@@ -31,7 +31,7 @@ class _InlineScripts(HTMLParser):
             self.texts[-1] += data
 
     def handle_endtag(self, tag: str) -> None:
-        self._inside = False
+        self._inside = self._inside and tag != "script"
 
 
 def with_policy(html: str, content: str = "") -> str:

@@ -21,7 +21,7 @@ _serving = False
 
 
 def on_startup(*, command: Literal["build", "gh-deploy", "serve"], **_: object) -> None:
-    """Note whether the site is only shown here: live reload puts a script of its own into each page it serves."""
+    """Note whether the site is only shown here, for live reload puts a script of its own into each page."""
     global _serving
     _serving = command == "serve"
 

@@ -8,7 +8,6 @@ hold with and without directory addresses, over http and from disk.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from greentactics.api_addresses import site_root
 from greentactics.api_files import api_documents, api_files, raw_files
 from greentactics.archive_coverage import ARCHIVE
 from greentactics.command_page import command_page
+from greentactics.errors import UserError
 from greentactics.escaping import finalize, text_to_html
 from greentactics.evidence import Level
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
@@ -165,20 +165,40 @@ def front_matter_text(text: str) -> Markup:
     return Markup(json.dumps(str(escape(str(text_to_html(text).unescape())))))  # noqa: S704 - escaped on this line
 
 
-def write_site(out: Path, files: Mapping[str, str], static: Path) -> None:
+def write_site(out: Path, files: Mapping[str, str], static: Path, *, replace: bool = False) -> None:
     """Write rendered files and hand-written pages to a folder that any generator can build.
 
-    The folder's own files are replaced where their bytes differ; nothing else in it is touched.
+    Files are written where their bytes differ. Nothing is removed, and nothing is written outside the folder.
 
     Args:
         out: Docs folder to write; made when missing.
         files: What `render_site` returned.
         static: Folder of hand-written pages and assets.
+        replace: Whether the folder may hold something, of which files of the same names are replaced.
+
+    Raises:
+        UserError: The folder holds something and `replace` is not given, or it lies among the hand-written
+            pages, or a link in it leads out of it. Then nothing has been written.
     """
-    shutil.copytree(static, out, dirs_exist_ok=True)
-    for path, text in files.items():
-        target = out / path
+    root = out.resolve()
+    if root.is_relative_to(static.resolve()):
+        raise UserError(f"{out}: expected a folder outside the hand-written pages in {static}; name another")
+    if not replace and out.is_dir() and any(out.iterdir()):
+        raise UserError(
+            f"{out}: expected an empty folder, got one that holds files; empty it or add --replace"
+        )
+    content = {
+        path.relative_to(static).as_posix(): path.read_bytes()
+        for path in sorted(static.rglob("*"))
+        if path.is_file()
+    } | {path: text.encode() for path, text in files.items()}
+    for path in content:
+        if not (root / path).resolve().is_relative_to(root):
+            raise UserError(
+                f"{out / path}: expected a file inside {out}, got a link that leads out; remove it"
+            )
+    for path, data in content.items():
+        target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        data = text.encode()
         if not target.is_file() or target.read_bytes() != data:
             target.write_bytes(data)

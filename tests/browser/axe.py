@@ -12,7 +12,9 @@ _MARK_TEXTS = """() => {
   for (const node of document.querySelectorAll("body *")) {
     if (![...node.childNodes].some((one) => one.nodeType === Node.TEXT_NODE && one.data.trim())) continue;
     let path = "";
-    for (let one = node; one !== document.body; one = one.parentElement) path += `${one.tagName}.${one.classList} `;
+    for (let one = node; one !== document.body; one = one.parentElement) {
+      path += `${one.tagName}.${one.classList} `;
+    }
     if (!seen.has(path)) node.setAttribute("data-first-of-its-kind", "");
     seen.add(path);
   }

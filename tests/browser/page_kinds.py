@@ -16,9 +16,9 @@ _LISTING = re.compile(r"<pre.*?</pre>", re.DOTALL)
 def page_kinds(site: Path) -> list[str]:
     """Return addresses below the site's.
 
-    Each page that stands alone in a folder is a kind of its own. Of pages that share a folder, such as those of
-    the tactics, as many are taken as it needs to meet each class of element that any of them has. So a kind that
-    is added later is tested without being named here.
+    Each page that stands alone in a folder is a kind of its own. Of pages that share a folder, such as those
+    of the tactics, as many are taken as it needs to meet each class of element that any of them has. So a
+    kind that is added later is tested without being named here.
     """
     alone, shared = [], defaultdict(list)
     for path in sorted(site.rglob("*.html")):

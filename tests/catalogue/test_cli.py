@@ -231,6 +231,11 @@ def test_render(repository, tmp_path):
     assert result.exit_code == 0, result.output
     assert (tmp_path / "pages" / "tactics" / "consider-energy-aware-pruning" / "index.md").is_file()
     assert re.search(r"\d+ generated files written to", result.output)
+    again = ("render", "--out", tmp_path / "pages", "--results", tmp_path)
+    refused = invoke(repository, *again)
+    assert refused.exit_code == 1
+    assert "expected an empty folder" in " ".join(refused.output.split())
+    assert invoke(repository, *again, "--replace").exit_code == 0
 
 
 def test_schema(checkout):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from greentactics.details_tables import detail_tables
+from greentactics.errors import UserError
 from greentactics.escaping import safe_address
 from greentactics.pages import render_site, write_site
 from greentactics.schema import Alias, Change, Step
@@ -224,17 +225,54 @@ def test_addresses_that_are_not_of_the_web_are_no_links(address) -> None:
     assert safe_address(address) is None
 
 
-def test_written_files_hold_the_hand_written_pages_too(tmp_path) -> None:
-    static = tmp_path / "static"
-    (static / "assets").mkdir(parents=True)
-    (static / "assets" / "site.css").write_text("a {}")
+@pytest.fixture
+def static(tmp_path):
+    (tmp_path / "static" / "assets").mkdir(parents=True)
+    (tmp_path / "static" / "assets" / "site.css").write_text("a {}")
+    return tmp_path / "static"
+
+
+def test_written_files_hold_the_hand_written_pages_too(static, tmp_path) -> None:
     out = tmp_path / "out"
-    write_site(out, {"a/b.md": "text\n"}, static)
-    before = (out / "a" / "b.md").stat().st_mtime_ns
     write_site(out, {"a/b.md": "text\n"}, static)
     assert (out / "assets" / "site.css").read_text() == "a {}"
     assert (out / "a" / "b.md").read_text() == "text\n"
-    assert (out / "a" / "b.md").stat().st_mtime_ns == before
+
+
+def test_a_folder_with_files_is_written_to_on_demand_only_and_keeps_what_is_not_ours(
+    static, tmp_path
+) -> None:
+    out = tmp_path / "out"
+    write_site(out, {"a.md": "old\n", "b.md": "same\n"}, static)
+    (out / "own.txt").write_text("mine")
+    before = (out / "b.md").stat().st_mtime_ns
+    with pytest.raises(UserError, match=r"expected an empty folder, .*--replace"):
+        write_site(out, {"a.md": "new\n", "b.md": "same\n"}, static)
+    assert (out / "a.md").read_text() == "old\n"
+    write_site(out, {"a.md": "new\n", "b.md": "same\n"}, static, replace=True)
+    assert (out / "a.md").read_text() == "new\n"
+    assert (out / "own.txt").read_text() == "mine"
+    assert (out / "b.md").stat().st_mtime_ns == before
+
+
+def test_nothing_is_written_among_the_hand_written_pages(static) -> None:
+    for out in (static, static / "made"):
+        with pytest.raises(UserError, match="expected a folder outside the hand-written pages"):
+            write_site(out, {"a.md": "text\n"}, static, replace=True)
+    assert [path.name for path in static.iterdir()] == ["assets"]
+
+
+@pytest.mark.parametrize("path", ["linked/a.md", "a.md", "../a.md"])
+def test_nothing_is_written_outside_the_folder(static, tmp_path, path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "linked").symlink_to(elsewhere)
+    (out / "a.md").symlink_to(elsewhere / "a.md")
+    with pytest.raises(UserError, match="got a link that leads out; remove it"):
+        write_site(out, {path: "text\n"}, static, replace=True)
+    assert not list(elsewhere.iterdir())
+    assert not (out / "assets").exists()
 
 
 def test_details_become_tables_of_baseline_and_tactic() -> None:
