@@ -15,15 +15,6 @@ MOVING = """() => [...document.querySelectorAll("*")].flatMap((node) =>
   .filter(([, style]) => `${style.transitionDuration},${style.animationDuration}`.split(",")
     .some((duration) => parseFloat(duration) > 0.001))
   .map(([node]) => `${node.tagName}.${node.classList}`)"""
-FOCUSED = """() => {
-  const node = document.activeElement;
-  const near = [node, node.labels?.[0], node.nextElementSibling, node.parentElement].filter(Boolean);
-  const box = near.map((one) => one.getBoundingClientRect()).find((one) => one.width * one.height > 0);
-  const marked = near.map((one) => getComputedStyle(one))
-    .some((style) => style.outlineStyle !== "none" || style.boxShadow !== "none");
-  const inside = box && box.bottom > 0 && box.top < innerHeight;
-  return marked && inside || node === document.body ? "" : node.outerHTML.slice(0, 200);
-}"""
 
 
 def test_each_kind_of_page_in_both_palettes_at_all_widths(new_page, address, kinds) -> None:
@@ -86,16 +77,6 @@ def test_nothing_moves_for_those_who_ask_for_it(new_page, address, path) -> None
     assert set(page.evaluate(MOVING)) == set()
     page.emulate_media(reduced_motion="no-preference")
     assert set(page.evaluate(MOVING)) != set()
-
-
-@pytest.mark.parametrize("path", ["index.html", "find/index.html", TACTIC])
-def test_what_has_the_focus_is_seen(new_page, address, path) -> None:
-    page = new_page(f"{address}/{path}")
-    unseen = []
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        unseen.append(page.evaluate(FOCUSED))
-    assert not list(filter(None, unseen))
 
 
 def test_without_javascript_each_page_shows_its_content(new_page, address, kinds) -> None:
