@@ -124,10 +124,16 @@ def load_catalogue(root: Path) -> Catalogue:
     files = read_files(root)
     if files.problems or files.bibliography.model is None:
         raise CatalogueError(files.problems)
+    return catalogue_of(files)
+
+
+def catalogue_of(files: Files) -> Catalogue:
+    """Return what could be read of the files; wrong ones are left out."""
+    bibliography = files.bibliography.model.root if files.bibliography.model else {}
     return Catalogue(
         files.root,
         {tactic: document.model for tactic, document in files.records.items() if document.model},
-        dict(sorted(files.bibliography.model.root.items())),
+        dict(sorted(bibliography.items())),
         _by_tactic(document.model for document in files.results.values() if document.model),
         {tactic: document.model for tactic, document in files.recipes.items() if document.model},
         RecipeChecksums(files.root).of_module(TIMING_PROTOCOL),

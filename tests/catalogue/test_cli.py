@@ -14,6 +14,7 @@ from greentactics.loading import load_results
 from greentactics.repository import find_root
 
 MEASURE = ("measure", "fake-tactic", "--seeds", "1")
+REVIEW = {"accept", "diff", "from-issue"}
 
 
 def invoke(root: Path | None, *arguments: object) -> Result:
@@ -43,7 +44,7 @@ def test_every_command_explains_itself_with_an_example(path):
 def test_lists_the_commands():
     names = {path[0] for path in all_commands() if path}
     working = {"run", "measure", "data", "meters"}
-    assert names == working | {"check", "coverage", "evidence", "sci", "verdict", "render", "schema"}
+    assert names == working | {"check", "coverage", "evidence", "sci", "verdict", "render", "schema"} | REVIEW
 
 
 def test_says_its_version():

@@ -1,0 +1,94 @@
+"""The catalogue as it stood at a git revision, read without touching the working tree."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from greentactics.errors import UserError
+from greentactics.loading import Catalogue, catalogue_of, read_files
+
+_GIT_TIMEOUT_S = 120
+_FOLDERS = ("tactics", "recipes")
+_MAIN = ("origin/main", "main")
+_CURE = "git fetch --unshallow origin, or actions/checkout with fetch-depth: 0, brings the history"
+
+
+@dataclass(frozen=True)
+class EarlierCatalogue:
+    """A catalogue as it was."""
+
+    commit: str
+    """Full name of the commit."""
+    catalogue: Catalogue
+    """What can be read of it by the rules of today."""
+    unreadable: tuple[str, ...]
+    """Files that break the rules of today and are left out."""
+
+
+def read_earlier_catalogue(root: Path, base: str | None) -> EarlierCatalogue:
+    """Read the catalogue of a revision.
+
+    Args:
+        root: The checkout.
+        base: A git revision; None for the commit at which the current one left main.
+
+    Raises:
+        UserError: There is no git, the revision is unknown here, or it holds no catalogue.
+    """
+    commit = _commit(root, base)
+    listed = _git(root, "ls-tree", "--name-only", commit, "--", *_FOLDERS)
+    if listed is None or set(listed.decode().split()) != set(_FOLDERS):
+        raise UserError(f"{commit[:12]}: no tactics/ and recipes/ at this revision; name a later one")
+    archive = _git(root, "archive", "--format=tar", commit, "--", *_FOLDERS)
+    if archive is None:
+        raise UserError(f"{commit[:12]}: git cannot read the files of this revision; {_CURE}")
+    with tempfile.TemporaryDirectory(prefix="greentactics-") as folder:
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+                packed.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise UserError(
+                f"{commit[:12]}: the files of this revision cannot be unpacked: {error}"
+            ) from None
+        files = read_files(Path(folder))
+        return EarlierCatalogue(
+            commit, catalogue_of(files), tuple(sorted({problem.file for problem in files.problems}))
+        )
+
+
+def _commit(root: Path, base: str | None) -> str:
+    if _git(root, "rev-parse", "--git-dir") is None:
+        raise UserError(f"{root}: expected a git repository, as a change is told by its history; none found")
+    if base is None:
+        mains = [name for name in _MAIN if _known(root, name)]
+        for name in mains:
+            found = _git(root, "merge-base", "HEAD", name)
+            if found is not None:
+                return found.decode().strip()
+        missing = "a common commit with main" if mains else "a branch main"
+        raise UserError(f"expected {missing}, got none; name a BASE, or get more history: {_CURE}")
+    found = _known(root, base)
+    if found is None:
+        raise UserError(f"{base}: expected a revision that is here, got an unknown one; {_CURE}")
+    return found
+
+
+def _known(root: Path, revision: str) -> str | None:
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return None if found is None else found.decode().strip()
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """Return what git prints, or None where git is absent or refuses."""
+    command: Sequence[str] = ("git", "-C", str(root), "--no-optional-locks", *arguments)
+    try:
+        finished = subprocess.run(command, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False)
+    except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: a null character in a revision
+        return None
+    return finished.stdout if finished.returncode == 0 else None
