@@ -13,7 +13,7 @@ from greentactics.commands_data import data
 from greentactics.commands_evidence import evidence
 from greentactics.commands_measure import measure, run
 from greentactics.commands_meters import meters, sci
-from greentactics.commands_review import diff
+from greentactics.commands_review import accept, diff
 
 
 @click.group(
@@ -41,6 +41,7 @@ main.add_command(coverage)
 main.add_command(meters)
 main.add_command(sci)
 main.add_command(diff)
+main.add_command(accept)
 
 
 @main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))

@@ -82,6 +82,13 @@ _STORING = (
         help="Folder of results.  [default: recipes/results]",
     ),
     click.option(
+        "--out",
+        "out_file",
+        type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
+        metavar="FILE",
+        help="One file NAME.json for `greentactics accept` elsewhere, in place of a folder of results.",
+    ),
+    click.option(
         "--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal."
     ),
     click.option("--replace", is_flag=True, help="Measure anew and replace older results."),
@@ -153,6 +160,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     epilog=example(
         "greentactics measure consider-energy-aware-pruning",
         "greentactics measure consider-energy-aware-pruning --resume",
+        "greentactics measure consider-energy-aware-pruning --out my-machine.json",
     )
 )
 @click.argument("tactic", metavar="ID")
@@ -173,6 +181,7 @@ def measure(
     /,
     tactic: str,
     out_dir: Path | None,
+    out_file: Path | None,
     resume: bool,
     replace: bool,
     if_needed: bool,
@@ -188,15 +197,23 @@ def measure(
     root = root_of(context)
     needed = control if control is not None else _needs_control(_headline(root, tactic))
     request = Request(root=root, tactic=tactic, control=needed, **options)
+    if out_file and out_dir:
+        raise click.UsageError("expected at most one of --out and --out-dir")
+    if out_file and out_file.suffix != ".json":
+        raise click.UsageError(
+            f"--out: expected the name of a file that ends with .json, got {out_file.name}"
+        )
     existing = _existing(resume, replace, if_needed)
-    destination = Destination(out_dir or root / "recipes" / "results", existing, _checked_slug(slug))
+    destination = Destination(
+        out_dir or root / "recipes" / "results", existing, _checked_slug(slug), out_file
+    )
     try:
         with repeat_progress() as progress:
             measured = measure_tactic(request, destination, progress)
     except KeyboardInterrupt:
         _say_interrupted(request, existing)
         context.exit(INTERRUPTED)
-    _report(measured)
+    _report(measured, for_others=out_file is not None)
     context.exit(0 if measured.results.complete else 1)
 
 
@@ -226,7 +243,7 @@ def _checked_slug(slug: str | None) -> str | None:
     return slug
 
 
-def _report(measured: Measured) -> None:
+def _report(measured: Measured, *, for_others: bool) -> None:
     """Say where the results are and what became of them."""
     results = measured.results
     if measured.reused:
@@ -237,6 +254,8 @@ def _report(measured: Measured) -> None:
         )
         return
     click.echo(f"{measured.path}: {len(results.repeats)} repeats, {results.data.name}")
+    if for_others:
+        click.echo("Attach the file to an issue or, in a clone, file it with `greentactics accept`.")
     if not results.complete:
         click.echo(
             f"failed repeats: {len(results.failures)}; the results are marked as incomplete; when the cause "

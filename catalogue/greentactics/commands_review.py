@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
+
 import click
 
 from greentactics.catalogue_diff_text import FORMATS
@@ -37,3 +40,32 @@ def diff(context: click.Context, base: str | None, format_: str) -> None:
     text = render_diff(found, f"{base or 'main'} at {earlier.commit[:12]}", format_)
     if text:
         click.echo(text)
+
+
+@click.command(epilog=example("greentactics accept ~/Downloads/cuda-nvidia-h200.json"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.option("--replace", is_flag=True, help="Replace results of the same tactic and device.")
+@click.pass_context
+def accept(context: click.Context, file: Path, replace: bool) -> None:
+    """Look through results from another machine and file them as a further device.
+
+    FILE is what `greentactics measure ID --out FILE` wrote there. Everything that speaks against it is
+    named at once: its form, another recipe than ours, figures that no run gives, a missing A/A control, and
+    text that tells whose machine it was.
+    """
+    from greentactics.accepting import accept as accept_results
+    from greentactics.loading import load_catalogue
+
+    now = datetime.datetime.now(datetime.UTC)
+    accepted = accept_results(load_catalogue(root_of(context)), file, replace=replace, now=now)
+    results, before, after = accepted.results, accepted.before, accepted.after
+    click.echo(
+        f"{accepted.path}: filed, {len(results.repeats)} repeats with {len(results.seeds)} seeds on "
+        f"{results.device.name}"
+    )
+    contested = ", contested" if after.contested else ""
+    reasons = "; ".join(after.reasons)
+    click.echo(
+        f"evidence of {results.tactic}: {before.level} before, {after.level}{contested} now: {reasons}"
+    )
+    click.echo("Commit the file and open a pull request.")

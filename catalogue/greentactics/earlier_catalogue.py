@@ -73,10 +73,10 @@ def _commit(root: Path, base: str | None) -> str:
                 return found.decode().strip()
         missing = "a common commit with main" if mains else "a branch main"
         raise UserError(f"expected {missing}, got none; name a BASE, or get more history: {_CURE}")
-    found = _known(root, base)
-    if found is None:
+    commit = _known(root, base)
+    if commit is None:
         raise UserError(f"{base}: expected a revision that is here, got an unknown one; {_CURE}")
-    return found
+    return commit
 
 
 def _known(root: Path, revision: str) -> str | None:

@@ -47,6 +47,8 @@ class Destination:
     """What to do about what is already there."""
     slug: str | None = None
     """Name of the device in the file's name, where the user gave one."""
+    file: Path | None = None
+    """The one file to write in place of one below `out_dir`, to be handed on."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def measure(request: Request, destination: Destination, progress: Progress) -> M
         KeyboardInterrupt: The user stopped the run; finished repeats are kept.
     """
     arms = resolve(request)
-    _require_writable(destination.out_dir / request.tactic)
+    _require_writable(destination.file.parent if destination.file else destination.out_dir / request.tactic)
     folder = partial_folder(request)
     with locked(folder):
         journal, plan = Journal(folder), make_plan(request)
@@ -153,7 +155,7 @@ def _write(
             f"finish are kept in {journal.folder}; when the cause is removed, continue with --resume"
         )
     path = _target(request, destination, performed.runs[0])
-    results = performed.results(path.stem)
+    results = performed.results(_slug(request, destination, performed.runs[0]))
     write_results(path, results)
     if performed.complete:
         journal.discard()
@@ -171,16 +173,23 @@ def _require_writable(folder: Path) -> None:
         raise UserError(f"{folder}: results cannot be written there; choose another folder with --out-dir")
 
 
-def _target(request: Request, destination: Destination, run: Run) -> Path:
+def _slug(request: Request, destination: Destination, run: Run) -> str:
     slug = destination.slug or device_slug(run.device)
     if request.preset != DEFAULT_PRESET and not destination.slug:
         slug = f"{slug}-{request.preset}"  # beside the default preset's results, not in their place
-    return destination.out_dir / request.tactic / f"{slug}.json"
+    return slug
+
+
+def _target(request: Request, destination: Destination, run: Run) -> Path:
+    folder = destination.out_dir / request.tactic
+    return destination.file or folder / f"{_slug(request, destination, run)}.json"
 
 
 def _older_file(request: Request, destination: Destination) -> Path | None:
     """Return the results file that this run would replace, as far as that shows before anything is run."""
     folder = destination.out_dir / request.tactic
+    if destination.file:
+        return destination.file
     if destination.slug:
         return folder / f"{destination.slug}.json"
     for path in sorted(folder.glob("*.json")):
@@ -204,7 +213,7 @@ def _refuse_existing(path: Path | None, destination: Destination) -> None:
     if destination.existing is Existing.RESUME and not load_results(path).complete:
         return
     raise UserError(
-        f"{path}: results of this device are there; replace them with --replace, or choose --out-dir"
+        f"{path}: results of this device are there; replace them with --replace, or choose --out-dir or --out"
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from greentactics.errors import Problem
-from greentactics.rules import Rule
 
 FieldPath = tuple[str | int, ...]
 """Keys and list positions from the root of a file to a value."""
@@ -33,7 +32,7 @@ class Finding:
 
     path: FieldPath
     """The field that is wrong."""
-    rule: Rule
+    rule: str
     """The rule."""
     expected: str
     """What the rule expects."""

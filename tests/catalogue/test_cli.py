@@ -243,3 +243,39 @@ def test_schema(checkout):
     assert "catalogue/schema/record.schema.json: written\n" in invoke(checkout, "schema").output
     assert (checkout / "catalogue" / "schema" / "record.schema.json").is_file()
     assert invoke(checkout, "schema").output == "the schemas are up to date\n"
+
+
+def test_measures_into_one_file_for_another_checkout(checkout, tmp_path):
+    file = tmp_path / "mine.json"
+    result = invoke(checkout, *MEASURE, "--out", file)
+    assert result.exit_code == 0, result.output
+    assert f"{file}: 3 repeats, digits" in result.stdout
+    assert "file it with `greentactics accept`" in result.stdout
+    assert load_results(file).device_slug == "cpu-amd-epyc-2-cores"
+    assert not (checkout / "recipes" / "results").exists()
+    again = invoke(checkout, *MEASURE, "--out", file)
+    assert again.exit_code == 1
+    assert f"{file}: results of this device are there; replace them with --replace" in again.stderr
+    assert invoke(checkout, *MEASURE, "--out", file, "--replace").exit_code == 0
+    assert (
+        "kept, as the recipe is unchanged" in invoke(checkout, *MEASURE, "--out", file, "--if-needed").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "a.json", "--out-dir", "b"), "expected at most one of --out and --out-dir"),
+        (
+            ("--out", "results.txt"),
+            "expected the name of a file that ends with .json, got results.txt",
+        ),
+        (("--out", "no/such/../../recipes/fake_tactic.py/a.json"), "results cannot be written there"),
+    ],
+)
+def test_refuses_places_for_the_one_file(checkout, monkeypatch, arguments, message):
+    monkeypatch.chdir(checkout)
+    result = invoke(checkout, *MEASURE, *arguments)
+    assert result.exit_code != 0
+    assert message in result.stderr
+    assert not (checkout / "started").exists()

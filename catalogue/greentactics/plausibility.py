@@ -1,0 +1,175 @@
+"""What results from a machine nobody here has seen are looked through for."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Iterator
+
+from greentactics.evidence import needs_control
+from greentactics.places import FieldPath, Finding, shown
+from greentactics.results import MetricInfo, Results
+from greentactics.rules import Rule
+from greentactics.schema import Record
+from greentactics.timings import CONTROL
+
+_ADDRESS = "an address in a network"
+_PERSONAL = (
+    (re.compile(r"[\w.+-]+@[A-Za-z][\w-]+(?:\.[\w-]+)*"), "an e-mail address or a login"),
+    (re.compile(r"(?<![\w./~-])(?:~|/[\w.@+-]+)/[^\s\"',;:)\]]+"), "a path of the machine"),
+    (re.compile(r"\b[A-Za-z]:\\+\w[^\s\"']*|\\\\[\w.-]+\\"), "a path of the machine"),
+    (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), _ADDRESS),
+    (re.compile(r"\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b"), _ADDRESS),
+    (
+        re.compile(r"\b[\w-]+\.(?:local|localdomain|lan|intranet|internal|corp|home)\b"),
+        "the name of a machine",
+    ),
+)
+_PERSONAL_KEY = re.compile(
+    r"(?:^|_)(?:host|host_?name|user|user_?name|login|node_?name|e_?mail|home|cwd|ip)$", re.IGNORECASE
+)
+_NEVER_NEGATIVE = frozenset({"s", "ms", "J", "W", "bytes", "count", "MAC energy"})
+_LONGEST_FOUND = 40
+_CLOCKS_DIFFER = datetime.timedelta(days=1)
+
+
+def personal_findings(tree: object) -> Iterator[tuple[FieldPath, str]]:
+    """Yield the places of a JSON tree that may tell whose machine it was, and what stands there.
+
+    A name by itself cannot be told from another word; what is found are addresses, paths, names in a
+    network, and keys that announce one of these.
+    """
+    told: set[FieldPath] = set()
+    for path, text in _texts(tree):
+        what = _personal(text, is_version=path[:1] == ("versions",))
+        if what is None and path and path[-1] == text and _PERSONAL_KEY.search(text):
+            what = f'the key "{shown(text, _LONGEST_FOUND)}"'
+        if what and path not in told:
+            told.add(path)
+            yield path, what
+
+
+def infinite_findings(tree: object) -> Iterator[FieldPath]:
+    """Yield the places of numbers that are not finite; JSON can spell them as 1e999."""
+    for path, value in _leaves(tree):
+        if isinstance(value, float) and not math.isfinite(value):
+            yield path
+
+
+def plausibility_findings(results: Results, now: datetime.datetime) -> Iterator[Finding]:
+    """Yield figures that no run gives: durations of zero, fractions above one, arms with other seeds.
+
+    Args:
+        results: The results.
+        now: The present time, to tell what was measured in the future.
+    """
+    for index, repeat in enumerate(results.repeats):
+        for name, value in (("duration_s", repeat.duration_s), ("cpu_s", repeat.cpu_s)):
+            if value <= 0:
+                yield _out_of_range(("repeats", index, name), "more than 0", f"{value:g}")
+        if repeat.started.tzinfo is None or repeat.started > now + _CLOCKS_DIFFER:
+            expected = f"a time before {now:%Y-%m-%d %H:%M} UTC, with its zone"
+            yield _out_of_range(("repeats", index, "started"), expected, repeat.started.isoformat())
+        for name, value in repeat.values.items():
+            limits = _limits(results.metrics[name])
+            if limits and not limits[0] <= value <= limits[1]:
+                expected = "0 to 1, as it is a fraction" if limits[1] == 1 else "at least 0"
+                yield _out_of_range(("repeats", index, "values", name), expected, f"{value:g}")
+    yield from _unequal_seeds(results)
+
+
+def control_findings(record: Record, results: Results) -> Iterator[Finding]:
+    """Yield the missing A/A control where the record's headline cost is read from a clock or a meter."""
+    if not needs_control(record, results):
+        return
+    again = {repeat.seed for repeat in results.repeats if repeat.arm == CONTROL}
+    missing = [seed for seed in results.seeds if seed not in again]
+    if missing:
+        expected = f"a repeat of {CONTROL} with each seed, as the headline cost is measured"
+        found = f"none with seed {', '.join(map(str, missing))}"
+        cure = f"greentactics measure {results.tactic} --control"
+        yield Finding(("repeats",), Rule.RESULTS_ARMS, expected, found, cure)
+
+
+def unlike_findings(results: Results, other: Results, file: str) -> Iterator[Finding]:
+    """Yield what differs from other results of the recipe though a device has no say in it.
+
+    Args:
+        results: The results to judge.
+        other: Results that are in the catalogue.
+        file: Name of their file.
+    """
+    for name in sorted(results.metrics.keys() & other.metrics.keys()):
+        for field in ("unit", "better", "provenance"):
+            here, there = getattr(results.metrics[name], field), getattr(other.metrics[name], field)
+            if here != there:
+                yield _unlike(("metrics", name, field), f'"{there}"', f'"{here}"', file)
+    if results.preset != other.preset or results.recipe_sha256 != other.recipe_sha256:
+        return
+    for name in sorted({*results.config, *other.config}):
+        here, there = results.config.get(name, "nothing"), other.config.get(name, "nothing")
+        if here != there:
+            yield _unlike(("config", name), shown(str(there), 60), shown(str(here), 60), file)
+    readings = {(repeat.arm, repeat.seed, repeat.duration_s, repeat.cpu_s) for repeat in other.repeats}
+    for index, repeat in enumerate(results.repeats):
+        if (repeat.arm, repeat.seed, repeat.duration_s, repeat.cpu_s) in readings:
+            expected, found = "readings of its own", f"those that stand in {file}"
+            cure = "file a run of another device, not a copy"
+            yield Finding(("repeats", index), Rule.REPEATED_RUN, expected, found, cure)
+            return
+
+
+def _personal(text: str, *, is_version: bool) -> str | None:
+    for pattern, what in _PERSONAL:
+        found = pattern.search(text)
+        if found and not (is_version and what == _ADDRESS):  # 4.10.0.84 is a version as well
+            return f'{what}, "{shown(found[0], _LONGEST_FOUND)}"'
+    return None
+
+
+def _unequal_seeds(results: Results) -> Iterator[Finding]:
+    ran = {(repeat.arm, repeat.seed) for repeat in results.repeats}
+    for arm in results.arms:
+        missing = [seed for seed in results.seeds if (arm, seed) not in ran]
+        if missing:
+            found = f"none of {arm} with seed {', '.join(map(str, missing))}"
+            cure = "measure the missing repeats with --resume"
+            yield Finding(("repeats",), Rule.RESULTS_ARMS, "each arm with each seed", found, cure)
+
+
+def _limits(info: MetricInfo) -> tuple[float, float] | None:
+    if info.unit == "fraction":
+        return 0.0, 1.0
+    return (0.0, math.inf) if info.unit in _NEVER_NEGATIVE else None
+
+
+def _out_of_range(path: FieldPath, expected: str, found: str) -> Finding:
+    return Finding(path, Rule.OUT_OF_RANGE, expected, found, "measure again")
+
+
+def _unlike(path: FieldPath, expected: str, found: str, file: str) -> Finding:
+    return Finding(
+        path, Rule.RESULTS_METRIC, f"{expected}, as in {file}", found, "measure with the recipe as it is"
+    )
+
+
+def _texts(tree: object) -> Iterator[tuple[FieldPath, str]]:
+    """Yield keys and texts, each with the path of its value."""
+    for path, value in _leaves(tree):
+        if path and isinstance(path[-1], str) and value is not None:
+            yield path, path[-1]
+        if isinstance(value, str):
+            yield path, value
+
+
+def _leaves(tree: object) -> Iterator[tuple[FieldPath, object]]:
+    """Yield each value with its path, mappings and lists included, without recursion."""
+    waiting: list[tuple[FieldPath, object]] = [((), tree)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        if isinstance(value, dict):
+            waiting.extend(((*path, key), child) for key, child in value.items())
+        elif isinstance(value, list):
+            waiting.extend(((*path, index), child) for index, child in enumerate(value))
