@@ -13,7 +13,7 @@ from greentactics.commands_data import data
 from greentactics.commands_evidence import evidence
 from greentactics.commands_measure import measure, run
 from greentactics.commands_meters import meters, sci
-from greentactics.commands_review import accept, diff
+from greentactics.commands_review import accept, diff, from_issue
 
 
 @click.group(
@@ -42,6 +42,7 @@ main.add_command(meters)
 main.add_command(sci)
 main.add_command(diff)
 main.add_command(accept)
+main.add_command(from_issue)
 
 
 @main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
 
 import click
@@ -69,3 +70,28 @@ def accept(context: click.Context, file: Path, replace: bool) -> None:
         f"evidence of {results.tactic}: {before.level} before, {after.level}{contested} now: {reasons}"
     )
     click.echo("Commit the file and open a pull request.")
+
+
+@click.command("from-issue", epilog=example("greentactics from-issue issue.md"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True))
+@click.pass_context
+def from_issue(context: click.Context, file: Path) -> None:
+    """Turn a filled form of an issue into a draft of a record.
+
+    FILE holds the text of the issue as GitHub gives it, for example from `gh issue view 12 --json body
+    --jq .body`; - reads standard input. The draft goes to drafts/, outside of the catalogue, and replaces
+    nothing.
+    """
+    from greentactics.issue_draft import draft_of, write_draft
+    from greentactics.text_file import RECORD_BYTES, decode, read_text_file
+
+    root = root_of(context)
+    if str(file) == "-":
+        source = decode(sys.stdin.buffer.read(RECORD_BYTES), "<standard input>")
+    else:
+        source = read_text_file(file, root=None, max_bytes=RECORD_BYTES)
+    draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
+    click.echo(f"{write_draft(root, draft)}: written")
+    for entry in draft.to_cite:
+        click.echo(f"to do: add to tactics/references.yaml: {entry}")
+    click.echo(f"Complete it, move it to tactics/ and run `greentactics check tactics/{draft.id}.yaml`.")

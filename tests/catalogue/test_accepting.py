@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greentactics.accepting import ACCEPTED_BYTES
@@ -323,6 +323,7 @@ def shared_root(tmp_path_factory) -> Path:
     return copy_valid(tmp_path_factory.mktemp("accept"))
 
 
+@settings(max_examples=40)
 @given(content=st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_content_gives_a_clean_error(shared_root, content):
     file = shared_root.parent / "any.json"
@@ -340,6 +341,7 @@ def paths_of(value: Any, path: tuple = ()) -> list[tuple]:
     return [path, *(deeper for key, child in children for deeper in paths_of(child, (*path, key)))]
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_change_gives_a_clean_answer(shared_root, data):
     found: Any = copy.deepcopy(document("Another processor 4 cores", seeds=2))
