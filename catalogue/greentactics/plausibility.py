@@ -15,14 +15,15 @@ from greentactics.schema import Record
 from greentactics.timings import CONTROL
 
 _ADDRESS = "an address in a network"
+# Each starts at the beginning of a word only, so that the time stays in proportion to the text.
 _PERSONAL = (
-    (re.compile(r"[\w.+-]+@[A-Za-z][\w-]+(?:\.[\w-]+)*"), "an e-mail address or a login"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@[A-Za-z][\w-]+(?:\.[\w-]+)*"), "an e-mail address or a login"),
     (re.compile(r"(?<![\w./~-])(?:~|/[\w.@+-]+)/[^\s\"',;:)\]]+"), "a path of the machine"),
     (re.compile(r"\b[A-Za-z]:\\+\w[^\s\"']*|\\\\[\w.-]+\\"), "a path of the machine"),
     (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), _ADDRESS),
     (re.compile(r"\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b"), _ADDRESS),
     (
-        re.compile(r"\b[\w-]+\.(?:local|localdomain|lan|intranet|internal|corp|home)\b"),
+        re.compile(r"(?<![\w-])[\w-]+\.(?:local|localdomain|lan|intranet|internal|corp|home)\b"),
         "the name of a machine",
     ),
 )

@@ -294,6 +294,11 @@ def test_plain_words_are_no_trace(text):
     assert list(personal_findings({"a": text})) == []
 
 
+@pytest.mark.parametrize("part", ["a", "a-", "a.", "/", "/a", "~/", "\\", "\\\\a", "1.", "00:", "C:\\", "@"])
+def test_long_texts_are_looked_through_in_a_single_pass(part):
+    assert len(list(personal_findings({"a": part * 300_000}))) <= 1
+
+
 def test_a_version_of_four_numbers_is_no_address():
     assert list(personal_findings({"versions": {"opencv": "4.10.0.84"}})) == []
 
