@@ -24,6 +24,7 @@ from greentactics.plausibility import (
 from greentactics.results import Results
 from greentactics.results_rules import results_findings
 from greentactics.rules import Rule
+from greentactics.verdict import verdict_line
 
 ACCEPTED_BYTES = 5_000_000
 """Largest file that is looked at; the largest one in the catalogue has less than a tenth of it."""
@@ -52,6 +53,8 @@ class Accepted:
     """Evidence of the tactic without it."""
     after: Evidence
     """Evidence of the tactic with it."""
+    verdict: str
+    """What this file by itself shows."""
 
 
 def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.datetime) -> Accepted:
@@ -84,7 +87,8 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
         for entries in (there, (*others, results))
     )
     write_results(catalogue.root / path, results)
-    return Accepted(path, results, before, after)
+    verdict = verdict_line(record, (results,), recipe_sha256=recipe.sha256)
+    return Accepted(path, results, before, after, verdict)
 
 
 def _read(file: Path) -> Document[Results]:

@@ -64,6 +64,7 @@ def accept(context: click.Context, file: Path, replace: bool) -> None:
         f"{accepted.path}: filed, {len(results.repeats)} repeats with {len(results.seeds)} seeds on "
         f"{results.device.name}"
     )
+    click.echo(f"this device: {accepted.verdict}")
     contested = ", contested" if after.contested else ""
     reasons = "; ".join(after.reasons)
     click.echo(

@@ -84,6 +84,7 @@ def test_a_second_device_lifts_the_level(root, offer):
     assert (
         f"{HERE}/{THEIRS}.json: filed, 10 repeats with 5 seeds on Another processor 4 cores" in result.output
     )
+    assert "this device: work 2.5x lower [2.5, 2.5] at 0.00 points of accuracy" in result.output
     assert "evidence of base-measured: E3 before, E4 now: reproduced here on 2 devices" in result.output
     filed = load_results(root / HERE / f"{THEIRS}.json")
     assert filed.model_dump(mode="json")["repeats"][0]["duration_s"] == theirs()["repeats"][0]["duration_s"]
