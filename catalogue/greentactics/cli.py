@@ -81,7 +81,7 @@ def check(context: click.Context, paths: tuple[Path, ...], format_: str) -> None
 def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     """Print what is claimed of a tactic beside what was measured."""
     from greentactics.loading import load_catalogue, load_results_folder
-    from greentactics.verdict import verdict_line
+    from greentactics.verdict import verdict_output
 
     root = root_of(context)
     catalogue = load_catalogue(root)
@@ -90,10 +90,8 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     record, recipe = catalogue.records[tactic], catalogue.recipes.get(tactic)
     committed = catalogue.results.get(tactic, ())
     local = load_results_folder(folder or root / "build" / "results").get(tactic, ())
-    for place, results in (("published", committed), ("this machine", local)):
-        if results or place == "published":
-            line = verdict_line(record, results, recipe_sha256=recipe.sha256 if recipe else None)
-            click.echo(f"{place}: {line}")
+    for line in verdict_output(record, committed, local, recipe.sha256 if recipe else None):
+        click.echo(line)
 
 
 @main.command(epilog=example("greentactics render --out build/pages"))

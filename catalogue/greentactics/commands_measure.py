@@ -19,6 +19,7 @@ from greentactics.measuring import measure as measure_tactic
 from greentactics.merging import device_slug
 from greentactics.runner import Request, make_plan, perform, resolve
 from greentactics.timings import Engine
+from greentactics.wording import stored_line
 
 Command = Callable[..., Any]
 NOISY_ENDINGS = ("_s", "_ms", "_j", "_bytes")
@@ -253,7 +254,7 @@ def _report(measured: Measured, *, for_others: bool) -> None:
             f"{when:%Y-%m-%d %H:%M} UTC; measure anew with --replace"
         )
         return
-    click.echo(f"{measured.path}: {len(results.repeats)} repeats, {results.data.name}")
+    click.echo(stored_line(measured.path, results))
     if for_others:
         click.echo("Attach the file to an issue or, in a clone, file it with `greentactics accept`.")
     if not results.complete:

@@ -8,7 +8,6 @@ direction of writing; they are replaced or removed here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
@@ -53,9 +52,3 @@ def finalize(value: object) -> Markup:
     if value is None:
         raise ValueError("a template shows a value that is missing")
     return text_to_html(str(value))
-
-
-def fence_for(text: str) -> str:
-    """Return a fence longer than any run of backticks in the text."""
-    runs: Iterable[str] = re.findall(r"`+", text)
-    return "`" * max(3, 1 + max((len(run) for run in runs), default=0))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from greentactics.curves import Curve, curves
+from greentactics.figures import Figure
 from greentactics.figures_forest import ticks
 from greentactics.impact_rows import metric_title
 from greentactics.results import Results
@@ -25,17 +26,7 @@ FURTHEST_LOSS = 6.0
 """Points of quality beyond which no point is drawn; a curve that far out decides nothing."""
 
 
-@dataclass(frozen=True)
-class CurveFigure:
-    """One drawing with its caption."""
-
-    title: str
-    """What is drawn."""
-    svg: Markup
-    """The drawing."""
-
-
-def curve_figures(record: Record, results: Results, identifier: str) -> list[CurveFigure]:
+def curve_figures(record: Record, results: Results, identifier: str) -> list[Figure]:
     """Return a drawing for each metric that the arms have curves of; none for a recipe without curves.
 
     Args:
@@ -47,7 +38,7 @@ def curve_figures(record: Record, results: Results, identifier: str) -> list[Cur
     tolerance = record.recipe.quality_tolerance_points if record.recipe else 0.0
     for index, (metric, drawn) in enumerate(curves(record, results).items()):
         title = metric_title(record, metric, results.metrics[metric])
-        figures.append(CurveFigure(title, draw(drawn, f"{identifier}-{index + 1}", title, tolerance)))
+        figures.append(Figure(title, draw(drawn, f"{identifier}-{index + 1}", title, tolerance)))
     return figures
 
 

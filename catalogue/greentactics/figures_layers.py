@@ -7,12 +7,12 @@ Drawn from any table among a run's details whose rows name a `layer` and split i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from greentactics.comparison import BASELINE, TACTIC
+from greentactics.figures import Figure
 from greentactics.results import Results
 from greentactics.wording import plain_label, quantity
 
@@ -26,17 +26,7 @@ PREFIX = "energy_"
 Rows = Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class LayerFigure:
-    """One drawing with its caption."""
-
-    title: str
-    """What is drawn."""
-    svg: Markup
-    """The drawing."""
-
-
-def layer_figures(results: Results) -> list[LayerFigure]:
+def layer_figures(results: Results) -> list[Figure]:
     """Return a figure for each batch size, of the first seed with both arms; none without such a table."""
     arms = _tables(results)
     if arms is None:
@@ -52,7 +42,7 @@ def layer_figures(results: Results) -> list[LayerFigure]:
         }
         condition = f", batch {batch}" if batch is not None else ""
         title = f"Modelled energy by layer{condition}, seed {seed}"
-        figures.append(LayerFigure(title, _draw(chosen, kinds, f"layers-{index + 1}", title)))
+        figures.append(Figure(title, _draw(chosen, kinds, f"layers-{index + 1}", title)))
     return figures
 
 

@@ -32,6 +32,8 @@ from greentactics.wording import (
 )
 
 DASH = "\u2013"
+AGAIN = "baseline again (A/A)"
+"""How the page calls the control: the baseline, run a second time."""
 UNITS_IN_NAMES = frozenset({"s", "ms", "bytes", "J"})
 
 
@@ -126,7 +128,7 @@ def _row(run: RunView, arm: str, name: str) -> Row:
     except NotComparable as refusal:
         compared, alone = f"{DASH} ({refusal})", True
     return Row(
-        arm="baseline again (A/A)" if arm == CONTROL else plain_label(arm),
+        arm=AGAIN if arm == CONTROL else plain_label(arm),
         compared=compared,
         n=n,
         baseline=_mean_words(run, BASELINE, name, interval=False),

@@ -1,27 +1,131 @@
-"""The recipe's text as a page shows it: the marked lines first, then the whole file."""
+"""The recipe's text as pages show it: the marked lines, how the recipe calls them, and the whole file."""
 
 from __future__ import annotations
 
+import ast
+import keyword
 import re
 import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from greentactics.escaping import listing_to_html
+from greentactics.recipe_source import PACKAGE
 
 _START = re.compile(r"^\s*# --8<-- \[start:tactic\]\s*$", re.MULTILINE)
 _END = re.compile(r"^\s*# --8<-- \[end:tactic\]\s*$", re.MULTILINE)
 _MARKER_LINE = re.compile(r"^\s*# --8<-- \[(?:start|end):[a-z_]+\]\s*\n", re.MULTILINE)
+# A class for each token, as highlighters write it, would make a listing four times as heavy as its text.
+_COLOURED = re.compile(
+    rf"""
+    (?P<s>(?<!\w)[bfruBFRU]{{0,2}}(?:
+        \"{{3}}.*?\"{{3}} | '{{3}}.*?'{{3}} | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'
+    ))
+    | (?P<c>\#[^\n]*)
+    | (?P<nf>(?<=\bdef\ )\w+ | (?<=\bclass\ )\w+)
+    | (?P<k>\b(?:{"|".join(keyword.kwlist)})\b)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How to use the functions of the marked lines in other code."""
+
+    text: str
+    """An import, and the statements with which the recipe calls them."""
+    modules: tuple[str, ...]
+    """Files of shared functions that the marked lines need, from the repository's root."""
 
 
 def key_lines(text: str) -> str | None:
     """Return the lines between the markers `start:tactic` and `end:tactic`, or None without them."""
-    start = _START.search(text)
-    end = _END.search(text, start.end()) if start else None
-    if start is None or end is None:
+    region = _region(text)
+    if region is None:
         return None
-    return (
-        textwrap.dedent(_MARKER_LINE.sub("", text[start.end() : end.start()].strip("\n") + "\n")).rstrip()
-        + "\n"
-    )
+    lines = _MARKER_LINE.sub("", text[region[0] : region[1]].strip("\n") + "\n")
+    return f"{textwrap.dedent(lines).rstrip()}\n"
 
 
 def whole_file(text: str) -> str:
     """Return the file without the marker lines."""
     return _MARKER_LINE.sub("", text)
+
+
+def highlighted(text: str) -> Markup:
+    """Return Python escaped for `<pre>`, with spans for strings, comments, keywords and defined names."""
+    parts, end = [], 0
+    for token in _COLOURED.finditer(text):
+        parts.append(listing_to_html(text[end : token.start()]))
+        parts.append(Markup('<span class="{}">{}</span>').format(token.lastgroup, listing_to_html(token[0])))
+        end = token.end()
+    return Markup().join([*parts, listing_to_html(text[end:])])
+
+
+def usage(text: str, module: str) -> Usage | None:
+    """Return how a recipe calls the public functions of its marked lines; None where it calls none.
+
+    Args:
+        text: The recipe.
+        module: Its name below `recipes`.
+    """
+    region = _region(text)
+    if region is None:
+        return None
+    first, last = (text.count("\n", 0, position) + 1 for position in region)
+    tree = ast.parse(text)
+    marked = [node for node in tree.body if first <= node.lineno <= last]
+    public = [
+        node.name for node in marked if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+    calls = _shortest_calls(text, [node for node in tree.body if node not in marked], public)
+    if not calls:
+        return None
+    names = ", ".join(name for name in public if name in calls)
+    lines = "\n".join(dict.fromkeys(calls.values()))
+    return Usage(f"from {PACKAGE}.{module} import {names}\n\n{lines}\n", _shared_modules(tree, marked))
+
+
+def _region(text: str) -> tuple[int, int] | None:
+    """Return where the marked text begins and ends."""
+    start = _START.search(text)
+    end = _END.search(text, start.end()) if start else None
+    return (start.end(), end.start()) if start and end else None
+
+
+def _shortest_calls(text: str, nodes: Sequence[ast.stmt], names: Sequence[str]) -> dict[str, str]:
+    """Return the shortest statement that calls each function, in the order of the file."""
+    found: dict[str, tuple[int, int, str]] = {}
+    for statement in (statement for node in nodes for statement in ast.walk(node)):
+        if not isinstance(statement, ast.stmt) or hasattr(statement, "body"):
+            continue
+        lines = text.splitlines()[statement.lineno - 1 : statement.end_lineno]
+        source = textwrap.dedent("\n".join(lines)).removeprefix("return ")
+        for name in _called(statement, names):
+            candidate = (len(lines), statement.lineno, source)
+            found[name] = min(found.get(name, candidate), candidate)
+    return {name: source for name, (_, _, source) in sorted(found.items(), key=lambda item: item[1][1])}
+
+
+def _called(statement: ast.stmt, names: Sequence[str]) -> Iterator[str]:
+    """Yield which functions a statement calls, by name or with some arguments bound by `partial`."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            called = node.args[0] if node.func.id == "partial" and node.args else node.func
+            if isinstance(called, ast.Name) and called.id in names:
+                yield called.id
+
+
+def _shared_modules(tree: ast.Module, marked: Sequence[ast.stmt]) -> tuple[str, ...]:
+    used = {inner.id for node in marked for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    modules = {
+        node.module if node.module != f"{PACKAGE}.common" else f"{node.module}.{alias.name}"
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{PACKAGE}.")
+        for alias in node.names
+        if (alias.asname or alias.name) in used
+    }
+    return tuple(sorted(f"{module.replace('.', '/')}.py" for module in modules))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -27,6 +28,7 @@ from greentactics.json_ld import catalogue_script, tactic_script
 from greentactics.loading import Catalogue
 from greentactics.relation_graph import Tie, by_group, stated_ties, ties_by_tactic
 from greentactics.results import Results
+from greentactics.schema import Record
 from greentactics.selector import find_page
 from greentactics.tactic_page import Tactic, join, page_context
 from greentactics.term_pages import FURTHER, VOCABULARIES, TermPage, question, term_pages
@@ -67,11 +69,10 @@ def render_site(
     }
     ties = stated_ties(tactics)
     seen = ties_by_tactic(tactics, ties)
-    template = environment.get_template("tactic.md.j2")
     for identifier, tactic in tactics.items():
         context = page_context(tactic, catalogue, seen[identifier])
         context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
-        files[f"tactics/{identifier}/index.md"] = template.render(context, root="../../")
+        files |= _tactic_pages(environment, context)
         files |= raw_files(tactic)
     files |= _corrections_page(environment, tactics)
     files |= _relations_page(environment, tactics, ties, seen)
@@ -80,6 +81,22 @@ def render_site(
     files |= _commands(environment)
     files |= api_files(documents, catalogue, terms, site)
     return dict(sorted(files.items()))
+
+
+def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[str, str]:
+    """Render the page of a tactic, of what was measured, and of its recipe with the file itself."""
+    record: Record = context["record"]
+
+    def page(template: str, root: str) -> str:
+        return environment.get_template(template).render(context, root=root)
+
+    files = {f"tactics/{record.id}/index.md": page("tactic.md.j2", "../../")}
+    if context["runs"]:
+        files[f"tactics/{record.id}/measurements/index.md"] = page("measurements.md.j2", "../../../")
+    if context["source"]:
+        files[f"recipes/{record.id}/index.md"] = page("recipe.md.j2", "../../")
+        files[f"recipes/{record.id}/{record.module}.py"] = context["source"].text
+    return files
 
 
 def _corrections_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:

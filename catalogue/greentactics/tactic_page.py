@@ -5,33 +5,38 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from greentactics.bibliography import Reference
 from greentactics.certainty_rows import certainty_rows
 from greentactics.claims import claim_figure, claim_phrase, direction_word, headline_claim
 from greentactics.details_tables import detail_tables
-from greentactics.escaping import fence_for, listing_to_html, paragraphs, safe_address
+from greentactics.escaping import listing_to_html, paragraphs, safe_address
 from greentactics.evidence import Evidence, assess, cost_estimate
 from greentactics.export import bibtex_entry
-from greentactics.figures_curve import CurveFigure, curve_figures
 from greentactics.figures_flow import flow
-from greentactics.figures_forest import Panel, extent, forest
 from greentactics.figures_layers import layer_figures
-from greentactics.impact_rows import metric_groups, panels, source_number
+from greentactics.impact_rows import source_number
+from greentactics.impact_views import full_impact, headline_impact
 from greentactics.latency_rows import timed_view
-from greentactics.listings import key_lines, whole_file
-from greentactics.loading import Catalogue
+from greentactics.listings import highlighted, key_lines, usage, whole_file
+from greentactics.loading import Catalogue, RecipeSource
+from greentactics.recipe_source import PACKAGE
 from greentactics.relation_graph import Tie
 from greentactics.results import Results
-from greentactics.rival_rows import rival_rows
 from greentactics.run_views import RunView, run_views
 from greentactics.schema import Record
-from greentactics.verdict import headline_results, verdict_line
+from greentactics.verdict import headline_results, verdict_line, verdict_output
 from greentactics.vocabulary import Direction, Kind
-from greentactics.wording import duration, estimate_phrase, sentence, typographic, with_provenance
+from greentactics.wording import (
+    duration,
+    estimate_phrase,
+    sentence,
+    stored_line,
+    typographic,
+    with_provenance,
+)
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,11 @@ def quality_word(record: Record) -> str:
 
 
 def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> dict[str, Any]:
-    """Return the values for the template of a tactic's page; `ties` are its relations."""
+    """Return the values for the templates of a tactic's pages; `ties` are its relations."""
     record = tactic.record
     runs = run_views(record, tactic.committed, tactic.local, tactic.recipe_sha256)
-    source = catalogue.recipes.get(record.id)
-    detailed = _detailed(record, runs)
+    verdict_run = _verdict_run(record, runs)
+    full = full_impact(record, runs)
     return {
         "tactic": tactic,
         "record": record,
@@ -127,23 +132,41 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "flow": flow(record.steps, "flow", f"How it works: {record.title}") if record.steps else None,
         "claims": _claim_rows(record),
         "runs": runs,
-        "groups": metric_groups(record, runs),
-        "rivals": rival_rows(record, runs),
-        "figures": forest_figures(panels(record, runs)),
-        "details": detail_tables(detailed.results) if detailed else [],
-        "energy_figures": layer_figures(detailed.results) if detailed else [],
-        "curves": curve_views(record, runs),
-        "certainty": certainty_rows(record, detailed),
+        "full": full,
+        "headline": headline_impact(record, full, verdict_run),
+        "details": detail_tables(verdict_run.results) if verdict_run else [],
+        "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
+        "certainty": certainty_rows(record, verdict_run),
         "timed": timed_view(runs, catalogue.timing_sha256),
-        "source": source,
-        "key_lines": _key_lines(source.text) if source else None,
-        "listing": listing_to_html(whole_file(source.text)) if source else None,
-        "times": expected_times(runs),
         "relations": relation_groups(ties),
         "sources": source_entries(record, catalogue.bibliography),
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
         "source_number": lambda key: source_number(record, key),
         "paragraphs": paragraphs,
+        **_recipe_context(tactic, catalogue.recipes.get(record.id), runs),
+    }
+
+
+def _recipe_context(tactic: Tactic, source: RecipeSource | None, runs: Sequence[RunView]) -> dict[str, Any]:
+    """Return what the pages show of the recipe: commands with their output, key lines, the whole file."""
+    record = tactic.record
+    if source is None:
+        return {"source": None}
+    marked, used = key_lines(source.text), usage(source.text, record.module)
+    lines = verdict_output(record, tactic.committed, tactic.local, tactic.recipe_sha256)
+    if runs and not runs[0].local:
+        path = Path(PACKAGE, "results", record.id, f"{runs[0].results.device_slug}.json")
+        lines = (stored_line(path, runs[0].results), *lines)
+    listing = whole_file(source.text)
+    return {
+        "source": source,
+        "times": expected_times(runs),
+        "output": listing_to_html("\n".join(lines)),
+        "key_lines": highlighted(marked) if marked else None,
+        "usage": used,
+        "usage_lines": highlighted(used.text) if used else None,
+        "listing": highlighted(listing),
+        "line_count": listing.count("\n"),
     }
 
 
@@ -168,35 +191,12 @@ def _claim_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def forest_figures(drawn: Sequence[Panel]) -> list[tuple[Panel, Markup]]:
-    """Draw the panels; those that share a unit share the ends of their axis."""
-    found = []
-    for index, panel in enumerate(drawn):
-        limits = extent([other for other in drawn if other.logarithmic == panel.logarithmic])
-        found.append((panel, forest(panel, f"forest-{index + 1}", limits)))
-    return found
-
-
-def _detailed(record: Record, runs: Sequence[RunView]) -> RunView | None:
+def _verdict_run(record: Record, runs: Sequence[RunView]) -> RunView | None:
     """Return the run whose details are shown: the one the verdict rests on, or else one of this machine."""
     fresh = [run for run in runs if not run.stale]
     chosen = [run for run in fresh if not run.local] or fresh
     shown = headline_results(record, [run.results for run in chosen])
     return next((run for run in chosen if run.results is shown), None)
-
-
-def curve_views(record: Record, runs: Sequence[RunView]) -> list[tuple[RunView, list[CurveFigure]]]:
-    """Return the drawings of operating points, of each run that has them; stale runs are left out."""
-    drawn = [(run, curve_figures(record, run.results, f"curve-{run.label}")) for run in runs if not run.stale]
-    return [(run, figures) for run, figures in drawn if figures]
-
-
-def _key_lines(text: str) -> Markup | None:
-    lines = key_lines(text)
-    if lines is None:
-        return None
-    fence = fence_for(lines)
-    return Markup(f"{fence}python\n{lines}{fence}")  # noqa: S704 - a fenced listing; the highlighter escapes it
 
 
 def expected_times(runs: Sequence[RunView]) -> dict[str, str] | None:

@@ -57,6 +57,17 @@ def verdict_line(record: Record, results: Iterable[Results] = (), *, recipe_sha2
     return f"{line}; not counted as evidence: {', '.join(against)}" if against else line
 
 
+def verdict_output(
+    record: Record, committed: Iterable[Results], local: Iterable[Results], recipe_sha256: str | None
+) -> tuple[str, ...]:
+    """Return the lines of the command `verdict`; the second, on this machine, only where it has results."""
+    here = tuple(local)
+    lines = [f"published: {verdict_line(record, committed, recipe_sha256=recipe_sha256)}"]
+    if here:
+        lines.append(f"this machine: {verdict_line(record, here, recipe_sha256=recipe_sha256)}")
+    return tuple(lines)
+
+
 def headline_results(
     record: Record, results: Iterable[Results], recipe_sha256: str | None = None
 ) -> Results | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from greentactics.comparison import POINTS, TIMES_HIGHER, TIMES_LOWER, Estimate
-from greentactics.results import MetricInfo
+from greentactics.results import MetricInfo, Results
 
 _PROVENANCE_WORD = re.compile(
     r"^(?:(?:modell?ed|measured|metered|counted|simulated|estimated)\s+)+", re.IGNORECASE
@@ -115,6 +116,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def stored_line(path: Path, results: Results) -> str:
+    """Return what a measuring run says when its results are stored."""
+    return f"{path}: {len(results.repeats)} repeats, {results.data.name}"
 
 
 def typographic(text: str) -> str:
