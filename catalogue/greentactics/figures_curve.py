@@ -22,6 +22,7 @@ LINE = 17
 SHAPES = ("m-3 -3h6v6h-6z", "m0 -4l4 7h-8z", "m-3 -3l6 6m0 -6l-6 6", "m-4 0h8m-4 -4v8", "m-4 0h8", "m0 -4v8")
 """Marks of the rivals, in the order of the arms; the tactic has a dot."""
 DOT = "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0"
+_VERTICES = ("start", "mid", "end")
 FURTHEST_LOSS = 6.0
 """Points of quality beyond which no point is drawn; a curve that far out decides nothing."""
 
@@ -66,17 +67,27 @@ def draw(drawn: Sequence[Curve], identifier: str, title: str, tolerance: float) 
         _grid(across, up, tolerance),
     ]
     for index, (arm, points) in enumerate(shown.items()):
-        shape = DOT if index == 0 else SHAPES[(index - 1) % len(SHAPES)]
-        path = "".join(f"M{_n(across(loss))} {_n(up(saving))}{shape}" for loss, saving in points)
         x, y = 10 + 175 * (index % 2), 12 + LINE * (index // 2)
-        parts.append(
-            Markup(
-                '<g class="{}"><path class="gt-mark" d="M{} {}{}{}"/><text x="{}" y="{}">{}</text></g>'
-            ).format(
-                "gt-tactic" if index == 0 else "gt-rival", x, y, shape, path, x + 10, y + 4, plain_label(arm)
-            )
-        )
+        at = [(x, y), *((round(across(loss)), round(up(saving))) for loss, saving in points)]
+        parts.append(_marked(at, index, f"{identifier}-m{index}"))
+        parts.append(Markup('<text x="{}" y="{}">{}</text>').format(x + 10, y + 4, plain_label(arm)))
     return Markup("\n").join([*parts, Markup("</svg>")])
+
+
+def _marked(at: Sequence[tuple[int, int]], index: int, identifier: str) -> Markup:
+    """Draw the mark of an arm at each position; as a marker of one path it is written once."""
+    shape = DOT if index == 0 else SHAPES[(index - 1) % len(SHAPES)]
+    ends = Markup(" ").join(Markup('marker-{}="url(#{})"').format(end, identifier) for end in _VERTICES)
+    return Markup(
+        '<marker id="{}" class="{}" markerUnits="userSpaceOnUse" overflow="visible">'
+        '<path class="gt-mark" d="M0 0{}"/></marker><path class="gt-points" d="M{}" {}/>'
+    ).format(
+        identifier,
+        "gt-rival" if index else "gt-tactic",
+        shape,
+        " ".join(f"{x} {y}" for x, y in at),
+        ends,
+    )
 
 
 def _described(shown: Mapping[str, Sequence[tuple[float, float]]]) -> str:

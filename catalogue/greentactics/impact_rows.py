@@ -143,9 +143,9 @@ def _mean_words(run: RunView, arm: str, name: str, *, interval: bool) -> str:
     if mean is None:
         return DASH
     if not interval or mean.low is None or mean.high is None:
-        return _unbroken(mean.value, mean.unit)
+        return typographic(_unbroken(mean.value, mean.unit))
     ends = f"[{_unbroken(mean.low, mean.unit)}, {_unbroken(mean.high, mean.unit)}]"
-    return f"{_unbroken(mean.value, mean.unit)} {ends}"
+    return typographic(f"{_unbroken(mean.value, mean.unit)} {ends}")
 
 
 def _unbroken(value: float, unit: str) -> str:

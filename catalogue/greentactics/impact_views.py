@@ -1,4 +1,4 @@
-"""The figures of a tactic twice: all of them for the page of measurements, the headline for its own page."""
+"""The figures of a tactic: all of them for the page of measurements, the chief ones for its own page."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from greentactics.comparison import TACTIC
 from greentactics.figures import Figure
 from greentactics.figures_curve import curve_figures
 from greentactics.figures_forest import Panel, extent, forest
-from greentactics.impact_rows import AGAIN, MetricGroup, metric_groups, panels
-from greentactics.rival_rows import RivalRow, rival_rows
+from greentactics.impact_rows import AGAIN, DASH, MetricGroup, metric_groups, panels
+from greentactics.rival_rows import RivalRow
 from greentactics.run_views import RunView
 from greentactics.schema import Record
+
+
+@dataclass(frozen=True)
+class RivalsTable:
+    """The rivals in the metrics of the verdict."""
+
+    columns: tuple[str, ...]
+    """Column heads after the name of the rival."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells, the name of the rival first and the number of seeds last."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,6 @@ class ImpactView:
     """Forest plots, one a metric."""
     groups: tuple[MetricGroup, ...]
     """Each metric against the baseline."""
-    rivals: tuple[RivalRow, ...]
-    """The tactic against its rivals."""
     curves: tuple[tuple[RunView, tuple[Figure, ...]], ...]
     """Operating points of each run that has them."""
 
@@ -36,37 +44,63 @@ class ImpactView:
 
 def full_impact(record: Record, runs: Sequence[RunView]) -> ImpactView:
     """Return every metric, arm and run."""
-    return ImpactView(
-        panels(record, runs), metric_groups(record, runs), rival_rows(record, runs), curve_views(record, runs)
-    )
+    return ImpactView(panels(record, runs), metric_groups(record, runs), curve_views(record, runs))
 
 
 def headline_impact(record: Record, full: ImpactView, verdict_run: RunView | None) -> ImpactView:
-    """Return the tactic in every metric, and its rivals in cost and quality of the run the verdict rests on.
+    """Return the tactic in every metric: cost and quality in all runs and drawn, the rest in one run.
 
     Args:
         record: The tactic.
         full: All that was measured.
-        verdict_run: The run the verdict rests on; None where none is fresh, which leaves rivals out.
+        verdict_run: The run the verdict rests on; None where none is fresh, which keeps all runs.
     """
-    recipe = record.recipe
-    names = (recipe.cost_metric, recipe.quality_metric) if recipe else ()
-    titles = [group.title for group in full.groups if group.name in names]
-    groups = [_headline_rows(group, group.name in names, verdict_run) for group in full.groups]
+    titles = [group.title for group in _verdict_groups(record, full)]
+    groups = []
+    for group in full.groups:
+        runs = None if group.title in titles else verdict_run
+        rows = [row for row in group.rows if row.arm in (TACTIC, AGAIN) and runs in (None, row.run)]
+        groups.append(replace(group, rows=tuple(rows)))
     return ImpactView(
         panels=tuple(panel for panel in full.panels if panel.title in titles),
         groups=tuple(group for group in groups if group.rows),
-        rivals=tuple(row for row in full.rivals if row.metric in titles and row.run is verdict_run),
         curves=tuple((run, figures[:1]) for run, figures in full.curves if run is verdict_run),
     )
 
 
-def _headline_rows(group: MetricGroup, all_arms: bool, verdict_run: RunView | None) -> MetricGroup:
-    """Leave the rivals out, except those of the verdict's run where `all_arms` asks for them."""
-    rows = tuple(
-        row for row in group.rows if row.arm in (TACTIC, AGAIN) or (all_arms and row.run is verdict_run)
-    )
-    return replace(group, rows=rows)
+def rivals_table(
+    record: Record, full: ImpactView, rivals: Sequence[RivalRow], verdict_run: RunView | None
+) -> RivalsTable | None:
+    """Return cost and quality of each rival in the run the verdict rests on; None where there is none.
+
+    Args:
+        record: The tactic.
+        full: All that was measured.
+        rivals: The tactic against each rival.
+        verdict_run: The run the verdict rests on; None where none is fresh.
+    """
+    groups = _verdict_groups(record, full)
+    arms = dict.fromkeys(row.rival for row in rivals if row.run is verdict_run)
+    against_baseline = {
+        (row.arm, group.title): row for group in groups for row in group.rows if row.run is verdict_run
+    }
+    against_rival = {(row.rival, row.metric): row for row in rivals if row.run is verdict_run}
+    titles = [group.title for group in groups]
+    columns = [f"{title}: against the baseline" for title in titles]
+    columns += [f"{title}: the tactic against it" for title in titles]
+    rows = []
+    for arm in arms:
+        found = [table.get((arm, title)) for table in (against_baseline, against_rival) for title in titles]
+        seeds = dict.fromkeys(str(row.n) for row in found if row)
+        rows.append((arm, *(row.compared if row else DASH for row in found), ", ".join(seeds)))
+    return RivalsTable((*columns, "n"), tuple(rows)) if rows else None
+
+
+def _verdict_groups(record: Record, full: ImpactView) -> list[MetricGroup]:
+    """Return the metrics that the verdict names: cost and quality."""
+    recipe = record.recipe
+    names = (recipe.cost_metric, recipe.quality_metric) if recipe else ()
+    return [group for group in full.groups if group.name in names]
 
 
 def forest_figures(drawn: Sequence[Panel]) -> list[Figure]:

@@ -6,7 +6,7 @@ import ast
 import keyword
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,6 +14,7 @@ from markupsafe import Markup
 from greentactics.escaping import listing_to_html
 from greentactics.recipe_source import PACKAGE
 
+LINE_LENGTH = 80
 _START = re.compile(r"^\s*# --8<-- \[start:tactic\]\s*$", re.MULTILINE)
 _END = re.compile(r"^\s*# --8<-- \[end:tactic\]\s*$", re.MULTILINE)
 _MARKER_LINE = re.compile(r"^\s*# --8<-- \[(?:start|end):[a-z_]+\]\s*\n", re.MULTILINE)
@@ -50,11 +51,6 @@ def key_lines(text: str) -> str | None:
     return f"{textwrap.dedent(lines).rstrip()}\n"
 
 
-def whole_file(text: str) -> str:
-    """Return the file without the marker lines."""
-    return _MARKER_LINE.sub("", text)
-
-
 def highlighted(text: str) -> Markup:
     """Return Python escaped for `<pre>`, with spans for strings, comments, keywords and defined names."""
     parts, end = [], 0
@@ -78,13 +74,15 @@ def usage(text: str, module: str) -> Usage | None:
     first, last = (text.count("\n", 0, position) + 1 for position in region)
     tree = ast.parse(text)
     marked = [node for node in tree.body if first <= node.lineno <= last]
-    public = [
-        node.name for node in marked if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
-    ]
-    calls = _shortest_calls(text, [node for node in tree.body if node not in marked], public)
+    functions = {
+        node.name: node
+        for node in marked
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+    calls = _shortest_calls(text, [node for node in tree.body if node not in marked], functions)
     if not calls:
         return None
-    names = ", ".join(name for name in public if name in calls)
+    names = ", ".join(name for name in functions if name in calls)
     lines = "\n".join(dict.fromkeys(calls.values()))
     return Usage(f"from {PACKAGE}.{module} import {names}\n\n{lines}\n", _shared_modules(tree, marked))
 
@@ -96,7 +94,9 @@ def _region(text: str) -> tuple[int, int] | None:
     return (start.end(), end.start()) if start and end else None
 
 
-def _shortest_calls(text: str, nodes: Sequence[ast.stmt], names: Sequence[str]) -> dict[str, str]:
+def _shortest_calls(
+    text: str, nodes: Sequence[ast.stmt], functions: Mapping[str, ast.FunctionDef]
+) -> dict[str, str]:
     """Return the shortest statement that calls each function, in the order of the file."""
     found: dict[str, tuple[int, int, str]] = {}
     for statement in (statement for node in nodes for statement in ast.walk(node)):
@@ -104,19 +104,27 @@ def _shortest_calls(text: str, nodes: Sequence[ast.stmt], names: Sequence[str]) 
             continue
         lines = text.splitlines()[statement.lineno - 1 : statement.end_lineno]
         source = textwrap.dedent("\n".join(lines)).removeprefix("return ")
-        for name in _called(statement, names):
-            candidate = (len(lines), statement.lineno, source)
-            found[name] = min(found.get(name, candidate), candidate)
+        for call in (node for node in ast.walk(statement) if isinstance(node, ast.Call)):
+            is_partial = ast.unparse(call.func) == "partial" and call.args
+            name = ast.unparse(call.args[0] if is_partial else call.func)
+            if name in functions:
+                shown = _completed(call, functions[name]) if is_partial else source
+                candidate = (len(lines), statement.lineno, shown)
+                found[name] = min(found.get(name, candidate), candidate)
     return {name: source for name, (_, _, source) in sorted(found.items(), key=lambda item: item[1][1])}
 
 
-def _called(statement: ast.stmt, names: Sequence[str]) -> Iterator[str]:
-    """Yield which functions a statement calls, by name or with some arguments bound by `partial`."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            called = node.args[0] if node.func.id == "partial" and node.args else node.func
-            if isinstance(called, ast.Name) and called.id in names:
-                yield called.id
+def _completed(call: ast.Call, function: ast.FunctionDef) -> str:
+    """Write a call of `partial` as one of the function; arguments that it left open have their names."""
+    bound, named = call.args[1:], {keyword.arg for keyword in call.keywords}
+    positional = function.args.args
+    needed = positional[len(bound) : len(positional) - len(function.args.defaults)]
+    open_names = [argument.arg for argument in needed if argument.arg not in named]
+    parts = [*map(ast.unparse, bound), *open_names, *map(ast.unparse, call.keywords)]
+    line = f"{function.name}({', '.join(parts)})"
+    if len(line) <= LINE_LENGTH:
+        return line
+    return "\n".join([f"{function.name}(", *(f"    {part}," for part in parts), ")"])
 
 
 def _shared_modules(tree: ast.Module, marked: Sequence[ast.stmt]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from mkdocs.structure.pages import Page
 
 from greentactics.content_security import with_policy
 from greentactics.errors import CatalogueError, UserError
+from greentactics.lean_html import without_indentation
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
 
@@ -50,7 +51,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
-    """Add the Content-Security-Policy to a page that will be published."""
+    """Take out the theme's indentation; add the Content-Security-Policy to a page that will be published."""
+    output = without_indentation(output)
     return output if _serving else with_policy(output, page.content or "")
 
 

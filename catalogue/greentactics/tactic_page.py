@@ -14,17 +14,17 @@ from greentactics.claims import claim_figure, claim_phrase, direction_word, head
 from greentactics.details_tables import detail_tables
 from greentactics.escaping import listing_to_html, paragraphs, safe_address
 from greentactics.evidence import Evidence, assess, cost_estimate
-from greentactics.export import bibtex_entry
 from greentactics.figures_flow import flow
 from greentactics.figures_layers import layer_figures
 from greentactics.impact_rows import source_number
-from greentactics.impact_views import full_impact, headline_impact
+from greentactics.impact_views import full_impact, headline_impact, rivals_table
 from greentactics.latency_rows import timed_view
-from greentactics.listings import highlighted, key_lines, usage, whole_file
+from greentactics.listings import highlighted, key_lines, usage
 from greentactics.loading import Catalogue, RecipeSource
 from greentactics.recipe_source import PACKAGE
 from greentactics.relation_graph import Tie
 from greentactics.results import Results
+from greentactics.rival_rows import rival_rows
 from greentactics.run_views import RunView, run_views
 from greentactics.schema import Record
 from greentactics.verdict import headline_results, verdict_line, verdict_output
@@ -119,7 +119,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
     record = tactic.record
     runs = run_views(record, tactic.committed, tactic.local, tactic.recipe_sha256)
     verdict_run = _verdict_run(record, runs)
-    full = full_impact(record, runs)
+    full, rivals = full_impact(record, runs), rival_rows(record, runs)
     return {
         "tactic": tactic,
         "record": record,
@@ -134,6 +134,8 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "runs": runs,
         "full": full,
         "headline": headline_impact(record, full, verdict_run),
+        "rivals": rivals,
+        "rivals_table": rivals_table(record, full, rivals, verdict_run),
         "details": detail_tables(verdict_run.results) if verdict_run else [],
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(record, verdict_run),
@@ -157,7 +159,6 @@ def _recipe_context(tactic: Tactic, source: RecipeSource | None, runs: Sequence[
     if runs and not runs[0].local:
         path = Path(PACKAGE, "results", record.id, f"{runs[0].results.device_slug}.json")
         lines = (stored_line(path, runs[0].results), *lines)
-    listing = whole_file(source.text)
     return {
         "source": source,
         "times": expected_times(runs),
@@ -165,8 +166,8 @@ def _recipe_context(tactic: Tactic, source: RecipeSource | None, runs: Sequence[
         "key_lines": highlighted(marked) if marked else None,
         "usage": used,
         "usage_lines": highlighted(used.text) if used else None,
-        "listing": highlighted(listing),
-        "line_count": listing.count("\n"),
+        "listing": highlighted(source.text),
+        "line_count": source.text.count("\n"),
     }
 
 
@@ -232,7 +233,7 @@ def relation_groups(ties: Iterable[Tie]) -> dict[str, list[dict[str, str]]]:
 
 
 def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> list[dict[str, Any]]:
-    """Return the numbered sources with their links and BibTeX."""
+    """Return the numbered sources with their links."""
     return [
         {
             "use": use,
@@ -243,7 +244,6 @@ def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> lis
             "arxiv": f"https://arxiv.org/abs/{reference.arxiv}"
             if reference.arxiv and reference.doi
             else None,
-            "bibtex": listing_to_html(bibtex_entry(use.key, reference)),
         }
         for use in record.sources
         if (reference := bibliography.get(use.key)) is not None

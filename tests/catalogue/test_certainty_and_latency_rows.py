@@ -166,10 +166,16 @@ def test_the_page_and_the_document_carry_them() -> None:
     from greentactics.pages import render_site
 
     made_up = catalogue(PRUNING, results={PRUNING.id: (timed(2.0, 2.0, 2.0),)})
-    page = render_site(made_up, {})[f"tactics/{PRUNING.id}/index.md"]
-    assert "ONNX Runtime, fp32 was not timed: onnx is not installed." in page
-    assert "How sure" in page
-    assert "none, so no joules" in page
+    files = render_site(made_up, {})
+    page = files[f"tactics/{PRUNING.id}/index.md"]
+    measurements = files[f"tactics/{PRUNING.id}/measurements/index.md"]
+    for text in (page, measurements):
+        assert "ONNX Runtime, fp32 was not timed: onnx is not installed." in text
+        assert "none, so no joules" in text
+        assert "PyTorch, eager" in text
+        assert "<td>faster</td>" in text
+    assert "## How sure" in measurements
+    assert 'aria-label="Processes, PyTorch, eager"' in measurements
     document = tactic_document(join(made_up, {})[PRUNING.id], made_up)
     assert not document.results[0].latency_is_stale
     latency, processor_time = document.results[0].latency

@@ -11,10 +11,10 @@ from greentactics.figures_curve import curve_figures
 from greentactics.figures_flow import describe, flow
 from greentactics.figures_forest import Mark, Panel, extent, forest, ticks
 from greentactics.figures_layers import layer_figures
+from greentactics.impact_views import curve_views
 from greentactics.results import Results
 from greentactics.run_views import run_views
 from greentactics.schema import Step
-from greentactics.tactic_page import curve_views
 from tests.site.records import PRUNING, ROOT
 from tests.site.synthetic import results
 
@@ -182,14 +182,16 @@ def test_curves_are_drawn_to_scale_and_described() -> None:
         "tactic: 4 to 10 times lower at a loss of 0.5 to 1.5 points; "
         "magnitude: 2 to 2 times lower at a loss of 1.0 to 1.0 points."
     )
-    tactic = next(element for element in root if element.attrib.get("class") == "gt-tactic")
-    assert tactic[0].attrib["d"].count("a3 3 0 1 0 6 0") == 1 + 2 * 2  # legend, then two seeds of two points
-    x, y = zip(
-        *(map(float, start) for start in re.findall(r"M([\d.]+) ([\d.]+)m", tactic[0].attrib["d"])[1:3]),
-        strict=True,
-    )
+    tactic = next(element for element in root if element.attrib.get("class") == "gt-points")
+    assert {value for name, value in tactic.attrib.items() if name.startswith("marker-")} == {"url(#c-1-m0)"}
+    positions = re.findall(r"(\d+) (\d+)", tactic.attrib["d"])
+    assert len(positions) == 1 + 2 * 2  # legend, then two seeds of two points
+    x, y = zip(*((int(across), int(up)) for across, up in positions[1:3]), strict=True)
     assert x[0] < x[1]  # more is lost
     assert y[0] > y[1]  # more is saved, higher up
+    markers = [element for element in root if element.tag == "marker"]
+    assert [element.attrib["class"] for element in markers] == ["gt-tactic", "gt-rival"]
+    assert len({element[0].attrib["d"] for element in markers}) == 2
 
 
 def test_curves_are_on_the_page_with_unique_identifiers() -> None:
@@ -199,4 +201,4 @@ def test_curves_are_on_the_page_with_unique_identifiers() -> None:
     assert len(identifiers) == 2
     assert not set(identifiers[0]) & set(identifiers[1])
     stale = run_views(PRUNING, [with_curves()], [], "f" * 64)
-    assert curve_views(PRUNING, stale) == []
+    assert curve_views(PRUNING, stale) == ()

@@ -1,5 +1,8 @@
 """The real repository and a made-up full site, built by mkdocs as a user builds them."""
 
+import ast
+import html
+import json
 import os
 import re
 import subprocess
@@ -14,11 +17,11 @@ import pytest
 from greentactics.pages import render_site, write_site
 from tests.catalogue.test_pages import hostile
 from tests.site.crawl import broken_links
-from tests.site.records import DARK, PRUNING, ROOT, SPARSITY, catalogue
+from tests.site.records import DARK, PRUNING, REAL, ROOT, SPARSITY, catalogue
 from tests.site.synthetic import results
 
 pytest.importorskip("material", reason="the site extra is not installed")
-MOST_BYTES = 90_000
+MOST_BYTES = 60_000
 
 
 def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -114,12 +117,48 @@ def test_structure_that_readers_by_ear_need(name, request) -> None:
             assert page.cells_without_scope == 0, path
 
 
-def test_a_tactic_page_stays_light_and_has_no_script_of_its_own(made_up_site) -> None:
-    path = made_up_site / "tactics" / PRUNING.id / "index.html"
-    assert len(path.read_bytes()) <= MOST_BYTES
-    scripts = [found for tag, found in Page(path.read_text()).tags if tag == "script"]
-    home = [found for tag, found in Page((made_up_site / "index.html").read_text()).tags if tag == "script"]
-    assert len(scripts) == len(home)
+@pytest.mark.parametrize("name", ["real_site", "made_up_site"])
+def test_a_tactic_page_stays_light_and_has_no_script_of_its_own(name, request) -> None:
+    site = request.getfixturevalue(name)
+    home = [found for tag, found in Page((site / "index.html").read_text()).tags if tag == "script"]
+    paths = list(site.glob("tactics/*/index.html"))
+    assert paths
+    for path in paths:
+        assert len(path.read_bytes()) <= MOST_BYTES, path
+        scripts = [found for tag, found in Page(path.read_text()).tags if tag == "script"]
+        assert len(scripts) == len(home), path
+
+
+def found_by_search(site: Path) -> dict[str, str]:
+    """Return what the search looks through, by page."""
+    pages: dict[str, str] = {}
+    for entry in json.loads((site / "search" / "search_index.json").read_text())["docs"]:
+        page = entry["location"].partition("#")[0]
+        pages[page] = f"{pages.get(page, '')} {html.unescape(entry['title'])} {html.unescape(entry['text'])}"
+    return pages
+
+
+def test_the_search_knows_titles_intents_problems_and_synonyms(real_site) -> None:
+    pages = found_by_search(real_site)
+    assert any(record.aliases for record in REAL.records.values())
+    for record in REAL.records.values():
+        words = set(re.findall(r"\w+", pages[f"tactics/{record.id}/index.html"]))
+        synonyms = (alias.title for alias in record.aliases)
+        for text in (record.title, record.summary, record.intent, record.problem, *synonyms):
+            assert set(re.findall(r"\w+", text)) <= words, (record.id, text)
+
+
+def test_the_search_knows_no_listings_no_long_tables_and_no_files_of_the_api(real_site) -> None:
+    pages = found_by_search(real_site)
+    assert not [path for path in pages if path.startswith(("recipes/", "api/")) or "/measurements/" in path]
+    texts = {path: text for path, text in pages.items() if path.startswith("tactics/")}
+    for identifier, recipe in REAL.recipes.items():
+        defined = [node.name for node in ast.parse(recipe.text).body if isinstance(node, ast.FunctionDef)]
+        in_code = [name for name in defined if "_" in name]
+        assert in_code, identifier
+        for path, text in texts.items():
+            assert not [name for name in in_code if name in text], (path, identifier)
+    assert not [path for path, text in texts.items() if "95 % interval" in text]
 
 
 def test_the_raw_results_can_be_opened(made_up_site) -> None:

@@ -57,11 +57,12 @@ def test_one_correction_and_none() -> None:
     assert "<table" not in empty
 
 
-def test_a_tactic_shows_its_own_corrections_in_its_history() -> None:
-    files = site(with_corrections(PRUNING, correction(theirs="a wrong one")), plain(DARK))
-    history = files[f"tactics/{PRUNING.id}/index.md"].split('<ul class="gt-history">')[1]
-    assert "Against aadt, DOI. There: A wrong one. Here: Ours. How it is known: Looked up." in history
-    assert "Against" not in files[f"tactics/{DARK.id}/index.md"].split('<ul class="gt-history">')[1]
+def test_the_history_of_a_tactic_links_its_corrections() -> None:
+    files = site(with_corrections(PRUNING, correction(), correction()), plain(DARK))
+    link = f'<a href="../../corrections/index.html#{PRUNING.id}">2 corrections to other catalogues</a>'
+    assert link in files[f"tactics/{PRUNING.id}/index.md"].split('<ul class="gt-history">')[1]
+    assert files["corrections/index.md"].count(f'id="{PRUNING.id}"') == 1
+    assert "corrections/" not in files[f"tactics/{DARK.id}/index.md"].split('<ul class="gt-history">')[1]
 
 
 def test_hostile_text_stays_text() -> None:
