@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import html
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -62,8 +63,10 @@ def test_the_output_on_the_page_is_what_the_commands_print(identifier, tmp_path)
     shown = output_on_page(identifier)
     printed = said.output.splitlines()
     assert shown[-len(printed) :] == printed
-    files = sorted((ROOT / "recipes" / "results" / identifier).glob("*.json"))
-    stored = [stored_line(path.relative_to(ROOT), REAL.results[identifier][0]) for path in files[:1]]
+    runs = sorted(REAL.results.get(identifier, ()), key=lambda entry: (entry.device_slug, entry.preset))
+    folder = Path("recipes", "results", identifier)
+    stored = [stored_line(folder / f"{entry.device_slug}.json", entry) for entry in runs[:1]]
+    assert all((ROOT / line.partition(":")[0]).is_file() for line in stored)
     assert shown[: -len(printed)] == stored
 
 
