@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
@@ -29,6 +30,8 @@ from greentactics.run_views import raw_path
 from greentactics.schema_export import schema_files
 from greentactics.tactic_page import Tactic
 from greentactics.term_pages import TermPage
+
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C takes a seventh of the time
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,8 @@ def api_files(
         record = document.record.model_dump(mode="json", exclude_none=True)
         keys = [source.key for source in document.sources]
         files[document_path(document.id)] = document_text(document)
-        files[document_path(document.id, "yaml")] = yaml.safe_dump(
-            record, allow_unicode=True, sort_keys=False, width=100
+        files[document_path(document.id, "yaml")] = yaml.dump(
+            record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100
         )
         files[document_path(document.id, "txt")] = tactic_text(environment, document, site_url or "../../../")
         files[document_path(document.id, "bib")] = bibtex(catalogue.bibliography, keys)

@@ -20,7 +20,7 @@ from greentactics.intervals import (
     mean_interval,
     minimal_detectable_effect,
 )
-from greentactics.results import Results
+from greentactics.results import Better, Results
 
 BASELINE = "baseline"
 TACTIC = "tactic"
@@ -173,6 +173,17 @@ def absolute(results: Results, arm: str, metric: str) -> Estimate | None:
         return None
     value, low, high = mean_interval(values)
     return Estimate(value, low, high, len(values), results.metrics[metric].unit)
+
+
+def largest_loss(quality: Estimate | None, better: Better) -> float | None:
+    """Return the worse end of the interval of a quality's change, as a loss.
+
+    Returns:
+        Percentage points, negative where the quality rose throughout; None without an interval in points.
+    """
+    if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
+        return None
+    return quality.high if better == "lower" else -quality.low
 
 
 def _common_seeds(baseline: Mapping[int, float], treated: Mapping[int, float]) -> list[int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from greentactics.bibliography import Name, Reference
 from greentactics.claims import claimed_times, effect_claims, has_figure, headline_claim
-from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, compare
+from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, compare, largest_loss
 from greentactics.datasets import KNOWN_SHA256
 from greentactics.latency import shows_difference
 from greentactics.results import SMOKE_PRESET, Results
@@ -115,14 +115,10 @@ def estimate_or_none(results: Results, arm: str, metric: str) -> Estimate | None
 
 def within_tolerance(record: Record, results: Results) -> bool:
     """Tell whether the whole interval of the quality's loss lies within the record's tolerance."""
-    quality = quality_estimate(record, results)
-    if record.recipe is None or quality is None or quality.low is None or quality.high is None:
+    if record.recipe is None or (quality := quality_estimate(record, results)) is None:
         return False
-    if quality.unit != POINTS:
-        return False
-    better_lower = results.metrics[record.recipe.quality_metric].better == "lower"
-    largest_loss = quality.high if better_lower else -quality.low
-    return largest_loss <= record.recipe.quality_tolerance_points
+    loss = largest_loss(quality, results.metrics[record.recipe.quality_metric].better)
+    return loss is not None and loss <= record.recipe.quality_tolerance_points
 
 
 def needs_control(record: Record, results: Results) -> bool:

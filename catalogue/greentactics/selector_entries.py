@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from greentactics.comparison import POINTS, Estimate
+from greentactics.comparison import POINTS, Estimate, largest_loss
 from greentactics.evidence import cost_estimate, doubt, objections, quality_estimate
 from greentactics.results import Results
 from greentactics.schema import RecipeUse, Record
@@ -143,7 +143,7 @@ def _reproduction(tactic: Tactic, shown: Results | None) -> dict[str, Any]:
     info = shown.metrics[recipe.cost_metric]
     counting = [entry for entry in tactic.committed if not objections(entry, tactic.recipe_sha256)]
     different = cost is not None and cost.unit != POINTS and not against and doubt(record, shown) is None
-    better_lower = quality is not None and shown.metrics[recipe.quality_metric].better == "lower"
+    loss = None if quality is None else largest_loss(quality, shown.metrics[recipe.quality_metric].better)
     return {
         "reproduced": typographic(tactic.reproduced),
         "not_counted": ", ".join(against) or None,
@@ -152,15 +152,8 @@ def _reproduction(tactic: Tactic, shown: Results | None) -> dict[str, Any]:
         "provenance": NONE if against else info.provenance,
         "devices": tuple(sorted({entry.device.kind for entry in counting})) or (NONE,),
         "quality": None if quality is None else typographic(_quality_phrase(quality, recipe)),
-        "loss_points": None if against else _largest_loss(quality, better_lower=better_lower),
+        "loss_points": None if against or loss is None else _rounded(loss),
     }
-
-
-def _largest_loss(quality: Estimate | None, *, better_lower: bool) -> float | None:
-    """Return the worse end of the interval as a loss; None where there is no interval in points."""
-    if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
-        return None
-    return _rounded(quality.high if better_lower else -quality.low)
 
 
 def _quality_phrase(quality: Estimate, recipe: RecipeUse) -> str:

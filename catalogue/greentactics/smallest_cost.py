@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from greentactics.comparison import BASELINE, TACTIC, Estimate, NotComparable, compare
+from greentactics.comparison import BASELINE, TACTIC, Estimate, NotComparable, compare, largest_loss
 from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import load_catalogue
 from greentactics.results import Results
@@ -94,10 +94,11 @@ def _row(results: Results, recipe: RecipeUse, arm: str) -> tuple[str, ...]:
     accuracy = quantity(_mean(results, arm, recipe.quality_metric), "fraction")
     if arm == BASELINE:
         return name, macs, DASH, DASH, accuracy, DASH
-    loss = _compared(results, arm, recipe.quality_metric)
-    within = loss is not None and loss.low is not None and -loss.low <= recipe.quality_tolerance_points
+    quality = _compared(results, arm, recipe.quality_metric)
+    loss = largest_loss(quality, results.metrics[recipe.quality_metric].better)
+    within = loss is not None and loss <= recipe.quality_tolerance_points
     times = [_phrase(_compared(results, arm, metric)) for metric in (recipe.cost_metric, OTHER_COST)]
-    return name, macs, *times, f"{accuracy}, {_phrase(loss)}", "yes" if within else "not shown"
+    return name, macs, *times, f"{accuracy}, {_phrase(quality)}", "yes" if within else "not shown"
 
 
 def _mean(results: Results, arm: str, metric: str) -> float:

@@ -9,12 +9,14 @@ from greentactics.comparison import (
     POINTS,
     TIMES_HIGHER,
     TIMES_LOWER,
+    Estimate,
     NotComparable,
     absolute,
     bootstrap,
     compare,
     detectable,
     equivalence_in_points,
+    largest_loss,
     pairs,
     point_difference,
     times_higher,
@@ -189,3 +191,18 @@ def test_a_margin_in_points_needs_a_fraction_with_a_better_direction() -> None:
     neither = METRICS | {"test_accuracy": METRICS["test_accuracy"].model_copy(update={"better": "neither"})}
     with pytest.raises(NotComparable, match="test_accuracy has no better direction"):
         within_a_point(results(metrics=neither), "tactic", "test_accuracy")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "better", "expected"),
+    [
+        (Estimate(-0.5, -0.7, -0.3, 5, POINTS), "higher", 0.7),
+        (Estimate(-0.5, -0.7, -0.3, 5, POINTS), "lower", -0.3),
+        (Estimate(0.5, 0.3, 0.7, 5, POINTS), "higher", -0.3),
+        (Estimate(0.5, None, None, 1, POINTS), "higher", None),
+        (Estimate(1.5, 1.3, 1.7, 5, TIMES_LOWER), "higher", None),
+        (None, "higher", None),
+    ],
+)
+def test_the_largest_loss_is_the_worse_end_of_an_interval_in_points(estimate, better, expected) -> None:
+    assert largest_loss(estimate, better) == expected
