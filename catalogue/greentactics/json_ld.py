@@ -13,11 +13,14 @@ from greentactics.api_addresses import (
     CATALOGUE_DESCRIPTION,
     CATALOGUE_NAME,
     LICENCE_ADDRESS,
+    page_path,
 )
 from greentactics.api_collection_models import ChangesDocument
 from greentactics.api_models import SourceDocument, TacticDocument
 from greentactics.escaping import one_line
 from greentactics.loading import Catalogue
+from greentactics.schema import Record
+from greentactics.vocabulary import Term
 
 CODE_LICENCE = "https://spdx.org/licenses/MIT.html"
 _CONTRIBUTORS = {"@type": "Organization", "name": f"The {CATALOGUE_NAME} contributors"}
@@ -66,7 +69,7 @@ def tactic_script(document: TacticDocument, catalogue: Catalogue, root: str) -> 
             "keywords": [tag.label for tag in record.tags],
             "license": LICENCE_ADDRESS,
             "author": _CONTRIBUTORS,
-            "isPartOf": {"@type": "Dataset", "name": CATALOGUE_NAME, "url": f"{root}index.html"},
+            "isPartOf": _dataset(root),
             "citation": [_work(source) for source in document.sources],
             "hasPart": [recipe] if record.recipe and record.id in catalogue.recipes else [],
         }
@@ -99,6 +102,59 @@ def catalogue_script(changes: ChangesDocument, version: str, root: str) -> Marku
             "distribution": downloads,
         }
     )
+
+
+def page_script(
+    title: str,
+    description: str,
+    root: str,
+    page: str,
+    tactics: Iterable[Record] | None = None,
+    term: Term | None = None,
+) -> Markup:
+    """Return the element of a page about several tactics, or about none.
+
+    Args:
+        title: Title of the page.
+        description: What stands on it.
+        root: The root of the site: its address where it is known, else relative to the page.
+        page: Address of the page from the root of the site.
+        tactics: Records of the tactics it lists, in order; None for a page that is no list of tactics.
+        term: The word of the vocabularies that the page is about.
+    """
+    items = [
+        {
+            "@type": "ListItem",
+            "position": position,
+            "name": record.title,
+            "url": root + page_path(record.id),
+        }
+        for position, record in enumerate(tactics or (), start=1)
+    ]
+    entity = {"@type": "ItemList", "numberOfItems": len(items), "itemListElement": items}
+    about = term and {
+        "@type": "DefinedTerm",
+        "name": term.label,
+        "description": term.definition,
+        "termCode": term.value,
+        "inDefinedTermSet": f"{root}terms/index.html",
+    }
+    return _script(
+        {
+            "@type": "WebPage" if tactics is None else "CollectionPage",
+            "name": title,
+            "description": description,
+            "url": root + page,
+            "inLanguage": "en",
+            "isPartOf": _dataset(root),
+            "about": about,
+            "mainEntity": None if tactics is None else entity,
+        }
+    )
+
+
+def _dataset(root: str) -> dict[str, str]:
+    return {"@type": "Dataset", "name": CATALOGUE_NAME, "url": f"{root}index.html"}
 
 
 def _work(source: SourceDocument) -> dict[str, Any]:

@@ -22,17 +22,18 @@ from greentactics.archive_coverage import ARCHIVE
 from greentactics.command_page import command_page
 from greentactics.errors import UserError
 from greentactics.escaping import finalize, text_to_html
-from greentactics.evidence import Level
+from greentactics.facet_pages import facet_pages
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
-from greentactics.json_ld import catalogue_script, tactic_script
+from greentactics.figures_overview import frame, savings_figure
+from greentactics.json_ld import catalogue_script, page_script, tactic_script
 from greentactics.loading import Catalogue
+from greentactics.overview import savings_panels
 from greentactics.relation_graph import Tie, by_group, stated_ties, ties_by_tactic
 from greentactics.results import Results
 from greentactics.schema import Record
 from greentactics.selector import find_page
 from greentactics.tactic_page import Tactic, join, page_context
-from greentactics.term_pages import FURTHER, VOCABULARIES, TermPage, question, term_pages
-from greentactics.vocabulary import EffortLevel, Kind
+from greentactics.term_pages import question, term_pages
 from greentactics.wording import sentence, typographic
 
 
@@ -56,7 +57,7 @@ def render_site(
     tactics = join(catalogue, local)
     documents = api_documents(tactics, catalogue)
     terms = term_pages(tactics.values())
-    environment = template_environment()
+    environment = template_environment(site)
     files: dict[str, str] = {
         "index.md": environment.get_template("home.md.j2").render(
             tactics=tactics.values(),
@@ -74,9 +75,10 @@ def render_site(
         context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
         files |= _tactic_pages(environment, context)
         files |= raw_files(tactic)
+    files |= _overview_page(environment, tactics)
     files |= _corrections_page(environment, tactics)
     files |= _relations_page(environment, tactics, ties, seen)
-    files |= _glossary(environment, terms)
+    files |= facet_pages(environment, terms, tactics.values())
     files |= find_page(environment, tactics.values(), catalogue.bibliography)
     files |= _commands(environment)
     files |= api_files(documents, catalogue, terms, site)
@@ -97,6 +99,21 @@ def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[
         files[f"recipes/{record.id}/index.md"] = page("recipe.md.j2", "../../")
         files[f"recipes/{record.id}/{record.module}.py"] = context["source"].text
     return files
+
+
+def _overview_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
+    panels = savings_panels(tactics.values())
+    axes = frame(panels)
+    text = environment.get_template("overview.md.j2").render(
+        panels=[
+            (panel, savings_figure(panel, axes, f"savings-{number}", "../"))
+            for number, panel in enumerate(panels, start=1)
+        ],
+        records=[point.tactic.record for panel in panels for point in panel.points if not point.published],
+        tactic_count=len(tactics),
+        root="../",
+    )
+    return {"overview/index.md": text}
 
 
 def _corrections_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
@@ -137,27 +154,18 @@ def _relations_page(
     return {"relations/index.md": text}
 
 
-def _glossary(environment: Environment, pages: Sequence[TermPage]) -> dict[str, str]:
-    """Render the page of each term, and the index of all terms."""
-    template = environment.get_template("term.md.j2")
-    files = {f"{page.folder}/index.md": template.render(page=page, root="../../../") for page in pages}
-    vocabularies = [
-        (vocabulary, [page for page in pages if page.vocabulary is vocabulary]) for vocabulary in VOCABULARIES
-    ]
-    text = environment.get_template("terms.md.j2").render(
-        vocabularies=vocabularies, further=FURTHER, root="../"
-    )
-    return files | {"terms/index.md": text}
-
-
 def _commands(environment: Environment) -> dict[str, str]:
     from greentactics.cli import main  # late, as the command `render` brings in this module
 
     return command_page(environment, main)
 
 
-def template_environment() -> Environment:
-    """Return the environment of the templates: strict, and everything escaped."""
+def template_environment(site: str | None = None) -> Environment:
+    """Return the environment of the templates: strict, and everything escaped.
+
+    Args:
+        site: Address of the root of the site with its final slash; None where it is not known.
+    """
     environment = Environment(
         loader=PackageLoader("greentactics"),
         undefined=StrictUndefined,
@@ -173,7 +181,7 @@ def template_environment() -> Environment:
     environment.filters["typographic"] = typographic
     environment.filters["sentence"] = sentence
     environment.filters["question"] = question
-    environment.globals.update(levels=list(Level), effort_levels=list(EffortLevel), kinds=Kind)
+    environment.globals.update(described=page_script, site=site or "")
     return environment
 
 

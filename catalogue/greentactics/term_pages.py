@@ -52,6 +52,8 @@ class Vocabulary:
     """What it is called on pages."""
     terms: type[Term]
     """Its terms."""
+    asked_as: str
+    """Name of the question on the page "Find a tactic" that has these terms as choices."""
     carried: Callable[[Tactic], Carried]
     """The terms a tactic carries."""
 
@@ -61,16 +63,27 @@ VOCABULARIES = (
         "quality",
         "Qualities",
         Quality,
+        "improves",
         lambda tactic: [(effect.quality, WAYS[effect.direction]) for effect in tactic.record.effects],
     ),
-    Vocabulary("stage", "Stages", Stage, lambda tactic: _plain(tactic.record.stages)),
-    Vocabulary("group", "Groups", Group, lambda tactic: _plain([tactic.record.group])),
-    Vocabulary("participant", "Participants", Participant, lambda tactic: _plain(tactic.record.participant)),
-    Vocabulary("artifact", "Artefacts", Artifact, lambda tactic: _plain(tactic.record.artifact)),
-    Vocabulary("tag", "Tags", Tag, lambda tactic: _plain(tactic.record.tags)),
-    Vocabulary("kind", "Kinds", Kind, lambda tactic: _plain([tactic.record.kind])),
-    Vocabulary("effort", "Effort", EffortLevel, lambda tactic: _plain([tactic.record.effort.level])),
-    Vocabulary("evidence", "Levels of evidence", Level, lambda tactic: _plain([tactic.evidence.level])),
+    Vocabulary("stage", "Stages", Stage, "stages", lambda tactic: _plain(tactic.record.stages)),
+    Vocabulary("group", "Groups", Group, "group", lambda tactic: _plain([tactic.record.group])),
+    Vocabulary(
+        "participant",
+        "Participants",
+        Participant,
+        "participants",
+        lambda tactic: _plain(tactic.record.participant),
+    ),
+    Vocabulary("artifact", "Artefacts", Artifact, "artifacts", lambda tactic: _plain(tactic.record.artifact)),
+    Vocabulary("tag", "Tags", Tag, "tags", lambda tactic: _plain(tactic.record.tags)),
+    Vocabulary("kind", "Kinds", Kind, "kind", lambda tactic: _plain([tactic.record.kind])),
+    Vocabulary(
+        "effort", "Effort", EffortLevel, "effort", lambda tactic: _plain([tactic.record.effort.level])
+    ),
+    Vocabulary(
+        "evidence", "Levels of evidence", Level, "evidence", lambda tactic: _plain([tactic.evidence.level])
+    ),
 )
 """The vocabularies by which tactics are looked up."""
 

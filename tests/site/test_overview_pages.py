@@ -73,7 +73,8 @@ def test_hostile_text_stays_text() -> None:
     )
     files = site(record, plain(DARK))
     for path, text in files.items():
-        if path.startswith(("corrections/", "relations/", "terms/")):
+        if path.startswith(("browse/", "corrections/", "overview/", "relations/", "terms/")):
+            text = re.sub(r'<script type="application/ld\+json">[^<>`]*</script>', "", text)
             assert "<script" not in text
             assert "```" not in text
             assert "{{" not in text
