@@ -65,13 +65,26 @@ def site_root(address: str | None) -> str | None:
     Raises:
         UserError: It is not the address of a folder on the web.
     """
+    return _web_folder(address, "address of the site", "https://example.org/tactics/", "SITE_URL")
+
+
+def edit_root(address: str | None) -> str | None:
+    """Return the address below which files of the repository are edited; None where none is given.
+
+    Raises:
+        UserError: It is not the address of a folder on the web.
+    """
+    return _web_folder(address, "address for edits", "https://example.org/tactics/edit/main/", "EDIT_URL")
+
+
+def _web_folder(address: str | None, name: str, example: str, setting: str) -> str | None:
     if not address:
         return None
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
         raise UserError(
-            f'address of the site: expected one such as https://example.org/tactics/, got "{address}"; '
-            "change SITE_URL, or leave it empty where the address is not known"
+            f'{name}: expected one such as {example}, got "{address}"; '
+            f"change {setting}, or leave it empty where the address is not known"
         )
     return f"{address.rstrip('/')}/"
 

@@ -113,10 +113,22 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     envvar="SITE_URL",
     help="Where the site will stand, for absolute addresses.  [default: $SITE_URL, else relative ones]",
 )
+@click.option(
+    "--edit-url",
+    metavar="URL",
+    envvar="EDIT_URL",
+    help="Where files of the repository are edited, up to their path.  [default: $EDIT_URL, else no links]",
+)
 @click.option("--replace", is_flag=True, help="Write into a folder that is not empty; nothing is removed.")
 @click.pass_context
 def render(
-    context: click.Context, out: Path, folder: Path | None, site_url: str | None, *, replace: bool
+    context: click.Context,
+    out: Path,
+    folder: Path | None,
+    site_url: str | None,
+    edit_url: str | None,
+    *,
+    replace: bool,
 ) -> None:
     """Write the pages, generated and hand-written, as Markdown, JSON and SVG for any site generator."""
     from greentactics.loading import load_catalogue, load_results_folder
@@ -124,7 +136,7 @@ def render(
 
     root = root_of(context)
     local = load_results_folder(folder or root / "build" / "results")
-    files = render_site(load_catalogue(root), local, site_url)
+    files = render_site(load_catalogue(root), local, site_url, edit_url)
     write_site(out, files, root / "catalogue" / "pages", replace=replace)
     click.echo(f"{len(files)} generated files written to {out}")
 

@@ -120,7 +120,9 @@ def effects_sentence(tactic: Tactic) -> str:
     found = effects_by_direction(tactic.record)
     told = (Direction.IMPROVES, Direction.WORSENS, Direction.DEPENDS)
     return " ".join(
-        f"{direction.label} {found[direction.value].lower()}." for direction in told if found[direction.value]
+        f"{direction.label}: {found[direction.value].lower()}."
+        for direction in told
+        if found[direction.value]
     )
 
 

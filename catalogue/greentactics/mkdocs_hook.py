@@ -31,7 +31,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add what the renderer returns; a catalogue with mistakes ends the build with all of them.
 
     Raises:
-        Abort: The catalogue has mistakes, or the address of the site is none.
+        Abort: The catalogue has mistakes, or an address in the settings is none.
     """
     root = Path(config.config_file_path).parent
     try:
@@ -40,7 +40,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     except CatalogueError as error:
         raise Abort(f"The catalogue has mistakes:\n{error}") from error
     try:
-        rendered = render_site(catalogue, local, config.site_url)
+        rendered = render_site(catalogue, local, config.site_url, config.extra.get("edit_url"))
     except UserError as error:
         raise Abort(str(error)) from error
     for path, text in rendered.items():

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from greentactics import __version__
-from greentactics.api_addresses import site_root
+from greentactics.api_addresses import edit_root, site_root
 from greentactics.api_files import api_documents, api_files, raw_files
 from greentactics.archive_coverage import ARCHIVE
 from greentactics.command_page import command_page
@@ -38,7 +38,10 @@ from greentactics.wording import sentence, typographic
 
 
 def render_site(
-    catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]], site_url: str | None = None
+    catalogue: Catalogue,
+    local: Mapping[str, tuple[Results, ...]],
+    site_url: str | None = None,
+    edit_url: str | None = None,
 ) -> dict[str, str]:
     """Render all generated files.
 
@@ -46,28 +49,21 @@ def render_site(
         catalogue: Records, bibliography, committed results and recipes.
         local: Results of this machine by tactic; shown beside the committed ones, never counted as evidence.
         site_url: Address of the root of the site; without it all addresses are relative.
+        edit_url: Address below which files of the repository are edited; without it pages say how instead.
 
     Returns:
         Text by path below the docs folder, in the order of the paths.
 
     Raises:
-        UserError: `site_url` is not an address of the web.
+        UserError: `site_url` or `edit_url` is not an address of the web.
     """
     site = site_root(site_url)
     tactics = join(catalogue, local)
     documents = api_documents(tactics, catalogue)
     terms = term_pages(tactics.values())
-    environment = template_environment(site)
-    files: dict[str, str] = {
-        "index.md": environment.get_template("home.md.j2").render(
-            tactics=tactics.values(),
-            root="",
-            json_ld=catalogue_script(documents.changes, __version__, site or ""),
-        ),
-        "tactics/index.md": environment.get_template("tactics.md.j2").render(
-            tactics=tactics.values(), root="../"
-        ),
-    }
+    environment = template_environment(site, edit_root(edit_url))
+    home = catalogue_script(documents.changes, __version__, site or "")
+    files = _front_pages(environment, tactics, home)
     ties = stated_ties(tactics)
     seen = ties_by_tactic(tactics, ties)
     for identifier, tactic in tactics.items():
@@ -99,6 +95,14 @@ def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[
         files[f"recipes/{record.id}/index.md"] = page("recipe.md.j2", "../../")
         files[f"recipes/{record.id}/{record.module}.py"] = context["source"].text
     return files
+
+
+def _front_pages(environment: Environment, tactics: Mapping[str, Tactic], json_ld: Markup) -> dict[str, str]:
+    home, table = (environment.get_template(name) for name in ("home.md.j2", "tactics.md.j2"))
+    return {
+        "index.md": home.render(tactics=tactics.values(), root="", json_ld=json_ld),
+        "tactics/index.md": table.render(tactics=tactics.values(), root="../"),
+    }
 
 
 def _overview_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
@@ -160,11 +164,12 @@ def _commands(environment: Environment) -> dict[str, str]:
     return command_page(environment, main)
 
 
-def template_environment(site: str | None = None) -> Environment:
+def template_environment(site: str | None = None, edit: str | None = None) -> Environment:
     """Return the environment of the templates: strict, and everything escaped.
 
     Args:
         site: Address of the root of the site with its final slash; None where it is not known.
+        edit: Address below which files of the repository are edited, likewise.
     """
     environment = Environment(
         loader=PackageLoader("greentactics"),
@@ -181,7 +186,7 @@ def template_environment(site: str | None = None) -> Environment:
     environment.filters["typographic"] = typographic
     environment.filters["sentence"] = sentence
     environment.filters["question"] = question
-    environment.globals.update(described=page_script, site=site or "")
+    environment.globals.update(described=page_script, site=site or "", edit=edit or "")
     return environment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from greentactics.errors import UserError
 from greentactics.pages import render_site, write_site
 from tests.catalogue.test_pages import hostile
 from tests.site.records import DARK, ROOT, catalogue
@@ -19,6 +21,7 @@ from tests.site.synthetic import results
 
 pytest.importorskip("material", reason="the site extra is not installed")
 SITE_URL = "https://example.org/green"
+EDIT_URL = "https://example.org/green/edit/main"
 SETTING = 'site_url: !ENV [SITE_URL, ""]'
 
 
@@ -38,7 +41,8 @@ def build(folder: Path, site_url: str, *arguments: str) -> subprocess.CompletedP
 def site(request, tmp_path_factory) -> tuple[Path, dict[str, str], str]:
     folder = tmp_path_factory.mktemp("site")
     record = hostile()
-    files = render_site(catalogue(record, DARK, results={record.id: (results(),)}), {}, request.param)
+    made = catalogue(record, DARK, results={record.id: (results(),)})
+    files = render_site(made, {}, request.param, request.param and EDIT_URL)
     for name in ("api", "assets", "energy-model", "method"):  # pages that link no tactic by name
         shutil.copytree(ROOT / "catalogue" / "pages" / name, folder / "static" / name)
     write_site(folder / "docs", files, folder / "static")
@@ -65,21 +69,43 @@ def test_each_file_is_copied_as_it_is(site) -> None:
             assert built.read_bytes() == text.encode(), path
 
 
-def test_json_ld_survives_markdown(site) -> None:
-    folder, files, _ = site
-    for path in [path for path in files if re.fullmatch(r"(tactics/[\w-]+/)?index\.md", path)]:
-        if path == "tactics/index.md":
-            continue
-        text = (folder / path.replace(".md", ".html")).read_text()
+def test_each_generated_page_tells_what_it_is(site) -> None:
+    folder, files, site_url = site
+    pages = sorted(path for path in files if path.endswith(".md"))
+    assert len(pages) > 100
+    titles = []
+    for path in pages:
+        page = path.replace(".md", ".html")
+        text = (folder / page).read_text()
+        (title,) = re.findall(r"<title>(.+?)</title>", text.partition("</head>")[0])
+        (description,) = re.findall(r'<meta name="description" content="(.+?)">', text)
+        assert len(html.unescape(description)) > 10, path
+        titles.append(title)
         (built,) = re.findall(r'<script type="application/ld\+json">(.*?)</script>', text, re.DOTALL)
-        assert json.loads(built)["@context"] == "https://schema.org"
-        assert f">{built}<" in files[path]
+        assert f">{built}<" in files[path], "survives Markdown"
+        told = json.loads(built)
+        assert told["@context"] == "https://schema.org"
+        root = f"{SITE_URL}/" if site_url else "../" * path.count("/")
+        assert told["url"] == f"{root}{page}", path
+    assert sorted(title for title in titles if titles.count(title) > 1) == []
+
+
+def test_each_page_of_a_tactic_has_a_link_to_edit_its_record(site) -> None:
+    _, files, site_url = site
+    pages = {path: text for path, text in files.items() if re.fullmatch(r"tactics/[\w-]+/index\.md", path)}
+    assert len(pages) == 2
+    for path, text in pages.items():
+        (address,) = re.findall(r'<a class="gt-edit" href="([^"]*)">Edit this record</a>', text)
+        record = f"{EDIT_URL}/tactics/{path.split('/')[1]}.yaml"
+        assert address == (record if site_url else "../../contributing/index.html")
 
 
 def test_canonical_addresses_and_sitemap_follow_the_address_of_the_site(site) -> None:
     folder, files, site_url = site
     sitemap = (folder / "sitemap.xml").read_text()
-    for path in [path for path in files if path.endswith(".md")]:
+    pages = [path for path in files if path.endswith(".md")]
+    assert pages
+    for path in pages:
         page = path.replace(".md", ".html")
         found = re.findall(r'<link rel="canonical" href="([^"]*)">', (folder / page).read_text())
         address = f"{SITE_URL}/{page}"
@@ -93,3 +119,8 @@ def test_a_wrong_address_of_the_site_ends_the_build_in_one_line(tmp_path) -> Non
     said = done.stdout + done.stderr
     assert "address of the site: expected one such as https://example.org/tactics/" in said
     assert "Traceback" not in said
+
+
+def test_a_wrong_address_for_edits_is_refused_with_the_cure() -> None:
+    with pytest.raises(UserError, match=r"address for edits: expected one such as .*; change EDIT_URL, or"):
+        render_site(catalogue(DARK), {}, None, "file:///etc")
