@@ -20,7 +20,7 @@ from greentactics.api_collections import (
 from greentactics.api_documents import tactic_document
 from greentactics.api_models import TacticDocument
 from greentactics.api_tables import table_files
-from greentactics.export import LICENCE, bibtex, json_text
+from greentactics.export import LICENCE, bibtex
 from greentactics.feed import atom
 from greentactics.loading import Catalogue
 from greentactics.openapi import openapi_text
@@ -103,4 +103,4 @@ def raw_files(tactic: Tactic) -> dict[str, str]:
 
 def document_text(document: BaseModel) -> str:
     """Return a document as JSON with a final newline, the same bytes for the same document."""
-    return json_text(document.model_dump(mode="json"))
+    return document.model_dump_json(indent=1) + "\n"

@@ -181,6 +181,7 @@ def template_environment(site: str | None = None, edit: str | None = None) -> En
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # an environment lives for one rendering
     )
     environment.filters["front_matter"] = front_matter_text
     environment.filters["typographic"] = typographic

@@ -17,6 +17,7 @@ from tests.benchmarks.generated_catalogue import write_catalogue
 RECORDS = 3_000
 CHECK_LIMIT_S = 3
 CHECK_LIMIT_MB = 300
+RENDER_LIMITS_S = {300: 4, 3_000: 30}
 ROUNDS = 3
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,16 @@ def test_rendering_of_the_catalogue(benchmark, report):
     catalogue = load_catalogue(ROOT)
     files = benchmark(render_site, catalogue, {})
     report(f"rendering of {len(files)} files: CPU", benchmark.stats.stats.median, "s")
+
+
+@pytest.mark.parametrize(("count", "limit_s"), RENDER_LIMITS_S.items())
+def test_rendering_of_large_catalogues(report, tmp_path, count, limit_s):
+    write_catalogue(tmp_path / "large", count)
+    catalogue = load_catalogue(tmp_path / "large")
+    began_s = time.process_time()
+    files = render_site(catalogue, {})
+    report(f"rendering of {count:,} records: CPU", time.process_time() - began_s, "s", limit_s)
+    assert len(files) > 5 * count
 
 
 def _check(root: Path) -> tuple[float, float, str]:
