@@ -95,7 +95,9 @@ def point_words(point: Point) -> str:
 
 
 def _named(point: Point) -> str:
-    return f"{point.tactic.record.title}{', published' if point.published else ''}"
+    record = point.tactic.record
+    habit = " (a habit to avoid)" if record.kind is Kind.DARK else ""
+    return f"{record.title}{habit}{', published' if point.published else ''}"
 
 
 def _ends(estimates: Iterable[Estimate | None]) -> list[float]:
@@ -132,13 +134,11 @@ def _mark(point: Point, axes: Frame, root: str) -> Markup:
     if point.tactic.record.kind is Kind.DARK:
         role += " gt-habit"
     path = "m0 -7l7 7l-7 7l-7 -7z" if point.published else "m-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0 -11 0"
+    told = text_to_html(f"{_named(point)}: {point_words(point)}")
     return Markup(
-        '<a class="{}" href="{}tactics/{}/index.html"><title>{}: {}</title>'
+        '<a class="{}" href="{}tactics/{}/index.html" aria-label="{}"><title>{}</title>'
         '<circle class="gt-hit" cx="{}" cy="{}" r="12"/><path class="gt-mark" d="M{} {}{}"/></a>'
-    ).format(
-        role, root, point.tactic.record.id, text_to_html(_named(point)), text_to_html(point_words(point)),
-        x, y, x, y, path,
-    )  # fmt: skip
+    ).format(role, root, point.tactic.record.id, told, told, x, y, x, y, path)
 
 
 def _labels(points: Sequence[Point], axes: Frame) -> list[Markup]:

@@ -96,6 +96,7 @@ def test_a_habit_to_avoid_costs_more_and_stands_on_the_left() -> None:
     worse = results(factors=FACTORS | {"tactic": (0.5, *FACTORS["tactic"][1:])})
     marks = drawing(worse, record=record, axes=Frame(0.1, 10, -1, 1)).findall("a")
     assert [mark.attrib["class"] for mark in marks] == ["gt-tactic gt-habit"]
+    assert "(a habit to avoid): 2.0\u00d7 higher [" in marks[0].attrib["aria-label"]
 
 
 def test_kinds_of_cost_are_never_mixed() -> None:
@@ -167,7 +168,8 @@ def test_marks_stand_to_scale_and_lead_to_their_tactic() -> None:
     assert description.startswith(f"{PRUNING.title}: 10.0\u00d7 lower [")
     (mark,) = root.findall("a")
     assert mark.attrib["href"] == f"../tactics/{PRUNING.id}/index.html"
-    assert mark.find("title").text.startswith(PRUNING.title)
+    assert mark.find("title").text == mark.attrib["aria-label"]
+    assert mark.attrib["aria-label"].startswith(f"{PRUNING.title}: 10.0\u00d7 lower [")
     x, y = map(float, re.match(r"M([\d.]+) ([\d.]+)m", mark.find("path").attrib["d"]).groups())
     assert x == pytest.approx((38 + 350) / 2, abs=0.1)  # the middle of a logarithmic axis from 1 to 100
     assert 26 < y < 26 + 180 * 0.2  # 0.6 points below the top of an axis over 4 points
