@@ -52,3 +52,8 @@ def finalize(value: object) -> Markup:
     if value is None:
         raise ValueError("a template shows a value that is missing")
     return text_to_html(str(value))
+
+
+def fence_for(text: str) -> str:
+    """Return a fence longer than any run of backticks in the text."""
+    return "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
