@@ -9,7 +9,8 @@ from pathlib import Path
 
 from greentactics.bibliography import Bibliography
 from greentactics.diagnosis import did_you_mean
-from greentactics.documents import Document
+from greentactics.documents import Document, read_document
+from greentactics.draft_record import DRAFTS, DraftRecord
 from greentactics.errors import CatalogueError, Problem, UserError
 from greentactics.loading import BIBLIOGRAPHY, Files, read_files, without_cycle_search
 from greentactics.places import Finding
@@ -56,8 +57,8 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
 
     Args:
         root: Folder that holds `tactics/` and `recipes/`.
-        paths: Files or folders to report about, from the working directory or from the root; all when
-            empty. Rules across files always see the whole catalogue.
+        paths: Files or folders to report about, from the working directory or from the root; all but
+            drafts when empty. Rules across files always see the whole catalogue.
 
     Raises:
         UserError: There is no catalogue at the root, or a path does not exist in it.
@@ -68,11 +69,13 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
     def is_wanted(file: str) -> bool:
         return not wanted or any((files.root / file).is_relative_to(path) for path in wanted)
 
-    problems = {problem for problem in _problems(files) if is_wanted(problem.file)}
+    drafts = [document for document in _drafts(files.root) if is_wanted(document.file)] if wanted else []
+    found = [*_problems(files), *_draft_problems(drafts, files.bibliography)]
+    problems = {problem for problem in found if is_wanted(problem.file)}
     references = len(files.bibliography.keys) if is_wanted(files.bibliography.file) else 0
     return CheckReport(
         tuple(sorted(problems)),
-        sum(is_wanted(document.file) for document in files.records.values()),
+        sum(is_wanted(document.file) for document in files.records.values()) + len(drafts),
         references,
         sum(is_wanted(document.file) for document in files.results.values()),
     )
@@ -102,6 +105,22 @@ def _problems(files: Files) -> Iterator[Problem]:
     yield from files.bibliography.located(_bibliography(files))
     yield from _recipes(files)
     yield from _results(files)
+
+
+def _drafts(root: Path) -> list[Document[DraftRecord]]:
+    return [read_document(path, DraftRecord, root=root) for path in sorted((root / DRAFTS).glob("*.yaml"))]
+
+
+def _draft_problems(
+    drafts: Sequence[Document[DraftRecord]], bibliography: Document[Bibliography]
+) -> Iterator[Problem]:
+    """Yield what is missing before a draft can become a record; its own references count as cited."""
+    for draft in drafts:
+        yield from draft.problems
+        if draft.model:
+            known = bibliography.keys | draft.model.references.keys()
+            cited = Document(bibliography.source, bibliography.model, (), known)
+            yield from draft.located([*record_findings(draft.model), *_citations(draft.model, cited)])
 
 
 def _citations(record: Record, bibliography: Document[Bibliography]) -> Iterator[Finding]:

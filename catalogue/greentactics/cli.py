@@ -8,6 +8,7 @@ import click
 
 from greentactics import __version__
 from greentactics.command_group import CatalogueGroup, example, root_of
+from greentactics.commands_cite import bibliography, cite
 from greentactics.commands_coverage import coverage
 from greentactics.commands_data import data
 from greentactics.commands_evidence import evidence
@@ -43,6 +44,8 @@ main.add_command(sci)
 main.add_command(diff)
 main.add_command(accept)
 main.add_command(from_issue)
+main.add_command(cite)
+main.add_command(bibliography)
 
 
 @main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))

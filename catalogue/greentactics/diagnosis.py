@@ -14,7 +14,7 @@ from greentactics.errors import Problem
 from greentactics.places import FieldPath, Places, dotted, quoted, shown
 from greentactics.results import DeviceSlug, Sha256
 from greentactics.rules import Rule
-from greentactics.schema import MetricName, TacticId
+from greentactics.schema import MetricName, Record, TacticId
 from greentactics.schema_tree import SchemaTree, schema_tree
 from greentactics.text_file import PROBLEMS_SHOWN
 
@@ -57,6 +57,12 @@ _TYPES: Mapping[str, str] = {
     "datetime_type": "a date and time as text",
     "datetime_parsing": "a date and time such as 2026-01-31T12:00:00Z",
     "datetime_from_date_parsing": "a date and time such as 2026-01-31T12:00:00Z",
+}
+
+_DRAFT_KEYS: Mapping[str, str] = {
+    "quarantine": "write the record in your own words, then remove the key",
+    "references": "add them with `greentactics cite --file`, then remove the key",
+    "to_clarify": "settle each point, then remove the key",
 }
 
 _LIMITS: Mapping[str, tuple[str, str]] = {
@@ -121,7 +127,10 @@ def diagnose(
         at_key = detail["type"] == "extra_forbidden" or "[key]" in detail["loc"]
         place = where.key(path) if at_key else where.value(path)
         raw = where.values[path].raw if path in where.values else None
-        rule, expected, got, cure = _say(detail, path, raw, tree)
+        if model is Record and detail["type"] == "extra_forbidden" and path[-1] in _DRAFT_KEYS:
+            rule, expected, got, cure = _say_draft_key(str(path[-1]))
+        else:
+            rule, expected, got, cure = _say(detail, path, raw, tree)
         problems.append(Problem(file, place.line, place.column, dotted(path), rule, expected, got, cure))
     return problems
 
@@ -189,6 +198,11 @@ def _say_unknown(path: FieldPath, tree: SchemaTree) -> Said:
     keys, name = tree.keys(path[:-1]), str(path[-1])
     cure = did_you_mean(name.lower().replace("-", "_"), keys) or did_you_mean(name, keys) or "remove it"
     return Rule.UNKNOWN_KEY, one_of(keys, name), f"the key {quoted(name)}", cure
+
+
+def _say_draft_key(name: str) -> Said:
+    expected = "a record without the keys of a draft"
+    return Rule.DRAFT_KEY, expected, f"the key {quoted(name)}", _DRAFT_KEYS[name]
 
 
 def _say_vocabulary(value: object, path: FieldPath, found: str, tree: SchemaTree) -> Said:

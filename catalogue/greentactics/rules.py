@@ -41,6 +41,7 @@ class Rule(StrEnum):
     JSON_DUPLICATE_KEY = "json-duplicate-key"
 
     UNKNOWN_KEY = "unknown-key"
+    DRAFT_KEY = "draft-key"
     MISSING_KEY = "missing-key"
     WRONG_TYPE = "wrong-type"
     VOCABULARY = "vocabulary"

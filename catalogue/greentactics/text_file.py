@@ -94,6 +94,11 @@ def decode(data: bytes, file: str) -> TextFile:
     return TextFile(file, text, tuple(problems))
 
 
+def readable(text: str) -> str:
+    """Return text as it may stand in a record: composed, on one line, without forbidden characters."""
+    return " ".join(unicodedata.normalize("NFC", _FORBIDDEN.sub(" ", text)).split())
+
+
 def _read_bytes(path: Path, file: str, root: Path | None, max_bytes: int) -> bytes:
     def refuse(rule: Rule, expected: str, found: str, cure: str = "") -> CatalogueError:
         return CatalogueError([Problem(file, 1, 1, "", rule, expected, found, cure)])

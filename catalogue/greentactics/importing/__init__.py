@@ -1,0 +1,1 @@
+"""Entries of other catalogues to drafts of records."""
