@@ -11,68 +11,35 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from greentactics.bibliography import Reference
-from greentactics.errors import UserError
+from greentactics.importing.archive_posts import Post
+from greentactics.importing.archive_words import (
+    ARCHIVE,
+    ARTIFACTS,
+    PARTICIPANTS,
+    QUALITIES,
+    SORTS,
+    TAGS,
+    TYPES,
+    Words,
+    words_of,
+)
 from greentactics.loading import Catalogue
 from greentactics.schema import Alias, Record
-from greentactics.text_file import RECORD_BYTES, read_text_file
-from greentactics.vocabulary import Artifact, Group, Kind, Participant, Quality, TacticType, Tag, Term
+from greentactics.vocabulary import Term
 
-ARCHIVE = "aadt"
-"""Name of the archive in `aliases` and `history`."""
 ARCHIVE_SOURCES = frozenset({"aadt-2023", "jarvenpaa-2024"})
 """Keys of the archive itself and of the paper on it: no sources in their own right."""
 
-Words = Mapping[str, tuple[Term, ...]]
-"""A word of theirs and the terms of ours, each of which holds it; without terms it says nothing new."""
-
-_PARTICIPANTS: Words = {
-    "Data Scientist": (Participant.DATA_SCIENTIST,),
-    "Software Designer": (Participant.SOFTWARE_ARCHITECT,),
-}
-_ARTIFACTS: Words = {
-    "Algorithm": (Artifact.ALGORITHM,),
-    "Data": (Artifact.DATA,),
-    "Decentralized Device": (Artifact.HARDWARE,),
-    "Hardware": (Artifact.HARDWARE,),
-    "ML Model": (Artifact.MODEL,),
-    "Machine Learning Algorithm": (Artifact.ALGORITHM,),
-    "Machine Learning Model": (Artifact.MODEL,),
-    "Memory": (Artifact.MEMORY,),
-    "Model": (Artifact.MODEL,),
-    "Neural Networks": (Artifact.MODEL,),
-}
-_QUALITIES: Words = {
-    "Accuracy": (Quality.FUNCTIONAL_CORRECTNESS,),
-    "Data Representativeness": (Quality.FUNCTIONAL_CORRECTNESS,),
-    "Energy Efficiency": (Quality.ENERGY_EFFICIENCY,),
-    "Performance": (Quality.TIME_BEHAVIOUR,),
-    "Recoverability": (Quality.RECOVERABILITY,),
-    "Resource Utilization": (Quality.RESOURCE_UTILIZATION,),
-}
-_SORTS: Words = {"Awesome Tactic": (Kind.AWESOME,), "Dark Tactic": (Kind.DARK,)}
-_TYPES: Words = {
-    "Architectural Tactic": (TacticType.ARCHITECTURAL_TACTIC,),
-    "Software Practice": (TacticType.SOFTWARE_PRACTICE,),
-    "Unsustainable Pattern": (TacticType.UNSUSTAINABLE_PATTERN,),
-}
-_TAGS: Words = {group.value: (group,) for group in Group} | {
-    "hardware": (Tag.HARDWARE_CHOICE, Tag.POWER_MANAGEMENT),
-    "libraries": (),
-    "machine-learning": (),
-    "measured": (),
-}
-
 _WORDS: Mapping[str, tuple[Words, Callable[[Record], Iterable[Term | None]]]] = {
-    "t-participant": (_PARTICIPANTS, lambda record: record.participant),
-    "t-artifact": (_ARTIFACTS, lambda record: record.artifact),
-    "t-targetQA": (_QUALITIES, lambda record: (record.target_quality,)),
-    "t-relatedQA": (_QUALITIES, lambda record: [effect.quality for effect in record.effects]),
-    "t-sort": (_SORTS, lambda record: (record.kind,)),
-    "t-type": (_TYPES, lambda record: (record.type,)),
-    "tags": (_TAGS, lambda record: (record.group, *record.tags)),
+    "t-participant": (PARTICIPANTS, lambda record: record.participant),
+    "t-artifact": (ARTIFACTS, lambda record: record.artifact),
+    "t-targetQA": (QUALITIES, lambda record: (record.target_quality,)),
+    "t-relatedQA": (QUALITIES, lambda record: [effect.quality for effect in record.effects]),
+    "t-sort": (SORTS, lambda record: (record.kind,)),
+    "t-type": (TYPES, lambda record: (record.type,)),
+    "tags": (TAGS, lambda record: (record.group, *record.tags)),
 }
 """Fields of words, and the terms of ours that are to hold them."""
 _CORRECTED_AS: Mapping[str, tuple[str, ...]] = {
@@ -92,36 +59,7 @@ _CORRECTED_AS: Mapping[str, tuple[str, ...]] = {
 }
 """Fields, and the words by which a correction in a record's history names them."""
 
-_KEY = re.compile(r"(title|layout|tags|categories|t-[A-Za-z-]+):(.*)")
 _DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>()\[\];]+")
-_UNFILLED = frozenset({"", "NA"})
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of an entry."""
-
-    line: int
-    """Line of the file, counted from 1."""
-    value: str
-    """Its text, without quotes."""
-
-
-@dataclass(frozen=True)
-class Post:
-    """One entry of the archive."""
-
-    file: str
-    """Name of its file."""
-    name: str
-    """That name without suffix: the last part of its address."""
-    fields: Mapping[str, Field]
-    """Its filled fields, in the order of the file."""
-
-    @property
-    def title(self) -> str:
-        """Its title; empty without one."""
-        return self.fields["title"].value if "title" in self.fields else ""
 
 
 @dataclass(frozen=True)
@@ -136,47 +74,6 @@ class Entry:
     """Filled fields that none of them holds."""
     not_understood: tuple[str, ...]
     """Words that are in none of our tables, each with its place."""
-
-
-def read_posts(folder: Path, category: str) -> tuple[Post, ...]:
-    """Read all entries of one category of the archive, in the order of their files.
-
-    Args:
-        folder: A copy of the archive, with `_posts/<category>/`.
-        category: Name of the category's folder.
-
-    Raises:
-        UserError: The folder is not the archive, or a file is no entry.
-        CatalogueError: A file cannot be read as text.
-    """
-    posts = folder / "_posts"
-    paths = sorted(path for path in (posts / category).glob("*") if path.suffix in {".md", ".markdown"})
-    if not paths:
-        there = ", ".join(sorted(path.name for path in posts.glob("*") if path.is_dir())) or "nothing"
-        raise UserError(f"{folder}: expected entries in _posts/{category}/; _posts/ holds {there}")
-    return tuple(_read_post(path) for path in paths)
-
-
-def _read_post(path: Path) -> Post:
-    """Read the front matter line by line: in one entry a value begins on the line after its key."""
-    lines = read_text_file(path, root=None, max_bytes=RECORD_BYTES).text.splitlines()
-    ends = [number for number, line in enumerate(lines) if line.rstrip() == "---"]
-    if len(ends) < 2 or ends[0] != 0:
-        raise UserError(f"{path}:1: expected front matter between two lines of ---, got none")
-    found: dict[str, tuple[int, list[str]]] = {}
-    parts: list[str] = []
-    for number, line in enumerate(lines[1 : ends[1]], start=2):
-        if match := _KEY.match(line):
-            parts = [match[2]]
-            found[match[1]] = (number, parts)
-        else:
-            parts.append(line)
-    fields = {
-        key: Field(number, " ".join(" ".join(value).strip().strip('"').split()))
-        for key, (number, value) in found.items()
-    }
-    filled = {key: field for key, field in fields.items() if field.value not in _UNFILLED and key != "layout"}
-    return Post(path.name, path.stem, filled)
 
 
 def cover(posts: Iterable[Post], catalogue: Catalogue) -> tuple[Entry, ...]:
@@ -223,7 +120,7 @@ def _missing(post: Post, record: Record, alias: Alias, bibliography: Mapping[str
         elif name in _WORDS:
             table, terms_of = _WORDS[name]
             ours = set(terms_of(record))
-            wanted = [table[word] for word in _split(name, field.value) if table.get(word)]
+            wanted = [table[word] for word in words_of(name, field.value) if table.get(word)]
             held = all(ours.intersection(terms) for terms in wanted)
         else:
             held = bool(filled.get(name, True))
@@ -238,13 +135,9 @@ def _missing(post: Post, record: Record, alias: Alias, bibliography: Mapping[str
 def _not_understood(post: Post) -> Iterable[str]:
     for name, field in post.fields.items():
         if name in _WORDS:
-            for word in _split(name, field.value):
+            for word in words_of(name, field.value):
                 if word not in _WORDS[name][0]:
                     yield f'{post.file}:{field.line}: {name}: "{word}"'
-
-
-def _split(name: str, value: str) -> list[str]:
-    return value.split() if name == "tags" else [word.strip() for word in value.split(",")]
 
 
 def _is_corrected(record: Record, name: str) -> bool:

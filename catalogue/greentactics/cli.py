@@ -12,6 +12,7 @@ from greentactics.commands_cite import bibliography, cite
 from greentactics.commands_coverage import coverage
 from greentactics.commands_data import data
 from greentactics.commands_evidence import evidence
+from greentactics.commands_import import import_
 from greentactics.commands_measure import measure, run
 from greentactics.commands_meters import meters, sci
 from greentactics.commands_review import accept, diff, from_issue
@@ -46,6 +47,7 @@ main.add_command(accept)
 main.add_command(from_issue)
 main.add_command(cite)
 main.add_command(bibliography)
+main.add_command(import_)
 
 
 @main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))

@@ -46,23 +46,30 @@ def cite(
     if not identifiers and not files:
         raise click.UsageError("name a DOI, an arXiv identifier, or a file with --file")
     root = root_of(context)
-    additions = add_references(root, _references(root, identifiers, files), write=not dry_run)
-    for addition in additions:
+    given = _references(root, identifiers, files)
+    additions = add_references(root, [reference for _, reference in given], write=not dry_run)
+    for (key_in_draft, _), addition in zip(given, additions, strict=True):
         if addition.duplicate:
             click.echo(f"{addition.key}: already there, with the same {addition.duplicate.same}")
         elif dry_run:
             click.echo(entry_text(addition.key, addition.reference))
         else:
             click.echo(f"{addition.key}: added; cite it under `sources:` of a record")
+        if key_in_draft not in ("", addition.key):
+            click.echo(f"{addition.key}: the draft calls it {key_in_draft}; change the key there")
 
 
-def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -> list[Reference]:
-    """Return what the files hold and what the identifiers name; mistakes are collected first."""
+def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -> list[tuple[str, Reference]]:
+    """Return what the files hold and what the identifiers name, each with its key in a draft, if any.
+
+    Raises:
+        UserError: Something is wrong; it names all mistakes.
+    """
     from greentactics.citing.entries import find_identifier, read_bibliography
     from greentactics.citing.identifiers import parse_identifier
     from greentactics.citing.lookup import look_up
 
-    found: list[Reference] = []
+    found: list[tuple[str, Reference]] = []
     mistakes: list[str] = []
     wanted = []
     for text in identifiers:
@@ -80,7 +87,7 @@ def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -
     for identifier in [] if mistakes else wanted:
         try:
             key = find_identifier(identifier, known)
-            found.append(known[key] if key else look_up(identifier))
+            found.append(("", known[key] if key else look_up(identifier)))
         except (UserError, CatalogueError) as error:
             mistakes.append(str(error))
     if mistakes:
@@ -88,7 +95,7 @@ def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -
     return found
 
 
-def _read(file: Path) -> list[Reference]:
+def _read(file: Path) -> list[tuple[str, Reference]]:
     from greentactics.citing.reading import parse_references, read_references
     from greentactics.text_file import RECORD_BYTES, decode
 
@@ -97,7 +104,8 @@ def _read(file: Path) -> list[Reference]:
     data = sys.stdin.buffer.read(RECORD_BYTES + 1)
     if len(data) > RECORD_BYTES:
         raise UserError(f"standard input: expected at most {RECORD_BYTES:,} bytes, got more; split it")
-    return parse_references(decode(data, "standard input").text, "standard input")
+    text = decode(data, "standard input").text
+    return [("", reference) for reference in parse_references(text, "standard input")]
 
 
 @click.command(

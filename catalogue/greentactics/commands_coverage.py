@@ -11,9 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from greentactics.archive_coverage import Entry, cover, read_posts
+from greentactics.archive_coverage import Entry, cover
 from greentactics.command_group import example, root_of
 from greentactics.export import json_text
+from greentactics.importing.archive_posts import read_posts
 from greentactics.vocabulary import Category
 
 ARCHIVE_VARIABLE = "GREENTACTICS_ARCHIVE"

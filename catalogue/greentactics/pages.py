@@ -18,13 +18,13 @@ from markupsafe import Markup, escape
 from greentactics import __version__
 from greentactics.api_addresses import edit_root, site_root
 from greentactics.api_files import api_documents, api_files, raw_files
-from greentactics.archive_coverage import ARCHIVE
 from greentactics.command_page import command_page
 from greentactics.errors import UserError
 from greentactics.escaping import finalize, text_to_html
 from greentactics.facet_pages import facet_pages
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
 from greentactics.figures_overview import frame, savings_figure
+from greentactics.importing.archive_words import ARCHIVE
 from greentactics.json_ld import catalogue_script, page_script, tactic_script
 from greentactics.loading import Catalogue
 from greentactics.overview import savings_panels

@@ -17,12 +17,14 @@ from greentactics.api_collection_models import (
 )
 from greentactics.api_models import TacticDocument
 from greentactics.bibliography import Bibliography
+from greentactics.draft_record import DraftRecord
 from greentactics.results import Results
 from greentactics.schema import Record
 
 FOLDER = Path("catalogue") / "schema"
 MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("record", Record),
+    ("draft", DraftRecord),
     ("bibliography", Bibliography),
     ("results", Results),
     ("api-index", IndexDocument),

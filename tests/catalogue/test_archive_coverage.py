@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from greentactics.archive_coverage import cover, read_posts
+from greentactics.archive_coverage import cover
 from greentactics.bibliography import Issued, Name, Reference
 from greentactics.cli import main
 from greentactics.errors import UserError
 from greentactics.impact import Impact
+from greentactics.importing.archive_posts import read_posts
 from greentactics.schema import Alias, Change, Correction, Effect, SourceUse
 from greentactics.vocabulary import Artifact, Direction, Group, Kind, Participant, Quality, TacticType
 from tests.site.records import PRUNING, ROOT, catalogue, claim

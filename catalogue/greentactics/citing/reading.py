@@ -29,8 +29,11 @@ class _Draft(BaseModel):
     references: dict[CitationKey, Reference] = {}
 
 
-def read_references(path: Path) -> list[Reference]:
+def read_references(path: Path) -> list[tuple[str, Reference]]:
     """Read a file of BibTeX, RIS or CSL-JSON, or the references of a draft record.
+
+    Returns:
+        References, each with the key by which a draft cites it; the key is empty in all other formats.
 
     Raises:
         CatalogueError: The file cannot be read, or entries are wrong.
@@ -39,7 +42,7 @@ def read_references(path: Path) -> list[Reference]:
     source = read_text_file(path, root=None, max_bytes=RECORD_BYTES)
     if path.suffix == ".yaml":
         return _references_of_draft(source)
-    return parse_references(source.text, source.file)
+    return [("", reference) for reference in parse_references(source.text, source.file)]
 
 
 def parse_references(text: str, file: str) -> list[Reference]:
@@ -62,7 +65,7 @@ def parse_references(text: str, file: str) -> list[Reference]:
     )
 
 
-def _references_of_draft(source: TextFile) -> list[Reference]:
+def _references_of_draft(source: TextFile) -> list[tuple[str, Reference]]:
     parsed = parse_yaml(source)
     if parsed.problems:
         raise CatalogueError(parsed.problems)
@@ -76,4 +79,4 @@ def _references_of_draft(source: TextFile) -> list[Reference]:
         raise UserError(
             f"{source.file}: expected entries under `references:`, got none; there is nothing to add"
         )
-    return list(draft.references.values())
+    return list(draft.references.items())

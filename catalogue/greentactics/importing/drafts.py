@@ -1,0 +1,171 @@
+"""Drafts: what every importer hands over, and what is written of it.
+
+An importer turns one entry of another catalogue into a `Draft`; nothing here knows where it came from.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from greentactics.bibliography import Reference
+from greentactics.citing.entries import reference_tree, slug
+from greentactics.draft_record import DRAFTS
+from greentactics.errors import UserError
+from greentactics.places import quoted
+from greentactics.schema import Record
+from greentactics.text_file import RECORD_BYTES, read_text_file, readable
+from greentactics.writing import write_atomically
+from greentactics.yaml_text import InlineList, yaml_text
+
+_SCHEMA = "# yaml-language-server: $schema=../catalogue/schema/draft.schema.json"
+_LONGEST_ID = 80
+_RESERVED = frozenset({"references", "withdrawn"})
+"""Names of files in `tactics/` that are not records."""
+_INLINE = frozenset({"tags", "participant", "artifact", "stages"})
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One entry of another catalogue in our terms."""
+
+    id: str
+    """Identifier the record would have."""
+    fields: Mapping[str, object]
+    """Fields of a record whose values follow from the entry; parts may be incomplete."""
+    quarantine: Mapping[str, str]
+    """The entry's own wording, by the names it has there."""
+    rewritten_from: Mapping[str, str]
+    """Fields of a record that are still to be written, and the wording that each of them draws on."""
+    references: Mapping[str, Reference]
+    """Sources that are not in the bibliography, by the keys they would have."""
+    to_clarify: tuple[str, ...]
+    """What was not understood, was repaired, or has to be decided."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one draft."""
+
+    path: Path
+    """Its file, from the root."""
+    state: str
+    """`written`, `unchanged` or `replaced`."""
+    taken: str
+    """Why its identifier cannot be used as it is; empty where it can."""
+
+
+def draft_id(title: str) -> str:
+    """Return the identifier that a title gives.
+
+    Raises:
+        UserError: It gives none.
+    """
+    words = re.sub(r"^[0-9-]+", "", slug(title))
+    identifier = words if len(words) <= _LONGEST_ID else words[: _LONGEST_ID + 1].rpartition("-")[0]
+    if not identifier:
+        raise UserError(
+            f"{quoted(title)}: expected a title with at least one letter, got none to make an id of"
+        )
+    return identifier[:_LONGEST_ID]
+
+
+def draft_text(draft: Draft, origin: str) -> str:
+    """Return a draft as YAML with comments that say what is to be done.
+
+    Args:
+        draft: The draft.
+        origin: Name of the file it was made from.
+    """
+    record = {name: draft.fields[name] for name in Record.model_fields if name in draft.fields}
+    values = {name: InlineList(value) if name in _INLINE and isinstance(value, list) else value
+              for name, value in record.items()}  # fmt: skip
+    parts = ["\n".join(_head(draft, origin)), yaml_text(values)]
+    if draft.to_clarify:
+        parts.append(yaml_text({"to_clarify": [readable(point) for point in draft.to_clarify]}))
+    if draft.references:
+        references = {key: reference_tree(reference) for key, reference in draft.references.items()}
+        parts.append(yaml_text({"references": references}))
+    if draft.quarantine:
+        wrapped = {name: _wrapped(text) for name, text in draft.quarantine.items()}
+        parts.append(yaml_text({"quarantine": wrapped}))
+    return "\n".join(parts)
+
+
+def _head(draft: Draft, origin: str) -> list[str]:
+    required = [name for name, field in Record.model_fields.items() if field.is_required()]
+    missing = [
+        name for name in {**dict.fromkeys(required), **draft.rewritten_from} if name not in draft.fields
+    ]
+    lines = [_SCHEMA, f"# Made from {readable(origin)}. To be written, in your own words:"]
+    for name in missing:
+        source = draft.rewritten_from.get(name)
+        lines.append(f"#   {name}" + (f" (from {source})" if source else ""))
+    name = f"{DRAFTS}/{draft.id}.yaml"
+    return [
+        *lines,
+        "# What is missing is named by",
+        f"#   greentactics check {name}",
+        "# and sources that the bibliography lacks are added to it by",
+        f"#   greentactics cite --file {name}",
+        "# Then remove to_clarify, references and quarantine, and move the file to tactics/.",
+        "",
+    ]
+
+
+def _wrapped(text: str) -> str:
+    """Return text as a block of short lines; paragraphs stay apart."""
+    paragraphs = [readable(paragraph) for paragraph in text.split("\n")]
+    lines = [
+        line
+        for paragraph in paragraphs
+        if paragraph
+        for line in textwrap.wrap(paragraph, 100, break_long_words=False, break_on_hyphens=False)
+    ]
+    return "\n".join([*lines, ""]) if len(lines) > 1 else "".join(lines)
+
+
+def taken_ids(root: Path) -> dict[str, str]:
+    """Return the identifiers that a new record cannot have, each with the reason.
+
+    Records are never deleted: one that was withdrawn keeps its file, and with it its identifier.
+    """
+    taken = {name: f"tactics/{name}.yaml is no record" for name in _RESERVED}
+    for path in sorted((root / "tactics").glob("*.yaml")):
+        taken.setdefault(path.stem, f"tactics/{path.name} has this id")
+    return taken
+
+
+def write_draft(root: Path, draft: Draft, origin: str, *, replace: bool) -> Written:
+    """Write a draft to its file, unless it is there already.
+
+    Args:
+        root: Folder that holds `tactics/`.
+        draft: The draft.
+        origin: Name of the file it was made from.
+        replace: Whether a file with another text is overwritten.
+
+    Raises:
+        UserError: A file with another text is there, or the folder of drafts lies elsewhere.
+        CatalogueError: What is there cannot be read.
+    """
+    folder = root / DRAFTS
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UserError(f"{DRAFTS}: expected a folder, got a link or a file; remove it")
+    path = folder / f"{draft.id}.yaml"
+    name, text = path.relative_to(root), draft_text(draft, origin)
+    state = "written"
+    if path.is_symlink() or path.exists():
+        known = "" if path.is_symlink() else read_text_file(path, root=None, max_bytes=RECORD_BYTES).text
+        state = "unchanged" if known == text else "replaced"
+    if state == "replaced" and not replace:
+        raise UserError(
+            f"{name}: expected the text that this import writes, got another; it was edited, or made from "
+            "another file or bibliography, and stays as it is; --replace overwrites it"
+        )
+    if state != "unchanged":
+        write_atomically(path, text)
+    return Written(name, state, taken_ids(root).get(draft.id, ""))
