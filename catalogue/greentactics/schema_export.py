@@ -24,9 +24,9 @@ from greentactics.schema import Record
 FOLDER = Path("catalogue") / "schema"
 MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("record", Record),
-    ("draft", DraftRecord),
     ("bibliography", Bibliography),
     ("results", Results),
+    ("draft", DraftRecord),
     ("api-index", IndexDocument),
     ("api-tactic", TacticDocument),
     ("api-tactics", TacticsDocument),

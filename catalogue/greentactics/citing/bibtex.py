@@ -7,16 +7,17 @@ import re
 from functools import cache
 
 from bibtexparser.entrypoint import parse_string
+from bibtexparser.library import Library
 from bibtexparser.middlewares import RemoveEnclosingMiddleware, ResolveStringReferencesMiddleware
-from bibtexparser.middlewares.middleware import Middleware
 from bibtexparser.middlewares.names import parse_single_name_into_parts, split_multiple_persons_names
-from bibtexparser.model import Entry, ParsingFailedBlock
+from bibtexparser.model import DuplicateBlockKeyBlock, Entry, ParsingFailedBlock
 from pylatexenc.latex2text import LatexNodes2Text
 
 from greentactics.citing.raw_entries import MAX_REFERENCES, RawEntry, date_parts
 from greentactics.errors import CatalogueError, Problem
 from greentactics.places import shown
 from greentactics.rules import Rule
+from greentactics.text_file import PROBLEMS_SHOWN
 
 _TYPES = {
     "article": "article-journal",
@@ -54,6 +55,8 @@ _TEXTS = {
 _VERBATIM = {"DOI": "doi", "URL": "url"}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ESCAPED = re.compile(r"\\(?=[_&%#$])")
+_PART = re.compile(r'"[^"{}]*"|\{[^{}]*\}|\w+')
+_PARTS = re.compile(rf"(?:{_PART.pattern})(?:\s*#\s*(?:{_PART.pattern}))+")
 _PERCENT = re.compile(r"(?<!\\)%")
 
 
@@ -72,17 +75,33 @@ def read_bibtex(text: str, file: str) -> list[RawEntry]:
                 )
             ]
         )
-    stack: list[Middleware] = [ResolveStringReferencesMiddleware(), RemoveEnclosingMiddleware()]
     # What cannot be read is reported below, with its place; the parser would also write it to the log.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
     try:
-        library = parse_string(text, parse_stack=stack)
-        if library.failed_blocks:
-            raise CatalogueError([_failed(block, file) for block in library.failed_blocks])
-        return [_entry(entry) for entry in library.entries]
+        library = parse_string(text, parse_stack=[])
+        _join_strings(library)
+        library = RemoveEnclosingMiddleware().transform(
+            ResolveStringReferencesMiddleware().transform(library)
+        )
+        failed = [block for block in library.failed_blocks if not isinstance(block, DuplicateBlockKeyBlock)]
+        if failed:
+            raise CatalogueError([_failed(block, file) for block in failed[:PROBLEMS_SHOWN]])
+        # A key that stands twice is no harm: keys are made anew.
+        again = [block.ignore_error_block for block in library.failed_blocks]
+        return [_entry(entry) for entry in (*library.entries, *again) if isinstance(entry, Entry)]
     except (RecursionError, ValueError) as error:
         found = "braces nested too deep" if isinstance(error, RecursionError) else shown(str(error), 120)
         raise CatalogueError([Problem(file, 1, 1, "", Rule.WRONG_TYPE, "BibTeX", found)]) from None
+
+
+def _join_strings(library: Library) -> None:
+    """Join values of several parts, such as `"Journal of " # examples`, which the parser leaves as they are."""
+    strings = {key: string.value for key, string in library.strings_dict.items()}
+    for entry in library.entries:
+        for field in entry.fields:
+            if "#" in field.value and _PARTS.fullmatch(field.value):
+                parts = _PART.findall(field.value)
+                field.value = "{" + "".join(strings.get(part, part).strip('{}"') for part in parts) + "}"
 
 
 def _failed(block: ParsingFailedBlock, file: str) -> Problem:

@@ -16,7 +16,7 @@ from greentactics.diagnosis import diagnose
 from greentactics.errors import CatalogueError, Problem, UserError
 from greentactics.places import START, Places, shown
 from greentactics.rules import Rule
-from greentactics.text_file import readable
+from greentactics.text_file import PROBLEMS_SHOWN, readable
 
 MAX_REFERENCES = 2_000
 _DATE = re.compile(r"\s*([0-9]{4})(?:[-/]([0-9]{1,2}))?(?:[-/]([0-9]{1,2}))?(?![0-9])")
@@ -70,7 +70,7 @@ def references_of(entries: Sequence[RawEntry], file: str) -> list[Reference]:
                 for problem in found_problems
             ]
     if problems:
-        raise CatalogueError(problems)
+        raise CatalogueError(problems[:PROBLEMS_SHOWN])
     return references
 
 

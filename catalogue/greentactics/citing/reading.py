@@ -57,7 +57,7 @@ def parse_references(text: str, file: str) -> list[Reference]:
         return references_of(read_csl_json(text, file), file)
     if _RIS.match(text):
         return references_of(read_ris(text, file), file)
-    if re.search(r"^\s*@\w+\s*[{(]", text, re.MULTILINE):
+    if re.search(r"^ *@\w+ *[{(]", text, re.MULTILINE):
         return references_of(read_bibtex(text, file), file)
     raise UserError(
         f"{file}:1:1: expected BibTeX, RIS or CSL-JSON, got text that is none of them; export the entry from "
