@@ -42,9 +42,9 @@ DOIS = st.from_regex(r"10\.[0-9]{4}/[a-zA-Z0-9][a-zA-Z0-9._()-]{0,12}[a-z0-9]", 
 ARXIV = st.from_regex(r"[0-9]{2}(0[1-9]|1[0-2])\.[0-9]{5}(v[1-9])?", fullmatch=True).filter(str.isascii)
 PAGES = st.from_regex(r"[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?", fullmatch=True).filter(str.isascii)
 DATES = st.one_of(
-    st.tuples(st.integers(1800, 2100)),
-    st.tuples(st.integers(1800, 2100), st.integers(1, 12)),
-    st.tuples(st.integers(1800, 2100), st.integers(1, 12), st.integers(1, 31)),
+    st.tuples(st.integers(1800, 2099)),
+    st.tuples(st.integers(1800, 2099), st.integers(1, 12)),
+    st.tuples(st.integers(1800, 2099), st.integers(1, 12), st.integers(1, 31)),
 )
 
 

@@ -95,7 +95,7 @@ def read_bibtex(text: str, file: str) -> list[RawEntry]:
 
 
 def _join_strings(library: Library) -> None:
-    """Join values of several parts, such as `"Journal of " # examples`, which the parser leaves as they are."""
+    """Join values of several parts, such as `"Journal of " # name`, which the parser leaves alone."""
     strings = {key: string.value for key, string in library.strings_dict.items()}
     for entry in library.entries:
         for field in entry.fields:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -52,6 +53,7 @@ class Addition:
     """The entry that was there already, in which case nothing is added."""
 
 
+@lru_cache(maxsize=10_000)
 def slug(text: str) -> str:
     """Return text as small letters, digits and single hyphens; empty where it has no letter or digit."""
     plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))

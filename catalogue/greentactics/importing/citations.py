@@ -181,7 +181,7 @@ def _container(text: str) -> dict[str, object]:
             "publisher": publisher,
         }
     if match := _JOURNAL.match(rest):
-        fields = {name: match[name] or "" for name in ("volume", "issue", "page")}
+        fields = {name: (match[name] or "").replace("\u2013", "-") for name in ("volume", "issue", "page")}
         return {"type": "article-journal", "container-title": match["container"], **fields}
     return {"type": "report" if rest else "article", "publisher": _first_sentence(rest)[0].split(",")[0]}
 

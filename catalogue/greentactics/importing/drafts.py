@@ -66,11 +66,11 @@ def draft_id(title: str) -> str:
     """
     words = re.sub(r"^[0-9-]+", "", slug(title))
     identifier = words if len(words) <= _LONGEST_ID else words[: _LONGEST_ID + 1].rpartition("-")[0]
-    if not identifier:
+    if not words:
         raise UserError(
             f"{quoted(title)}: expected a title with at least one letter, got none to make an id of"
         )
-    return identifier[:_LONGEST_ID]
+    return identifier or words[:_LONGEST_ID]
 
 
 def draft_text(draft: Draft, origin: str) -> str:

@@ -14,6 +14,9 @@ _BLOCKS = frozenset(re.findall(r"\w+", """
 _UNSEEN = frozenset({"script", "style", "template", "title"})
 
 
+_OPEN_TAG = re.compile("<(?![^<>]*>)")
+
+
 class PageLine(NamedTuple):
     """One line of a page."""
 
@@ -77,7 +80,13 @@ class _Reader(HTMLParser):
 def lines_of_html(text: str) -> Page:
     """Return the text of a page, line by line, with the addresses in it; broken HTML as far as it goes."""
     reader = _Reader()
-    reader.feed(text)
+    # The parser takes time quadratic in the number of tags that do not end; of those nothing is read.
+    reader.feed(_OPEN_TAG.sub("&lt;", _without_comments(text)))
     reader.close()
     reader.end_line()
     return reader.page
+
+
+def _without_comments(text: str) -> str:
+    first, *others = text.split("<!--")
+    return first + "".join(other.partition("-->")[2] for other in others)
