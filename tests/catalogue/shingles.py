@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from greentactics.archive_coverage import read_posts
+from greentactics.importing.archive_posts import read_posts
 
 LENGTH = 8
 STORED = Path(__file__).with_name("archive_shingles.txt")
