@@ -38,6 +38,13 @@ def tree_of_right_yaml(source: TextFile) -> dict[str, object] | None:
         parser.dispose()
 
 
+def compose(text: str) -> yaml.MappingNode:
+    """Return the nodes of a text that `tree_of_right_yaml` reads, with the places where they start and end."""
+    node = yaml.compose(text, Loader=_PARSER)
+    assert isinstance(node, yaml.MappingNode)  # noqa: S101 - anything else has been refused
+    return node
+
+
 class YamlSource:
     """The values of a YAML file, their places, and what was refused."""
 
