@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +64,8 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
         UserError: There is no catalogue at the root, or a path does not exist in it.
     """
     files = read_files(root)
-    wanted = [_inside(files.root, path) for path in paths]
-
-    def is_wanted(file: str) -> bool:
-        return not wanted or any((files.root / file).is_relative_to(path) for path in wanted)
-
-    drafts = [document for document in _drafts(files.root) if is_wanted(document.file)] if wanted else []
+    is_wanted = selection(files.root, paths)
+    drafts = [document for document in _drafts(files.root) if is_wanted(document.file)] if paths else []
     found = [*_problems(files), *_draft_problems(drafts, files.bibliography)]
     problems = {problem for problem in found if is_wanted(problem.file)}
     references = len(files.bibliography.keys) if is_wanted(files.bibliography.file) else 0
@@ -79,6 +75,18 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
         references,
         sum(is_wanted(document.file) for document in files.results.values()),
     )
+
+
+def selection(root: Path, paths: Sequence[Path]) -> Callable[[str], bool]:
+    """Return a test whether a file, named from the resolved root, is one of some paths or below one of them.
+
+    Without paths every file is.
+
+    Raises:
+        UserError: A path does not exist in the catalogue.
+    """
+    wanted = [_inside(root, path) for path in paths]
+    return lambda file: not wanted or any((root / file).is_relative_to(path) for path in wanted)
 
 
 def _problems(files: Files) -> Iterator[Problem]:

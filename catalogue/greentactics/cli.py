@@ -8,6 +8,7 @@ import click
 
 from greentactics import __version__
 from greentactics.command_group import CatalogueGroup, example, root_of
+from greentactics.commands_check import check
 from greentactics.commands_cite import bibliography, cite
 from greentactics.commands_coverage import coverage
 from greentactics.commands_data import data
@@ -35,6 +36,7 @@ def main(context: click.Context, root: Path | None) -> None:
     context.obj = root
 
 
+main.add_command(check)
 main.add_command(run)
 main.add_command(measure)
 main.add_command(data)
@@ -48,30 +50,6 @@ main.add_command(from_issue)
 main.add_command(cite)
 main.add_command(bibliography)
 main.add_command(import_)
-
-
-@main.command(epilog=example("greentactics check tactics/consider-energy-aware-pruning.yaml"))
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "github", "json"]),
-    default="text",
-    show_default=True,
-    help="github: annotations in a pull request; json: for editors and tools.",
-)
-@click.pass_context
-def check(context: click.Context, paths: tuple[Path, ...], format_: str) -> None:
-    """Report all mistakes in records, references, recipes and results.
-
-    Without PATH everything is checked. Exits with 1 when there is a mistake.
-    """
-    from greentactics.checks import check as check_catalogue
-    from greentactics.reporting import render as render_report
-
-    report = check_catalogue(root_of(context), paths)
-    click.echo(render_report(report, format_))
-    context.exit(1 if report.problems else 0)
 
 
 @main.command(epilog=example("greentactics verdict consider-energy-aware-pruning"))

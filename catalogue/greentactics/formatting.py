@@ -59,7 +59,7 @@ def format_files(root: Path, files: Sequence[Path]) -> list[str]:
 def formatted(source: TextFile, model: type[BaseModel]) -> str | None:
     """Return the text of a record or bibliography in order, with the same values and all comments.
 
-    Keys stand in the order of the model, references in that of the alphabet. The line for editors comes first.
+    The line for editors comes first. Keys stand in the order of the model, references in alphabetical order.
     No line ends in spaces and no blank line follows another; in the bibliography one separates the entries.
     Words, quotes, line breaks inside a value, and mappings in braces stay as they are.
 

@@ -1,4 +1,4 @@
-"""Reports of a check: for people, for GitHub's annotations, and for programs."""
+"""Reports of a check: for people, for GitHub's annotations, for code scanners and for other programs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from greentactics.checks import CheckReport
 from greentactics.errors import Problem, UserError
+from greentactics.sarif import sarif_log
 
-ReportFormat = Literal["text", "github", "json"]
+ReportFormat = Literal["text", "github", "json", "sarif"]
 
 
 def render(report: CheckReport, format: str) -> str:  # noqa: A002 - the word users type
@@ -18,13 +19,16 @@ def render(report: CheckReport, format: str) -> str:  # noqa: A002 - the word us
     Args:
         report: The report.
         format: `text`: one line a problem, then a summary; `github`: workflow commands that annotate the
-            files of a pull request, then a summary; `json`: an object for programs.
+            files of a pull request, then a summary; `json`: an object for programs; `sarif`: a log that code
+            scanners and editors read.
 
     Raises:
         UserError: The format is unknown.
     """
     if format == "json":
         return _json(report)
+    if format == "sarif":
+        return json.dumps(sarif_log(report.problems), indent=2, ensure_ascii=False)
     if format == "github":
         return "\n".join([*map(_annotation, report.problems), report.summary])
     if format == "text":

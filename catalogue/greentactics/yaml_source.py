@@ -39,7 +39,7 @@ def tree_of_right_yaml(source: TextFile) -> dict[str, object] | None:
 
 
 def compose(text: str) -> yaml.MappingNode:
-    """Return the nodes of a text that `tree_of_right_yaml` reads, with the places where they start and end."""
+    """Return the nodes of a text that `tree_of_right_yaml` reads, with the places where they start, end."""
     node = yaml.compose(text, Loader=_PARSER)
     assert isinstance(node, yaml.MappingNode)  # noqa: S101 - anything else has been refused
     return node
