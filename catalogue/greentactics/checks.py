@@ -12,7 +12,9 @@ from greentactics.diagnosis import did_you_mean
 from greentactics.documents import Document, read_document
 from greentactics.draft_record import DRAFTS, DraftRecord
 from greentactics.errors import CatalogueError, Problem, UserError
+from greentactics.life_cycle_rules import life_cycle_findings
 from greentactics.loading import BIBLIOGRAPHY, Files, read_files, without_cycle_search
+from greentactics.placeholders import PLACEHOLDER_KEY, placeholder_problems
 from greentactics.places import Finding
 from greentactics.recipe_contract import contract_problems
 from greentactics.record_rules import record_findings
@@ -98,7 +100,8 @@ def _problems(files: Files) -> Iterator[Problem]:
         if document.model
     }
     records = {tactic: document.model for tactic, document in files.records.items() if document.model}
-    for tactic, finding in relation_findings(records, frozenset(files.records)):
+    known = frozenset(files.records)
+    for tactic, finding in (*relation_findings(records, known), *life_cycle_findings(records, known)):
         findings[tactic].append(finding)
     measured: dict[str, list[tuple[str, Results]]] = {}
     for path, document in files.results.items():
@@ -110,6 +113,9 @@ def _problems(files: Files) -> Iterator[Problem]:
         findings[tactic] += metric_findings(record, measured.get(tactic, []) if record.recipe else [])
     for tactic, found in findings.items():
         yield from files.records[tactic].located(found)
+    for sources in (files.records, files.recipes):
+        for written in sources.values():
+            yield from placeholder_problems(written.source)
     yield from files.bibliography.located(_bibliography(files))
     yield from _recipes(files)
     yield from _results(files)
@@ -135,7 +141,7 @@ def _citations(record: Record, bibliography: Document[Bibliography]) -> Iterator
     if bibliography.model is None and not bibliography.keys:
         return
     for index, source in enumerate(record.sources):
-        if source.key not in bibliography.keys:
+        if source.key not in bibliography.keys and source.key != PLACEHOLDER_KEY:
             cure = did_you_mean(source.key, sorted(bibliography.keys)) or f"add it to {BIBLIOGRAPHY}"
             expected = f"a key of {BIBLIOGRAPHY}"
             yield Finding(

@@ -59,23 +59,25 @@ def render_site(
     """
     site = site_root(site_url)
     tactics = join(catalogue, local)
+    current = {key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None}
     documents = api_documents(tactics, catalogue)
-    terms = term_pages(tactics.values())
+    terms = term_pages(current.values())
     environment = template_environment(site, edit_root(edit_url))
     home = catalogue_script(documents.changes, __version__, site or "")
-    files = _front_pages(environment, tactics, home)
-    ties = stated_ties(tactics)
+    withdrawn = [tactic for key, tactic in tactics.items() if key not in current]
+    files = _front_pages(environment, current, withdrawn, home) | _redirects(environment, tactics)
+    ties = stated_ties(current)
     seen = ties_by_tactic(tactics, ties)
     for identifier, tactic in tactics.items():
         context = page_context(tactic, catalogue, seen[identifier])
         context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
         files |= _tactic_pages(environment, context)
         files |= raw_files(tactic)
-    files |= _overview_page(environment, tactics)
+    files |= _overview_page(environment, current)
     files |= _corrections_page(environment, tactics)
-    files |= _relations_page(environment, tactics, ties, seen)
-    files |= facet_pages(environment, terms, tactics.values())
-    files |= find_page(environment, tactics.values(), catalogue.bibliography)
+    files |= _relations_page(environment, current, ties, seen)
+    files |= facet_pages(environment, terms, current.values())
+    files |= find_page(environment, current.values(), catalogue.bibliography)
     files |= _commands(environment)
     files |= api_files(documents, catalogue, terms, site)
     return dict(sorted(files.items()))
@@ -97,11 +99,13 @@ def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[
     return files
 
 
-def _front_pages(environment: Environment, tactics: Mapping[str, Tactic], json_ld: Markup) -> dict[str, str]:
+def _front_pages(
+    environment: Environment, tactics: Mapping[str, Tactic], withdrawn: Sequence[Tactic], json_ld: Markup
+) -> dict[str, str]:
     home, table = (environment.get_template(name) for name in ("home.md.j2", "tactics.md.j2"))
     return {
         "index.md": home.render(tactics=tactics.values(), root="", json_ld=json_ld),
-        "tactics/index.md": table.render(tactics=tactics.values(), root="../"),
+        "tactics/index.md": table.render(tactics=tactics.values(), withdrawn=withdrawn, root="../"),
     }
 
 
@@ -118,6 +122,16 @@ def _overview_page(environment: Environment, tactics: Mapping[str, Tactic]) -> d
         root="../",
     )
     return {"overview/index.md": text}
+
+
+def _redirects(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
+    """Render a page at each former identifier that leads to the tactic."""
+    template = environment.get_template("renamed.md.j2")
+    return {
+        f"tactics/{former}/index.md": template.render(record=tactic.record, former=former)
+        for tactic in tactics.values()
+        for former in tactic.record.former_ids
+    }
 
 
 def _corrections_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:

@@ -77,11 +77,12 @@ def tactic_text(environment: Environment, document: TacticDocument, root: str) -
 
 def overview_text(environment: Environment, documents: Sequence[TacticDocument], root: str) -> str:
     """Return `llms.txt`: what the catalogue is, and a link with one line for each tactic and each table."""
+    current = [entry for entry in documents if entry.record.withdrawn is None]
     return environment.get_template("llms.txt.j2").render(
         name=CATALOGUE_NAME,
         description=CATALOGUE_DESCRIPTION,
         sections=[
-            (title, [entry for entry in documents if entry.record.kind is kind])
+            (title, [entry for entry in current if entry.record.kind is kind])
             for title, kind in (("Tactics", Kind.AWESOME), ("Dark tactics: habits to avoid", Kind.DARK))
         ],
         addresses=[

@@ -103,6 +103,7 @@ def _duplicates(record: Record) -> Iterator[Finding]:
         "sources": [source.key for source in record.sources],
         "relations": [f"{relation.type} {relation.target}" for relation in record.relations],
         "aliases": [alias.url for alias in record.aliases],
+        "former_ids": record.former_ids,
     }
     for name, entries in lists.items():
         yield from _repeated((name,), entries)

@@ -89,6 +89,12 @@ class Rule(StrEnum):
     RELATION_CYCLE = "relation-cycle"
     COUNTERED_BY = "countered-by"
 
+    WITHDRAWAL = "withdrawal"
+    SUCCESSOR = "successor"
+    WITHDRAWN_TARGET = "withdrawn-target"
+    FORMER_ID = "former-id"
+    PLACEHOLDER = "placeholder"
+
     RECIPE_MISSING = "recipe-missing"
     RECIPE_NOT_NAMED = "recipe-not-named"
     RECIPE_WITHOUT_RECORD = "recipe-without-record"

@@ -179,6 +179,17 @@ class Correction(BaseModel):
     """How it is known."""
 
 
+class Withdrawal(BaseModel):
+    """Why a record is no longer held up, and what stands in its place."""
+
+    model_config = STRICT
+
+    reason: Text
+    """Why, in one or two sentences."""
+    successor: TacticId | None = None
+    """Identifier of the tactic to read instead; left out where there is none."""
+
+
 class Change(BaseModel):
     """One entry of the record's history."""
 
@@ -261,8 +272,12 @@ class Record(BaseModel):
     """Dark tactics: what to do instead."""
     aliases: tuple[Alias, ...] = ()
     """The same tactic in other catalogues."""
+    former_ids: tuple[TacticId, ...] = ()
+    """Identifiers it had before; their pages lead here, and no other record may ever have one of them."""
     status: Status
     """Where the record stands in its life."""
+    withdrawn: Withdrawal | None = None
+    """With status `withdrawn`: why, and what to read instead."""
     created: Date
     """Date the record was first written."""
     modified: Date

@@ -123,6 +123,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
     return {
         "tactic": tactic,
         "record": record,
+        "successor": record.withdrawn and catalogue.records.get(record.withdrawn.successor or ""),
         "dark": record.kind is Kind.DARK,
         "verdict": sentence(tactic.verdict),
         "local_verdict": sentence(tactic.local_verdict) if tactic.local_verdict else None,

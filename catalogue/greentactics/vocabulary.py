@@ -172,7 +172,7 @@ class Status(Term):
 
     DRAFT = "draft", "being written; not yet reviewed"
     REVIEWED = "reviewed", "read and accepted by a second person"
-    WITHDRAWN = "withdrawn", "kept for its address only; the history says why"
+    WITHDRAWN = "withdrawn", "kept for its address only; the record says why"
 
 
 class RelationType(Term):

@@ -16,7 +16,7 @@ from greentactics.cli import main
 from greentactics.feed import LONGEST
 from greentactics.pages import render_site
 from greentactics.plain_text import markdown
-from greentactics.schema import Change
+from greentactics.schema import Change, Withdrawal
 from greentactics.vocabulary import Status
 from tests.catalogue.test_pages import hostile
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue
@@ -56,10 +56,11 @@ def test_results_that_do_not_count_say_so_in_the_text() -> None:
 
 
 def test_a_withdrawn_record_says_why() -> None:
-    gone = PRUNING.model_copy(
-        update={"status": Status.WITHDRAWN, "history": (Change(date=PRUNING.created, change="Merged."),)}
-    )
-    assert "- Withdrawn: Merged." in text(files=render_site(catalogue(gone), {}))
+    withdrawn = Withdrawal(reason="Merged.", successor=DARK.id)
+    gone = PRUNING.model_copy(update={"status": Status.WITHDRAWN, "withdrawn": withdrawn})
+    files = render_site(catalogue(gone, DARK), {})
+    assert f"- Withdrawn: Merged. Read instead: [{DARK.id}](" in text(files=files)
+    assert PRUNING.title not in files["llms.txt"]
 
 
 def test_the_overview_follows_the_convention() -> None:

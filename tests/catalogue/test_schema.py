@@ -31,6 +31,9 @@ FULL: dict[str, Any] = {
     "aliases": [
         {"catalogue": "aadt", "title": "Leave out work", "url": "https://example.org/a", "diagram": "a.png"}
     ],
+    "former_ids": ["leave-work-out"],
+    "status": "withdrawn",
+    "withdrawn": {"reason": "It became part of another.", "successor": "another-tactic"},
     "impact": {
         "claims": [
             {
