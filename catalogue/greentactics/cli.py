@@ -16,6 +16,7 @@ from greentactics.commands_evidence import evidence
 from greentactics.commands_import import import_
 from greentactics.commands_measure import measure, run
 from greentactics.commands_meters import meters, sci
+from greentactics.commands_new import new
 from greentactics.commands_review import accept, diff, from_issue
 
 
@@ -36,6 +37,7 @@ def main(context: click.Context, root: Path | None) -> None:
     context.obj = root
 
 
+main.add_command(new)
 main.add_command(check)
 main.add_command(run)
 main.add_command(measure)

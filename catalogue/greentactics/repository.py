@@ -56,6 +56,11 @@ def read_revision(root: Path) -> Revision:
     return Revision(commit, dirty=changed != "" or new != "")
 
 
+def was_ever_committed(root: Path, name: str) -> bool:
+    """Tell whether a commit that git knows here touched a file, named from the root; False without git."""
+    return bool(_git(root, "log", "--all", "-1", "--format=%h", "--", name))
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     """Return what git prints, or None where git is absent or refuses."""
     try:

@@ -44,7 +44,7 @@ def test_every_command_explains_itself_with_an_example(path):
 def test_lists_the_commands():
     names = {path[0] for path in all_commands() if path}
     working = {"run", "measure", "data", "meters"}
-    writing = {"bibliography", "cite", "import", "schema"}
+    writing = {"bibliography", "new", "cite", "import", "schema"}
     assert names == working | writing | {"check", "coverage", "evidence", "sci", "verdict", "render"} | REVIEW
 
 
