@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import click
 
-from greentactics.checks import check as check_catalogue
-from greentactics.checks import selection
 from greentactics.command_group import example, root_of
 from greentactics.errors import UserError
-from greentactics.formatting import format_files
-from greentactics.loading import catalogue_root
-from greentactics.reporting import ReportFormat, render
-from greentactics.text_file import display_name
-from greentactics.watching import changes
 
 
 @click.command(
@@ -30,7 +22,7 @@ from greentactics.watching import changes
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(get_args(ReportFormat)),
+    type=click.Choice(["text", "github", "json", "sarif"]),
     default="text",
     show_default=True,
     help="github: annotations in a pull request; sarif: for code scanners; json: for other programs.",
@@ -49,24 +41,41 @@ def check(context: click.Context, paths: tuple[Path, ...], format_: str, fix: bo
     Without PATH everything is checked. Exits with 1 when there is a mistake; with --watch, when there was one
     at the end.
     """
+    from greentactics.checks import check as check_catalogue
+    from greentactics.reporting import render
+
     if watch and (fix or format_ != "text"):
         raise click.UsageError("--watch goes with neither --fix nor another --format than text")
     root = root_of(context)
     if watch:
         context.exit(_watch(root, paths))
     if fix:
-        root = catalogue_root(root)
-        is_wanted = selection(root, paths)
-        files = sorted((root / "tactics").glob("*.yaml"))
-        for file in format_files(root, [path for path in files if is_wanted(display_name(path, root))]):
-            click.echo(f"{file}: put in order", err=True)
+        _fix(root, paths)
     report = check_catalogue(root, paths)
     click.echo(render(report, format_))
     context.exit(1 if report.problems else 0)
 
 
+def _fix(root: Path, paths: Sequence[Path]) -> None:
+    """Put the files in order that are named, all of them when none is."""
+    from greentactics.checks import selection
+    from greentactics.formatting import format_files
+    from greentactics.loading import catalogue_root
+    from greentactics.text_file import display_name
+
+    root = catalogue_root(root)
+    is_wanted = selection(root, paths)
+    files = [path for path in (root / "tactics").glob("*.yaml") if is_wanted(display_name(path, root))]
+    for file in format_files(root, sorted(files)):
+        click.echo(f"{file}: put in order", err=True)
+
+
 def _watch(root: Path, paths: Sequence[Path]) -> int:
     """Check at once and after each change; return the exit code of the last check."""
+    from greentactics.checks import check as check_catalogue
+    from greentactics.reporting import render
+    from greentactics.watching import changes
+
     code = 0
     try:
         for _ in changes(root):

@@ -2,73 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from greentactics.drafts import Draft, scaffold_names
 from greentactics.errors import UserError
 from greentactics.placeholders import PLACEHOLDER_KEY
 from greentactics.plain_scalars import plain_value
-from greentactics.vocabulary import Artifact, Group, Participant, Quality, Stage
+from greentactics.vocabulary import Group, Quality
 
 _PLAIN = re.compile(r"[A-Za-z][\w ,'()-]*")
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What is known of a tactic before its record is written."""
-
-    title: str
-    """Title."""
-    created: datetime.date
-    """Date of the record."""
-    id: str
-    """Identifier."""
-    group: str | None = None
-    """Part of the system it acts on; None where that is still to be chosen."""
-    quality: str | None = None
-    """Quality it is meant to improve; None where that is still to be chosen."""
-    intent: str = ""
-    """What it is for; empty where that is still to be written."""
-    sources: tuple[str, ...] = ()
-    """Keys of its sources; none where they are still to be found."""
-    like: str | None = None
-    """Identifier of a tactic of its kind."""
-    tags: tuple[str, ...] = ()
-    """Subjects."""
-    stages: tuple[str, ...] = (Stage.TRAINING.value,)
-    """When it is decided."""
-    participant: tuple[str, ...] = (Participant.DATA_SCIENTIST.value,)
-    """Who decides it."""
-    artifact: tuple[str, ...] = (Artifact.MODEL.value,)
-    """What it changes."""
-
-    @property
-    def module(self) -> str:
-        """Name of the recipe's module."""
-        return self.id.replace("-", "_")
-
-
-def identifier_of(title: str) -> str:
-    """Return a title as an identifier: small letters and digits, words joined by hyphens."""
-    plain = unicodedata.normalize("NFKD", title.replace("'", "")).encode("ascii", "ignore").decode()
-    return "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
-
-
-def scaffold_names(identifier: str) -> dict[str, str]:
-    """Return template by file, from the root of the repository, for a new tactic."""
-    module = identifier.replace("-", "_")
-    return {
-        f"tactics/{identifier}.yaml": "record.yaml.j2",
-        f"recipes/{module}.py": "recipe.py.j2",
-        f"tests/recipes/test_{module}.py": "test_recipe.py.j2",
-    }
 
 
 def scaffold(draft: Draft) -> dict[str, str]:

@@ -16,13 +16,14 @@ from greentactics import commands_new, scaffold_files
 from greentactics.bibliography import Bibliography
 from greentactics.checks import check
 from greentactics.cli import main
+from greentactics.drafts import identifier_of, scaffold_names
 from greentactics.errors import UserError
 from greentactics.formatting import formatted
 from greentactics.loading import load_catalogue
 from greentactics.pages import render_site
 from greentactics.recipe_outline import read_outline
 from greentactics.rules import Rule
-from greentactics.scaffold_files import identifier_of, scaffold_names, write_new
+from greentactics.scaffold_files import write_new
 from greentactics.schema import Record
 from greentactics.similar import similar_records
 from greentactics.text_file import decode
@@ -141,6 +142,7 @@ def test_like_takes_over_the_words_of_another_tactic(root: Path) -> None:
         ([" ", "--id", "some-thing"], "title: expected 1 to 80 letters"),
         ([TITLE, "--source", "smith-2002"], "--source: expected a key of tactics/references.yaml, got "),
         ([TITLE, "--source", "smith-2002"], "; did you mean \"smith-2020\"?"),
+        ([TITLE, "--intent", "Save\x07 it."], "--intent: expected visible letters, got 'Save\\x07 it.'"),
         ([TITLE, "--source", "zz-1999"], "add it there first, or leave --source out"),
         ([TITLE, "--like", "b"], "--like: expected the identifier of a record without mistakes, got 'b'; "),
         ([TITLE, "--like", "base-awsome"], "; did you mean \"base-awesome\"?"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from greentactics.scaffold_files import Draft, scaffold
+from greentactics.drafts import Draft
+from greentactics.scaffold_files import scaffold
 from tests.recipes.fake_meter import FakeMeter
 
 
