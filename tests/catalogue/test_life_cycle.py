@@ -76,7 +76,7 @@ def test_a_withdrawn_tactic_keeps_its_page_and_stands_in_no_list() -> None:
     gone = withdrawn(SPARSITY, PRUNING.id)
     files = render_site(catalogue(PRUNING, gone, DARK), {})
     page = files[f"tactics/{gone.id}/index.md"]
-    assert "<strong>Withdrawn.</strong> Merged &lt;b&gt;there&lt;/b&gt;." in page
+    assert "<strong>Withdrawn</strong> Merged &lt;b&gt;there&lt;/b&gt;." in page
     assert f'Read instead: <a href="../{PRUNING.id}/index.html">{PRUNING.title}</a>.' in page
     for name in ("index.md", "find/index.md", "relations/index.md", "llms.txt"):
         assert PRUNING.title in files[name]
