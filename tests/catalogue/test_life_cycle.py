@@ -78,9 +78,10 @@ def test_a_withdrawn_tactic_keeps_its_page_and_stands_in_no_list() -> None:
     page = files[f"tactics/{gone.id}/index.md"]
     assert "<strong>Withdrawn</strong> Merged &lt;b&gt;there&lt;/b&gt;." in page
     assert f'Read instead: <a href="../{PRUNING.id}/index.html">{PRUNING.title}</a>.' in page
-    for name in ("index.md", "find/index.md", "relations/index.md", "llms.txt"):
+    for name in ("find/index.md", "relations/index.md", "llms.txt"):
         assert PRUNING.title in files[name]
         assert gone.title not in files[name]
+    assert gone.title not in files["index.md"]  # which lists what was reproduced
     assert [
         name for name in files if name.startswith("terms/") and f"tactics/{gone.id}/" in files[name]
     ] == []
