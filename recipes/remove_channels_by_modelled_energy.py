@@ -12,7 +12,8 @@ which teaches them, and draw equally many examples. Rivals: `macs` (the same ste
 
     python -m recipes.remove_channels_by_modelled_energy --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about 60 s with DEFAULT and 5 s with SMOKE. Needs the extra `prune`.
+On one processor core an arm takes 45 to 95 s with DEFAULT, the tactic 200 s with its curve, and 5 s with
+SMOKE. Needs the extra `prune`.
 """
 
 from __future__ import annotations

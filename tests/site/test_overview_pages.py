@@ -125,7 +125,7 @@ def test_a_tactic_links_its_terms_and_they_link_back() -> None:
     files = site(record)
     text = files[f"tactics/{PRUNING.id}/index.md"]
     assert (
-        '<dt>Leaves as it is</dt><dd><a href="../../terms/quality/safety/index.html">Safety</a></dd>' in text
+        '<dt>Leaves as it is</dt> <dd><a href="../../terms/quality/safety/index.html">Safety</a></dd>' in text
     )
     links = set(re.findall(r'href="\.\./\.\./(terms/[^"]+)index\.html"', text))
     assert {"terms/stage/compression/", "terms/effort/m/", "terms/quality/safety/"} <= links
