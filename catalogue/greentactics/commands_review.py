@@ -94,5 +94,5 @@ def from_issue(context: click.Context, file: Path) -> None:
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
     click.echo(f"{write_draft(root, draft)}: written")
     for entry in draft.to_cite:
-        click.echo(f"to do: add to tactics/references.yaml: {entry}")
+        click.echo(f"to do: add with greentactics cite: {entry}")
     click.echo(f"Complete it, move it to tactics/ and run `greentactics check tactics/{draft.id}.yaml`.")

@@ -173,7 +173,7 @@ _Dumper.add_representer(float, _represent_number)
 
 
 def _text(tree: Mapping[str, Any], to_cite: tuple[str, ...]) -> str:
-    to_do = [f"# To do: add to tactics/references.yaml: {entry}" for entry in to_cite]
+    to_do = [f"# To do: add with greentactics cite: {entry}" for entry in to_cite]
     last = "# Then move the file to tactics/ and run `greentactics check`."
     body = yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return "\n".join([_SCHEMA, *to_do, last, body])

@@ -94,10 +94,10 @@ def test_a_filled_form_becomes_a_record(root):
     result = from_issue(root, filled())
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("drafts/stop-when-nothing-is-gained.yaml: written\n")
-    assert "to do: add to tactics/references.yaml: doe-1998 (10.1000/example.2)\n" in result.stdout
+    assert "to do: add with greentactics cite: doe-1998 (10.1000/example.2)\n" in result.stdout
     assert "smith-2020" not in result.stdout
     draft = root / "drafts" / "stop-when-nothing-is-gained.yaml"
-    assert "# To do: add to tactics/references.yaml: doe-1998 (10.1000/example.2)" in draft.read_text()
+    assert "# To do: add with greentactics cite: doe-1998 (10.1000/example.2)" in draft.read_text()
     checked = CliRunner().invoke(main, ["--root", str(root), "check"])
     assert checked.exit_code == 0, "a draft is no part of the catalogue"
     draft.rename(root / "tactics" / draft.name)
