@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 
 from greentactics.cli import main
 from greentactics.importing.drafts import Draft, write_draft
+from tests.catalogue.archive_entries import AWESOME, DARK
 from tests.catalogue.example_files import copy_valid
-from tests.catalogue.test_importing import AWESOME, DARK, PATTERN
+from tests.catalogue.test_importing_patterns import PATTERN
 
 NAME = "2023-01-02-skip-what-nobody-reads.md"
 
