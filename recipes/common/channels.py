@@ -104,13 +104,13 @@ def cut_channels(
 ) -> nn.Module:
     """Return a copy cut down to a cost with torch-pruning, step by step and without any training.
 
-    The rival of methods that learn or search which channels to remove. Outputs that no layer reads stay.
+    Outputs that no layer reads stay.
 
     Args:
         model: Trained net; not changed.
         example_inputs: At least one input, (inputs, ...), to trace the net with.
         cost: Cost of a net, which falls with its channels.
-        limit: Largest cost allowed, in the unit of `cost`.
+        limit: Largest cost allowed.
         by_norm: Channels of least squared norm over the mean of their group go first, else random ones.
         in_each: Remove the same share of every group, instead of the least channels of the whole net.
         multiple: Numbers of channels are multiples of this.
@@ -118,7 +118,6 @@ def cut_channels(
 
     Raises:
         ValueError: The limit cannot be met; a tenth of each group stays.
-        UserError: torch-pruning is not installed.
     """
     tp = torch_pruning()
     torch.manual_seed(seed)
@@ -130,16 +129,10 @@ def cut_channels(
     inner = {group[0].dep.layer for group in _groups(smaller, example_inputs).values()}
     heads = [group[0].dep.layer for group in _graph(smaller, example_inputs).get_all_groups()]
     pruner = tp.pruner.BasePruner(
-        smaller,
-        example_inputs[:1],
-        importance=norms if by_norm else chance,
-        global_pruning=not in_each,
-        pruning_ratio=0.95,
-        max_pruning_ratio=0.9,
-        iterative_steps=CUT_STEPS,
-        round_to=multiple,
+        smaller, example_inputs[:1], importance=norms if by_norm else chance, global_pruning=not in_each,
+        pruning_ratio=0.95, max_pruning_ratio=0.9, iterative_steps=CUT_STEPS, round_to=multiple,
         ignored_layers=[layer for layer in heads if layer not in inner],
-    )
+    )  # fmt: skip
     for _ in range(CUT_STEPS):
         if cost(smaller) <= limit:
             return smaller

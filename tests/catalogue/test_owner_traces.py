@@ -15,7 +15,7 @@ from tests.catalogue.example_files import REPOSITORY
     ("text", "what"),
     [
         ("data read from /home/ada/data/x.npz", '"/home/ada/data/x.npz"'),
-        ("~/work/run", '"~/work/run"'),
+        ("~/runs/one", '"~/runs/one"'),
         (r"C:\Users\ada\data", r'"C:\Users\ada\data"'),
         (r"\\server\share", "a path of the machine"),
         ("ada@node7", '"ada@node7"'),
