@@ -23,3 +23,9 @@ def test_words_and_their_gaps_stay(parts) -> None:
     assert lean.split() == page.split()
     assert len(lean) <= len(page)
     assert without_indentation(lean) == lean
+
+
+def test_cells_and_rows_lose_the_end_tags_that_html_implies_outside_of_listings() -> None:
+    table = "<table><tbody><tr><th>a</th><td>b</td></tr></tbody></table>"
+    assert without_indentation(table) == "<table><tbody><tr><th>a<td>b</table>"
+    assert without_indentation(f"<pre>{table}</pre>") == f"<pre>{table}</pre>"
