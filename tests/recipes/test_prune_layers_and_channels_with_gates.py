@@ -99,6 +99,13 @@ def test_all_rivals_are_as_small_as_the_tactic_may_be(outcomes: dict[str, Outcom
         assert value(outcomes[arm], "macs") < 0.7 * value(outcomes["baseline"], "macs")
 
 
+def test_the_aligned_narrow_net_has_the_widths_set(outcomes: dict[str, Outcome]) -> None:
+    net = outcomes["thin_aligned"].deployable.model
+    assert tuple(net.get_submodule(f"block{i}").conv2.out_channels for i in (1, 2, 3)) == (8, 12, 20)
+    assert all(width % recipe.SMOKE.channel_multiple == 0 for width in recipe.SMOKE.aligned_widths)
+    assert all(width % recipe.DEFAULT.channel_multiple == 0 for width in recipe.DEFAULT.aligned_widths)
+
+
 def test_the_gates_are_told_step_by_step_down_to_the_net_that_is_left(outcomes: dict[str, Outcome]) -> None:
     for arm in ("tactic", "tactic_aligned"):
         rows, net = outcomes[arm].details["gates"], outcomes[arm].deployable.model
