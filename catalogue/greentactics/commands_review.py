@@ -83,7 +83,8 @@ def from_issue(context: click.Context, file: Path) -> None:
     --jq .body`; - reads standard input. The draft goes to drafts/, outside of the catalogue, and replaces
     nothing.
     """
-    from greentactics.issue_draft import draft_of, write_draft
+    from greentactics.draft_files import write_draft
+    from greentactics.issue_draft import draft_of
     from greentactics.text_file import RECORD_BYTES, decode, read_text_file
 
     root = root_of(context)
@@ -92,7 +93,9 @@ def from_issue(context: click.Context, file: Path) -> None:
     else:
         source = read_text_file(file, root=None, max_bytes=RECORD_BYTES)
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
-    click.echo(f"{write_draft(root, draft)}: written")
+    cure = "finish it, or move it away"
+    written = write_draft(root, draft.id, draft.text, replace=False, cure=cure)
+    click.echo(f"{written.path}: {written.state}")
     for entry in draft.to_cite:
         click.echo(f"to do: add with greentactics cite: {entry}")
     click.echo(f"Complete it, move it to tactics/ and run `greentactics check tactics/{draft.id}.yaml`.")
