@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greentactics.bibliography import Issued, Name, Reference
-from greentactics.citing import lookup
 from greentactics.citing.entries import (
     add_references,
     citation_key,
@@ -22,7 +21,6 @@ from greentactics.cli import main
 from greentactics.errors import CatalogueError, UserError
 from tests.catalogue.example_files import copy_valid
 from tests.catalogue.test_citing_formats import NAME, REFERENCES
-from tests.catalogue.test_citing_lookup import ANSWER, answering
 from tests.site.records import REAL
 
 HELD = "10.1000/example.1"
@@ -263,12 +261,6 @@ def test_wrong_drafts(root: Path, tmp_path: Path, text: str, message: str) -> No
     finished = run(root, "cite", "--file", draft)
     assert finished.exit_code == 1
     assert message in finished.stderr
-
-
-def test_cite_by_identifier(root: Path, monkeypatch) -> None:
-    monkeypatch.setattr(lookup.look_up, "__defaults__", (answering(ANSWER),))
-    finished = run(root, "cite", "doi:10.1234/abc")
-    assert finished.stdout == "doe-2019: added; cite it under `sources:` of a record\n"
 
 
 @pytest.mark.parametrize(
