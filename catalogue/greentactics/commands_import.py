@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,7 @@ from greentactics.command_group import example, root_of
 from greentactics.errors import CatalogueError, UserError
 
 if TYPE_CHECKING:
-    from greentactics.bibliography import Reference
-    from greentactics.importing.drafts import Draft
-
-    ReadDraft = Callable[[Path, Path | None, Mapping[str, Reference]], Draft]
+    from greentactics.importing.drafts import ReadDraft
 
 MAX_FILES = 2_000
 _SUFFIXES = frozenset({".md", ".markdown", ".html", ".htm", ".txt"})

@@ -6,6 +6,7 @@ Both registries answer at the DOI's own address, in CSL-JSON, when they are aske
 from __future__ import annotations
 
 import http.client
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -97,8 +98,8 @@ def _refusal(error: urllib.error.HTTPError, url: str) -> UserError:
         cure = "compare it with the first page of the paper"
         return UserError(f"{url}: expected a registered work, got none of this name; {cure}")
     if error.code == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = error.headers.get("Retry-After", "").strip()
-        when = f"in {wait} s" if wait.isascii() and wait.isdigit() else "later"
+        wait = re.fullmatch(r"\s*([0-9]{1,6})\s*", error.headers.get("Retry-After", ""))
+        when = f"in {wait[1]} s" if wait else "later"
         return UserError(f"{url}: the server has answered too many questions of late; ask again {when}")
     known = error.code in HTTPStatus.__members__.values()
     phrase = f" {HTTPStatus(error.code).phrase}" if known else ""

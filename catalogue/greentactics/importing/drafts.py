@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from greentactics.bibliography import Reference
 from greentactics.citing.entries import reference_tree
@@ -40,6 +42,23 @@ class Draft:
     """Sources that are not in the bibliography, by the keys they would have."""
     to_clarify: tuple[str, ...]
     """What was not understood, was repaired, or has to be decided."""
+
+
+class ReadDraft(Protocol):
+    """What each importer offers."""
+
+    def __call__(self, path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
+        """Read one entry from its file.
+
+        Args:
+            path: The file.
+            root: Folder which the file must not leave through a link; None where any place is good.
+            known: The bibliography.
+
+        Raises:
+            UserError: It is no entry, or has no title to make an identifier of.
+            CatalogueError: It cannot be read as text.
+        """
 
 
 def draft_id(title: str) -> str:
