@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=example(
-        'greentactics new "Answer easy inputs from an early exit" --group model-optimization',
+        'greentactics new "Cache answers to repeated requests" --group deployment',
         "greentactics new",
     )
 )

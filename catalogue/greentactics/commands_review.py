@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from pathlib import Path
 
 import click
@@ -85,11 +84,11 @@ def from_issue(context: click.Context, file: Path) -> None:
     """
     from greentactics.draft_files import write_draft
     from greentactics.issue_draft import draft_of
-    from greentactics.text_file import RECORD_BYTES, decode, read_text_file
+    from greentactics.text_file import RECORD_BYTES, read_standard_input, read_text_file
 
     root = root_of(context)
     if str(file) == "-":
-        source = decode(sys.stdin.buffer.read(RECORD_BYTES), "<standard input>")
+        source = read_standard_input(RECORD_BYTES)
     else:
         source = read_text_file(file, root=None, max_bytes=RECORD_BYTES)
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())

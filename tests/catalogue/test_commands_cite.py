@@ -183,6 +183,12 @@ def test_cite_from_standard_input_and_again(root: Path) -> None:
     assert (again.exit_code, again.stdout) == (0, "muller-2021: already there, with the same DOI\n")
 
 
+def test_standard_input_that_is_too_long(root: Path) -> None:
+    finished = run(root, "cite", "--file", "-", text=b"x" * 1_000_001)
+    assert finished.exit_code == 1
+    assert "standard input:1:1: expected at most 1,000,000 bytes, got more" in finished.stderr
+
+
 def test_a_dry_run_changes_nothing(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "entry.bib"
     file.write_text(BIBTEX, encoding="utf-8")

@@ -230,6 +230,11 @@ def test_a_checkout_without_the_form(root):
 
 def test_a_text_that_is_too_long(root):
     assert "expected at most 1,000,000 bytes" in from_issue(root, "x" * 1_000_001).stderr
+    piped = CliRunner().invoke(main, ["--root", str(root), "from-issue", "-"], input=b"x" * 1_000_001)
+    assert piped.exit_code == 1
+    assert piped.stderr == (
+        "standard input:1:1: expected at most 1,000,000 bytes, got more; shorten it or split it\n"
+    )
 
 
 @pytest.fixture(scope="module")
