@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from greentactics.errors import UserError
+from greentactics.escaping import safe_address
 
 API = "api/v1"
 LICENCE_ADDRESS = "https://creativecommons.org/licenses/by/4.0/"
@@ -80,8 +81,7 @@ def edit_root(address: str | None) -> str | None:
 def _web_folder(address: str | None, name: str, example: str, setting: str) -> str | None:
     if not address:
         return None
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+    if not safe_address(address) or urlsplit(address).query or urlsplit(address).fragment:
         raise UserError(
             f'{name}: expected one such as {example}, got "{address}"; '
             f"change {setting}, or leave it empty where the address is not known"

@@ -211,7 +211,10 @@ def test_a_hostile_record_stays_text() -> None:
     assert '"' not in front["description"]
 
 
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//host/x", "http:", None])
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "data:text/html,x", "//host/x", "http:", "http://[x", "http://a\uff03@b", None],
+)
 def test_addresses_that_are_not_of_the_web_are_no_links(address) -> None:
     assert safe_address(address) is None
 
