@@ -27,6 +27,8 @@ _FORBIDDEN = re.compile(
     "\U000e0000-\U000e007f]|\t"
 )
 
+_LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
+
 _CONTROL_BYTES = bytes({*range(32), 127} - {ord("\n")})
 
 
@@ -108,6 +110,11 @@ def decode(data: bytes, file: str) -> TextFile:
     if problems:
         text = _FORBIDDEN.sub(" ", text)
     return TextFile(file, text, tuple(problems))
+
+
+def without_long_references(text: str) -> str:
+    """Return HTML without numbers of characters that no character has; some are too long to be converted."""
+    return _LONG_REFERENCE.sub("\ufffd", text)
 
 
 def readable(text: str) -> str:

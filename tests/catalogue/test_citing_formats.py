@@ -165,6 +165,13 @@ def test_dates_of_csl(date: object) -> None:
     assert reference.issued.date_parts == ((2017, 7, 21),)
 
 
+def test_a_number_of_no_character_is_replaced() -> None:
+    item = json.loads(csl_json(dict([*REAL.bibliography.items()][:1])))[0] | {
+        "title": f"A &#{'9' * 5000}; &amp; B"
+    }
+    assert back(json.dumps(item))[0].title == "A & B"
+
+
 def test_ris_as_reference_managers_write_it() -> None:
     head = "TY - CONF\nA1 - World Body of Examples\nT1 - A long title\n  that goes on\n"
     text = head + "Y1 - 2021/05//\nL2 - https://example.org/x\nER - \n"

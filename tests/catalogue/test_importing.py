@@ -105,6 +105,14 @@ def test_a_page() -> None:
     assert "t-feature" not in draft.quarantine
 
 
+@pytest.mark.parametrize(
+    "piece", [f"&#{'1' * 5000};", f"<a title='&#{'9' * 5000}'>", "<![foo[", "<![[[[>", "<![CDATA[>"]
+)
+def test_a_page_with_what_no_parser_takes_is_read_all_the_same(piece: str) -> None:
+    draft = imported(HTML.replace("Leave out", f"Leave {piece} out"), "page.html")
+    assert draft.quarantine["t-description"].endswith("columns that nobody reads & save.")
+
+
 def test_a_page_without_picture_has_no_diagram() -> None:
     page = HTML.replace("diagrams/skip.png", "diagrams/contribution.png")
     assert "diagram" not in imported(page, "page.html").fields["aliases"][0]
