@@ -23,7 +23,7 @@ _LONGEST_TYPED_LINE = 10_000
 # Control characters, marks that change the direction of the text, invisible characters, characters that some
 # programs take for the end of a line, and what remains of a failed decoding.
 _FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff"
     "\U000e0000-\U000e007f]|\t"
 )
 

@@ -172,6 +172,13 @@ def test_a_number_of_no_character_is_replaced() -> None:
     assert back(json.dumps(item))[0].title == "A & B"
 
 
+def test_halves_of_characters_are_left_out() -> None:
+    item = json.loads(csl_json(dict([*REAL.bibliography.items()][:1])))[0]
+    assert back(json.dumps(item | {"title": "A \ud83d B"}))[0].title == "A B"
+    with pytest.raises(CatalogueError, match=r'\.type: expected one of .*, got ""'):
+        back(json.dumps(item | {"type": "\udcff"}))
+
+
 def test_ris_as_reference_managers_write_it() -> None:
     head = "TY - CONF\nA1 - World Body of Examples\nT1 - A long title\n  that goes on\n"
     text = head + "Y1 - 2021/05//\nL2 - https://example.org/x\nER - \n"

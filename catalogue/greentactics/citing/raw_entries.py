@@ -93,7 +93,7 @@ def _tree(entry: RawEntry) -> dict[str, object]:
         {part: text for part, value in name.items() if (text := readable(without_markup(value)))}
         for name in entry.authors
     ]
-    tree: dict[str, object] = {"type": entry.type, "author": [name for name in authors if name]}
+    tree: dict[str, object] = {"type": readable(entry.type), "author": [name for name in authors if name]}
     tree |= {name: readable(without_markup(text)) for name, text in texts.items() if name not in _ADDRESSES}
     if entry.date:
         tree["issued"] = {"date-parts": [list(entry.date)]}
