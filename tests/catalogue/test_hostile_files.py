@@ -152,6 +152,7 @@ JSON_HOSTILE: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "binary": (lambda: bytes(range(256)) * 1000, Rule.ENCODING),
     "nothing": (lambda: b"", Rule.JSON_SYNTAX),
     "text after the end": (lambda: b"{} {}", Rule.JSON_SYNTAX),
+    "half a character": (lambda: b'{"a": "\\ud800"}', Rule.JSON_SYNTAX),
     "a null": (lambda: b"null", Rule.WRONG_TYPE),
 }
 
