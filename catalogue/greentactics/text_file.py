@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greentactics.errors import CatalogueError, Problem
+from greentactics.places import printable
 from greentactics.rules import Rule
 
 RECORD_BYTES = 1_000_000
@@ -45,10 +46,10 @@ class TextFile:
 
 
 def display_name(path: Path, root: Path | None) -> str:
-    """Return the name of a file for problems: relative to the root where it lies under it."""
+    """Return the name of a file for problems: relative to the root where it lies under it, and printable."""
     if root is not None and path.is_relative_to(root):
-        return path.relative_to(root).as_posix()
-    return path.as_posix()
+        path = path.relative_to(root)
+    return printable(path.as_posix())
 
 
 def read_text_file(path: Path, *, root: Path | None, max_bytes: int) -> TextFile:

@@ -17,6 +17,7 @@ from greentactics.bibliography import Bibliography
 from greentactics.documents import read_document
 from greentactics.errors import CatalogueError
 from greentactics.loading import load_results
+from greentactics.reporting import render
 from greentactics.rules import Rule
 from greentactics.schema import Record
 from greentactics.text_file import RECORD_BYTES, decode
@@ -136,6 +137,22 @@ def test_a_folder_of_records_that_is_a_link_to_elsewhere_is_refused(tmp_path: Pa
     (tmp_path / "root" / "tactics").symlink_to(VALID / "tactics")
     rules = {problem.rule for problem in checks.check(tmp_path / "root").problems}
     assert rules == {Rule.OUTSIDE_TREE}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb.yaml", "a\\nb.yaml"), ("\u202ex.yml", "\\u202ex.yml"), ("\udcff.yaml", "\\udcff.yaml")],
+    ids=["line end", "mark of direction", "not UTF-8"],
+)
+def test_a_name_that_no_terminal_shows_is_escaped(name: str, shown: str, tmp_path: Path) -> None:
+    root = copy_valid(tmp_path)
+    path = root / "tactics" / name
+    path.write_text(record_text(), encoding="utf-8")
+    for report in (checks.check(root), checks.check(root, [path]), checks.check(root, [Path("tactics")])):
+        assert {problem.file for problem in report.problems} == {f"tactics/{shown}"}
+        for form in ("text", "github", "json", "sarif"):
+            assert render(report, form).encode().count(b"\xe2\x80\xae") == 0
+        assert len(render(report, "text").splitlines()) == len(report.problems) + 1
 
 
 JSON_HOSTILE: dict[str, tuple[Callable[[], bytes], Rule]] = {
