@@ -6,6 +6,7 @@ import pytest
 
 from greentactics.bibliography import Issued, Name, Reference
 from greentactics.errors import UserError
+from greentactics.importing.drafts import draft_id
 from greentactics.importing.citations import LONGEST_CITATION, read_sources
 from tests.catalogue.archive_entries import (
     AWESOME,
@@ -149,6 +150,11 @@ def test_a_page_without_picture_has_no_diagram() -> None:
 def test_what_is_no_entry_is_refused(text: str, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         imported(text, name)
+
+
+def test_a_title_of_which_windows_can_store_no_file_is_refused() -> None:
+    with pytest.raises(UserError, match='"CON": expected a title of which Windows can store a file, got con'):
+        draft_id("CON")
 
 
 @pytest.mark.parametrize(
