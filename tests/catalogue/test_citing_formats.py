@@ -265,3 +265,8 @@ def test_deep_json_is_refused(text: str) -> None:
 def test_deep_latex_is_read_or_refused(inner: str) -> None:
     with suppress(CatalogueError):
         read_bibtex(f"@misc{{a, title={{{inner}}}, author={{A, B}}, year=2020}}", "file")
+
+
+def test_a_value_of_many_lines_is_read_in_one_go() -> None:
+    text = "TY  - JOUR\nTI  - T\nAU  - Poe, Ann\nPY  - 2020\nN1  - a\n" + "b\n" * 100_000 + "ER  - \n"
+    assert back(text)[0].note == "a" + " b" * 100_000
