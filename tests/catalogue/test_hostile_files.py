@@ -155,6 +155,13 @@ def test_a_name_that_no_terminal_shows_is_escaped(name: str, shown: str, tmp_pat
         assert len(render(report, "text").splitlines()) == len(report.problems) + 1
 
 
+def test_a_recipe_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
+    root = copy_valid(tmp_path)
+    (root / "recipes" / "base_measured.py").write_text(f"x = {'not ' * 50_000}1\n", encoding="utf-8")
+    messages = [str(problem) for problem in _timed_check(root).problems]
+    assert messages == ["recipes/base_measured.py:1:1: expected Python, got code that is nested too deep"]
+
+
 JSON_HOSTILE: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "deep lists": (lambda: b"[" * 1_100_000, Rule.TOO_MANY_VALUES),
     "deep lists below the limit": (lambda: b"[" * 900_000, Rule.NESTING_TOO_DEEP),
