@@ -165,11 +165,11 @@ def test_dates_of_csl(date: object) -> None:
     assert reference.issued.date_parts == ((2017, 7, 21),)
 
 
-def test_a_number_of_no_character_is_replaced() -> None:
+def test_a_number_of_no_character_is_no_harm() -> None:
     item = json.loads(csl_json(dict([*REAL.bibliography.items()][:1])))[0] | {
         "title": f"A &#{'9' * 5000}; &amp; B"
     }
-    assert back(json.dumps(item))[0].title == "A & B"
+    assert back(json.dumps(item))[0].title.endswith("& B")
 
 
 def test_halves_of_characters_are_left_out() -> None:

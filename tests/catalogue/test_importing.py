@@ -6,8 +6,8 @@ import pytest
 
 from greentactics.bibliography import Issued, Name, Reference
 from greentactics.errors import UserError
-from greentactics.importing.drafts import draft_id
 from greentactics.importing.citations import LONGEST_CITATION, read_sources
+from greentactics.importing.drafts import draft_id
 from tests.catalogue.archive_entries import (
     AWESOME,
     DARK,
