@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -76,6 +77,12 @@ def edit_root(address: str | None) -> str | None:
         UserError: It is not the address of a folder on the web.
     """
     return _web_folder(address, "address for edits", "https://example.org/tactics/edit/main/", "EDIT_URL")
+
+
+def repository_address(edit_url: str | None) -> str | None:
+    """Return the address of the repository: the address for edits up to its part `edit`; None without one."""
+    found = re.fullmatch(r"(https?://[^?#]+?)/(?:-/)?_?edit/[^?#]+", edit_url or "")
+    return found[1] if found else None
 
 
 def _web_folder(address: str | None, name: str, example: str, setting: str) -> str | None:
