@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tests.browser.chromium import chromium
-from tests.browser.pictures import served
+from tests.browser.serving import served
 
 VISIT_LIMIT_KB = 350
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks.generated_catalogue import write_catalogue
 from tests.browser.chromium import chromium
-from tests.browser.pictures import served
+from tests.browser.serving import served
 
 RECORDS = 300
 RESULT_LIMIT_S = 1
