@@ -109,7 +109,7 @@ def _feed(sandbox: Sandbox, drawn: list[tuple[dict[str, Any], list[Step]]]) -> l
         )
         require(yaml.safe_load(files[document_path(identifier, "yaml")]) == document, "YAML and JSON differ")
     (sandbox.desk / "static").mkdir()
-    write_site(sandbox.desk / "site", files, sandbox.desk / "static")
+    write_site(sandbox.desk / "site", files.items(), sandbox.desk / "static")
     return [*[ACCEPTED] * len(trees), *refused]
 
 
