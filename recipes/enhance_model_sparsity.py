@@ -7,7 +7,8 @@ Yang, Hua, Shi, Wang, Zhang, Letaief, "Sparse Optimization for Green Edge AI Inf
 Wen et al. 2016 (arXiv 1608.03665). The reweighting is that of Candès, Wakin, Boyd 2008 (arXiv 0711.1612).
 
 A LeNet; a group is a filter or hidden unit with all weights into and out of it. All arms learn from the same
-dense net on equally many examples, and all but `thin` start from it. Rivals leave about as many weights:
+dense net on equally many examples, and all but `thin` start from it, which draws those of the dense training
+again. Rivals leave about as many weights:
 `group_lasso` (the penalty without reweighting), `magnitude` (single zeros, which stay in place), `group_norm`
 (torch-pruning) and `thin` (a narrow LeNet from scratch). Training in bfloat16 where the processor has it.
 
@@ -217,7 +218,7 @@ def train(
 
 
 def yield_net(arm: str, dense: nn.Module, config: Config, images: Images, seed: int) -> nn.Module:
-    """Return the net of an arm; all arms draw as many examples and learn from the dense net."""
+    """Return the net of an arm; all draw as many examples, those of the dense training included."""
     net, inputs, rate = copy.deepcopy(dense), images.train_images[:256], config.learning_rate
     examples, masks = config.tune_examples, None
     learn = partial(train, images=images, rate=rate, teacher_logits=logits_of(dense, images.train_images))
@@ -241,6 +242,7 @@ def yield_net(arm: str, dense: nn.Module, config: Config, images: Images, seed: 
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 layer.reset_parameters()
+        examples += config.dense_examples
     learn(net, examples=examples, seed=seed + 1_000_000, masks=masks)
     return net
 

@@ -6,9 +6,9 @@ a Neural Network" (arXiv 1503.02531); Jacob et al., CVPR 2018 (arXiv 1712.05877)
 
 All arms learn from the same teacher, on as many images, and are quantised after training. `baseline` is the
 dense ResNet-8. Rivals: `thin` has fewer channels, in multiples of 16; `group_norm_aligned` is pruned half
-way, in multiples of 16; `unaligned` and `depthwise` have few MACs and show why these mislead; the baseline
-also reports MACs and time of all shapes, untrained. Simplified: one teacher for all seeds, no training for
-the rounding. The forward pass of training is in bfloat16 where the processor computes in it.
+way, in multiples of 16, and `gated_aligned` by gates; `unaligned` and `depthwise` have few MACs and show why
+these mislead; the baseline also reports MACs and time of all shapes, untrained. Simplified: one teacher for
+all seeds, no training for the rounding. Training passes forward in bfloat16 where the processor has it.
 
     python -m recipes.redesign_distil_and_quantise --arm tactic --seed 0 --preset default
 
@@ -46,9 +46,10 @@ from recipes.common.net_report import (
 )
 from recipes.common.precision import training_autocast
 from recipes.common.resnet import ResidualBlock, resnet8
+from recipes.prune_layers_and_channels_with_gates import loss_function, prune_with_gates, steps_of
 
 TACTIC = "redesign-distil-and-quantise"
-ARMS = ("baseline", "tactic", "thin", "group_norm_aligned", "unaligned", "depthwise")
+ARMS = ("baseline", "tactic", "thin", "group_norm_aligned", "gated_aligned", "unaligned", "depthwise")
 BATCH_SIZE = 128
 
 
@@ -219,6 +220,7 @@ NETS: dict[str, Callable[[int], nn.Module]] = {
     "tactic": redesigned,
     "thin": lambda channels: resnet8((16, 16, 32), in_channels=channels),
     "group_norm_aligned": lambda channels: resnet8(in_channels=channels),
+    "gated_aligned": lambda channels: resnet8(in_channels=channels),
     "unaligned": lambda channels: resnet8((11, 23, 45), in_channels=channels),
     "depthwise": depthwise,
 }
@@ -237,6 +239,15 @@ def trained(arm: str, config: Config, images: Images, teacher_logits: Tensor, se
         macs = partial(macs_per_image, images=images.train_images)
         net = cut_channels(net, images.train_images, macs, 0.55 * macs(net), multiple=16)
         distil(net, *data, config.examples // 2, config.learning_rate, seed + 1_000_000)
+    elif arm == "gated_aligned":
+        distil(net, *data, config.examples // 2, config.learning_rate, seed)
+        steps = steps_of(config.examples // 4, config.learning_rate, images, seed + 1_000_000)
+        loss_of, rate = loss_function(images, teacher_logits[0]), max(0.04, 4 / len(steps))
+        inputs = images.train_images[:256]
+        prune_with_gates(
+            net, steps, loss_of, inputs, macs_fraction=0.45, channel_multiple=16, gate_rate=rate
+        )  # fmt: skip
+        distil(net, *data, config.examples // 4, config.learning_rate, seed + 2_000_000)
     else:
         distil(net, *data, config.examples, config.learning_rate, seed)
     return net
@@ -269,7 +280,8 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     if arm == "baseline":
         details["types_of_8_bit_numbers_batch_64"] = type_rows(dense, cap_s=config.timing_cap_s)
         untrained["tactic"] = Deployable(fold(untrained["tactic"].model).eval(), *inputs)
-        del untrained["group_norm_aligned"]  # has the shape of the dense net before it is pruned
+        for pruned in ("group_norm_aligned", "gated_aligned"):
+            del untrained[pruned]  # has the shape of the dense net before it is pruned
         details["macs_and_time_of_untrained_nets"] = shape_rows(untrained, cap_s=config.timing_cap_s)
     return Outcome(metrics, images.used, details, deployable=shipped)
 

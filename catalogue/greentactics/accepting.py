@@ -24,6 +24,7 @@ from greentactics.plausibility import (
 from greentactics.results import Results
 from greentactics.results_rules import results_findings
 from greentactics.rules import Rule
+from greentactics.tactic_ids import former_ids
 from greentactics.verdict import verdict_line
 
 ACCEPTED_BYTES = 5_000_000
@@ -133,9 +134,13 @@ def _by_the_rules(results: Results, catalogue: Catalogue) -> Iterator[Finding]:
     tactic, path = results.tactic, _RESULTS / results.tactic / f"{results.device_slug}.json"
     record, recipe = catalogue.records.get(tactic), catalogue.recipes.get(tactic)
     sha256 = recipe.sha256 if recipe else None
-    known = frozenset(catalogue.records)
     yield from results_findings(
-        results, path, known=known, recipe_sha256=sha256, has_recipe=recipe is not None
+        results,
+        path,
+        known=frozenset(catalogue.records),
+        renamed=former_ids(catalogue.records.values()),
+        recipe_sha256=sha256,
+        has_recipe=recipe is not None,
     )
     for reason in objections(results, sha256):
         if reason not in _TOLD_BY_FIELD:

@@ -9,22 +9,14 @@ is not there is reported.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from greentactics.bibliography import Reference
+from greentactics.citing.entries import identifiers_of
+from greentactics.citing.identifiers import Identifier, find_identifiers
 from greentactics.importing.archive_posts import Post
-from greentactics.importing.archive_words import (
-    ARCHIVE,
-    ARTIFACTS,
-    PARTICIPANTS,
-    QUALITIES,
-    SORTS,
-    TAGS,
-    TYPES,
-    Words,
-    words_of,
-)
+from greentactics.importing.archive_words import ARCHIVE, FIELDS, words_of
 from greentactics.loading import Catalogue
 from greentactics.schema import Alias, Record
 from greentactics.vocabulary import Term
@@ -32,16 +24,6 @@ from greentactics.vocabulary import Term
 ARCHIVE_SOURCES = frozenset({"aadt-2023", "jarvenpaa-2024"})
 """Keys of the archive itself and of the paper on it: no sources in their own right."""
 
-_WORDS: Mapping[str, tuple[Words, Callable[[Record], Iterable[Term | None]]]] = {
-    "t-participant": (PARTICIPANTS, lambda record: record.participant),
-    "t-artifact": (ARTIFACTS, lambda record: record.artifact),
-    "t-targetQA": (QUALITIES, lambda record: (record.target_quality,)),
-    "t-relatedQA": (QUALITIES, lambda record: [effect.quality for effect in record.effects]),
-    "t-sort": (SORTS, lambda record: (record.kind,)),
-    "t-type": (TYPES, lambda record: (record.type,)),
-    "tags": (TAGS, lambda record: (record.group, *record.tags)),
-}
-"""Fields of words, and the terms of ours that are to hold them."""
 _CORRECTED_AS: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),
     "categories": ("category",),
@@ -58,8 +40,6 @@ _CORRECTED_AS: Mapping[str, tuple[str, ...]] = {
     "tags": ("tag", "group"),
 }
 """Fields, and the words by which a correction in a record's history names them."""
-
-_DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>()\[\];]+")
 
 
 @dataclass(frozen=True)
@@ -104,7 +84,7 @@ def _entry(post: Post, holders: list[tuple[Record, Alias]], bibliography: Mappin
 
 def _missing(post: Post, record: Record, alias: Alias, bibliography: Mapping[str, Reference]) -> list[str]:
     """Return the fields that a record does not hold; DOIs one by one, with `address` for the entry's own."""
-    texts = {"title": alias.title, "categories": record.category.value, "t-diagram": alias.diagram}
+    texts = {"title": alias.title, "t-diagram": alias.diagram}
     filled = {
         "t-description": record.problem and record.solution,
         "t-context": record.context,
@@ -117,9 +97,9 @@ def _missing(post: Post, record: Record, alias: Alias, bibliography: Mapping[str
     for name, field in post.fields.items():
         if name in texts:
             held = texts[name] == field.value
-        elif name in _WORDS:
-            table, terms_of = _WORDS[name]
-            ours = set(terms_of(record))
+        elif name in FIELDS:
+            own, table = FIELDS[name]
+            ours = _terms(record, own)
             wanted = [table[word] for word in words_of(name, field.value) if table.get(word)]
             held = all(ours.intersection(terms) for terms in wanted)
         else:
@@ -127,16 +107,16 @@ def _missing(post: Post, record: Record, alias: Alias, bibliography: Mapping[str
         if not held and not _is_corrected(record, name):
             missing.append(name)
     if not _is_corrected(record, "t-source-doi"):
-        ours_too = _dois(record, bibliography)
-        missing += [f"DOI {doi}" for doi in _dois_of_post(post) if doi.lower() not in ours_too]
+        known = _identifiers(record, bibliography)
+        missing += [f"DOI {each.doi}" for each in _identifiers_of(post) if each.comparable not in known]
     return missing
 
 
 def _not_understood(post: Post) -> Iterable[str]:
     for name, field in post.fields.items():
-        if name in _WORDS:
+        if name in FIELDS:
             for word in words_of(name, field.value):
-                if word not in _WORDS[name][0]:
+                if word not in FIELDS[name][1]:
                     yield f'{post.file}:{field.line}: {name}: "{word}"'
 
 
@@ -153,14 +133,22 @@ def _address_name(alias: Alias) -> str:
     return alias.url.rstrip("/").rpartition("/")[2]
 
 
-def _dois_of_post(post: Post) -> list[str]:
+def _terms(record: Record, name: str) -> set[Term | None]:
+    """Return the terms of ours in a field of a record; the archive's tags hold our group too."""
+    if name == "effects":
+        return {effect.quality for effect in record.effects}
+    if name == "tags":
+        return {record.group, *record.tags}
+    value = getattr(record, name)
+    return set(value) if isinstance(value, tuple) else {value}
+
+
+def _identifiers_of(post: Post) -> tuple[Identifier, ...]:
     texts = [post.fields[name].value for name in ("t-source", "t-source-doi") if name in post.fields]
-    return list(dict.fromkeys(match.rstrip(".,") for text in texts for match in _DOI.findall(text)))
+    return find_identifiers(" ".join(texts)).identifiers
 
 
-def _dois(record: Record, bibliography: Mapping[str, Reference]) -> set[str]:
-    """Return the DOIs of a record's sources in lower case; an arXiv identifier is one by its prefix."""
+def _identifiers(record: Record, bibliography: Mapping[str, Reference]) -> set[str]:
+    """Return the identifiers of a record's sources in the spelling in which they are compared."""
     references = [bibliography[use.key] for use in record.sources if use.key in bibliography]
-    dois = {reference.doi.lower() for reference in references if reference.doi}
-    arxiv = {re.sub(r"v[0-9]+$", "", reference.arxiv) for reference in references if reference.arxiv}
-    return dois | {f"10.48550/arxiv.{identifier}".lower() for identifier in arxiv}
+    return {own.comparable for reference in references for own in identifiers_of(reference)}

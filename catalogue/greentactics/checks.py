@@ -23,6 +23,7 @@ from greentactics.results import Results
 from greentactics.results_rules import metric_findings, results_findings
 from greentactics.rules import Rule
 from greentactics.schema import Record
+from greentactics.tactic_ids import former_ids, taken_ids
 from greentactics.text_file import display_name
 
 
@@ -68,7 +69,7 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
     files = read_files(root)
     is_wanted = selection(files.root, paths)
     drafts = [document for document in _drafts(files.root) if is_wanted(document.file)] if paths else []
-    found = [*_problems(files), *_draft_problems(drafts, files.bibliography)]
+    found = [*_problems(files), *_draft_problems(drafts, files)]
     problems = {problem for problem in found if is_wanted(problem.file)}
     references = len(files.bibliography.keys) if is_wanted(files.bibliography.file) else 0
     return CheckReport(
@@ -125,16 +126,20 @@ def _drafts(root: Path) -> list[Document[DraftRecord]]:
     return [read_document(path, DraftRecord, root=root) for path in sorted((root / DRAFTS).glob("*.yaml"))]
 
 
-def _draft_problems(
-    drafts: Sequence[Document[DraftRecord]], bibliography: Document[Bibliography]
-) -> Iterator[Problem]:
+def _draft_problems(drafts: Sequence[Document[DraftRecord]], files: Files) -> Iterator[Problem]:
     """Yield what is missing before a draft can become a record; its own references count as cited."""
+    taken = taken_ids(files.root, files.readable_records) if drafts else {}
+    bibliography = files.bibliography
     for draft in drafts:
         yield from draft.problems
         if draft.model:
             known = bibliography.keys | draft.model.references.keys()
             cited = Document(bibliography.source, bibliography.model, (), known)
             yield from draft.located([*record_findings(draft.model), *_citations(draft.model, cited)])
+        if holder := taken.get(Path(draft.file).stem):
+            expected, cure = "an identifier that no tactic has or had", "choose another, and rename the file"
+            found = f"{Path(draft.file).stem}: {holder}"
+            yield from draft.located([Finding(("id",), Rule.DUPLICATE_ENTRY, expected, found, cure)])
 
 
 def _citations(record: Record, bibliography: Document[Bibliography]) -> Iterator[Finding]:
@@ -212,6 +217,7 @@ def _recipes(files: Files) -> Iterator[Problem]:
 
 def _results(files: Files) -> Iterator[Problem]:
     known = frozenset(files.records)
+    renamed = former_ids(files.readable_records)
     for path, document in files.results.items():
         if document.model is None:
             continue
@@ -222,6 +228,7 @@ def _results(files: Files) -> Iterator[Problem]:
                 document.model,
                 path,
                 known=known,
+                renamed=renamed,
                 recipe_sha256=sha256,
                 has_recipe=recipe is not None,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ _STANDARD_INPUT = Path("-")
     epilog=example(
         "greentactics cite 10.1109/CVPR.2017.643 arXiv:2302.10798",
         "greentactics cite --file entry.bib",
-        "greentactics cite --file drafts/compress-stored-data.yaml",
+        "greentactics cite --file drafts/compress-infrequently-accessed-data.yaml",
     )
 )
 @click.argument("identifiers", nargs=-1, metavar="[DOI-OR-ARXIV]...")
@@ -97,19 +96,19 @@ def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -
 
 def _read(file: Path) -> list[tuple[str, Reference]]:
     from greentactics.citing.reading import parse_references, read_references
-    from greentactics.text_file import RECORD_BYTES, decode
+    from greentactics.text_file import RECORD_BYTES, read_standard_input
 
     if file != _STANDARD_INPUT:
         return read_references(file)
-    data = sys.stdin.buffer.read(RECORD_BYTES + 1)
-    if len(data) > RECORD_BYTES:
-        raise UserError(f"standard input: expected at most {RECORD_BYTES:,} bytes, got more; split it")
-    text = decode(data, "standard input").text
-    return [("", reference) for reference in parse_references(text, "standard input")]
+    source = read_standard_input(RECORD_BYTES)
+    return [("", reference) for reference in parse_references(source.text, source.file)]
 
 
 @click.command(
-    epilog=example("greentactics bibliography --format ris", "greentactics bibliography --format bibtex ID")
+    epilog=example(
+        "greentactics bibliography --format ris",
+        "greentactics bibliography consider-energy-aware-pruning",
+    )
 )
 @click.argument("tactics", nargs=-1, metavar="[ID]...")
 @click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,7 @@ from greentactics.command_group import example, root_of
 from greentactics.errors import CatalogueError, UserError
 
 if TYPE_CHECKING:
-    from greentactics.bibliography import Reference
-    from greentactics.importing.drafts import Draft
-
-    ReadDraft = Callable[[Path, Path | None, Mapping[str, Reference]], Draft]
+    from greentactics.importing.drafts import ReadDraft
 
 MAX_FILES = 2_000
 _SUFFIXES = frozenset({".md", ".markdown", ".html", ".htm", ".txt"})
@@ -66,11 +63,15 @@ def gsf(context: click.Context, paths: tuple[Path, ...], replace: bool) -> None:
 def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDraft, *, replace: bool) -> None:
     """Write a draft for each file; what goes wrong with one does not stop the others."""
     from greentactics.citing.entries import read_bibliography
+    from greentactics.draft_files import write_draft
     from greentactics.draft_record import DRAFTS
-    from greentactics.importing.drafts import write_draft
+    from greentactics.importing.drafts import draft_text
+    from greentactics.loading import read_files
+    from greentactics.tactic_ids import taken_ids
 
     root = root_of(context)
     known = read_bibliography(root)
+    taken = taken_ids(root, read_files(root).readable_records)
     origins: dict[str, Path] = {}
     done = mistakes = 0
     for path, folder in _files(paths):
@@ -80,7 +81,8 @@ def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDra
                 other = origins[draft.id]
                 raise UserError(f"{path}: expected an id of its own, got {draft.id}, which {other} has too")
             origins[draft.id] = path
-            written = write_draft(root, draft, path.name, replace=replace)
+            text = draft_text(draft, path.name)
+            written = write_draft(root, draft.id, text, replace=replace, cure="--replace overwrites it")
         except (UserError, CatalogueError) as error:
             click.echo(str(error), err=True)
             mistakes += 1
@@ -88,7 +90,8 @@ def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDra
         done += 1
         count = len(draft.to_clarify)
         points = f"; {count} point{'s' * (count != 1)} to clarify" if count else ""
-        clash = f"; {written.taken}: choose another id, or take over what is new" if written.taken else ""
+        holder = taken.get(draft.id)
+        clash = f"; its id is taken: {holder}; choose another, or take over what is new" if holder else ""
         click.echo(f"{written.path}: {written.state}{points}{clash}")
     click.echo(f"{done} in {DRAFTS}/, {mistakes} not imported")
     context.exit(1 if mistakes else 0)

@@ -24,6 +24,8 @@ from greentactics.wording import stored_line
 Command = Callable[..., Any]
 NOISY_ENDINGS = ("_s", "_ms", "_j", "_bytes")
 """Units at the end of metric names that clocks, energy meters and memory readings give."""
+NOISY_WORDS = {"time", "latency"}
+"""Words in the names of ratios of such readings."""
 
 _SHARED = (
     click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
@@ -196,7 +198,7 @@ def measure(
     Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
     """
     root = root_of(context)
-    needed = control if control is not None else _needs_control(_headline(root, tactic))
+    needed = control if control is not None else needs_control(_headline(root, tactic))
     request = Request(root=root, tactic=tactic, control=needed, **options)
     if out_file and out_dir:
         raise click.UsageError("expected at most one of --out and --out-dir")
@@ -218,9 +220,11 @@ def measure(
     context.exit(0 if measured.results.complete else 1)
 
 
-def _needs_control(headline: tuple[str, ...]) -> bool:
-    """Tell by its unit whether the machine's noise is in the headline cost."""
-    return bool(headline) and headline[0].endswith(NOISY_ENDINGS)
+def needs_control(headline: tuple[str, ...]) -> bool:
+    """Tell by its name whether the machine's noise is in the headline cost."""
+    return bool(headline) and (
+        headline[0].endswith(NOISY_ENDINGS) or not NOISY_WORDS.isdisjoint(headline[0].split("_"))
+    )
 
 
 def _existing(resume: bool, replace: bool, if_needed: bool) -> Existing:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=example(
-        'greentactics new "Answer easy inputs from an early exit" --group model-optimization',
+        'greentactics new "Cache answers to repeated requests" --group deployment',
         "greentactics new",
     )
 )
@@ -95,11 +95,11 @@ def _choose(question: str, terms: type[Term]) -> str:
 
 def _warn(draft: Draft, files: Files) -> bool:
     """Name records that are like the new one; tell whether there are any."""
-    from greentactics.drafts import readable_records
     from greentactics.similar import similar_records
 
-    records = readable_records(files)
-    found = similar_records(records, title=draft.title, intent=draft.intent, sources=draft.sources)
+    found = similar_records(
+        files.readable_records, title=draft.title, intent=draft.intent, sources=draft.sources
+    )
     for similar in found:
         record, reasons = similar.record, ", ".join(similar.reasons)
         click.echo(f'tactics/{record.id}.yaml: "{record.title}": {reasons}; is it the same tactic?', err=True)

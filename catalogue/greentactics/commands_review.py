@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from pathlib import Path
 
 import click
@@ -83,16 +82,19 @@ def from_issue(context: click.Context, file: Path) -> None:
     --jq .body`; - reads standard input. The draft goes to drafts/, outside of the catalogue, and replaces
     nothing.
     """
-    from greentactics.issue_draft import draft_of, write_draft
-    from greentactics.text_file import RECORD_BYTES, decode, read_text_file
+    from greentactics.draft_files import write_draft
+    from greentactics.issue_draft import draft_of
+    from greentactics.text_file import RECORD_BYTES, read_standard_input, read_text_file
 
     root = root_of(context)
     if str(file) == "-":
-        source = decode(sys.stdin.buffer.read(RECORD_BYTES), "<standard input>")
+        source = read_standard_input(RECORD_BYTES)
     else:
         source = read_text_file(file, root=None, max_bytes=RECORD_BYTES)
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
-    click.echo(f"{write_draft(root, draft)}: written")
+    cure = "finish it, or move it away"
+    written = write_draft(root, draft.id, draft.text, replace=False, cure=cure)
+    click.echo(f"{written.path}: {written.state}")
     for entry in draft.to_cite:
         click.echo(f"to do: add with greentactics cite: {entry}")
     click.echo(f"Complete it, move it to tactics/ and run `greentactics check tactics/{draft.id}.yaml`.")

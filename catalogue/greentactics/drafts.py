@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import keyword
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from greentactics.diagnosis import did_you_mean
 from greentactics.loading import BIBLIOGRAPHY, Files
-from greentactics.repository import was_ever_committed
-from greentactics.schema import Record, TacticId
+from greentactics.schema import TacticId
+from greentactics.tactic_ids import slug, taken_ids
 from greentactics.vocabulary import Artifact, Participant, Stage, Term
 
 LONGEST_TITLE = 80
@@ -55,12 +54,6 @@ class Draft:
         return self.id.replace("-", "_")
 
 
-def identifier_of(title: str) -> str:
-    """Return a title as an identifier: small letters and digits, words joined by hyphens."""
-    plain = unicodedata.normalize("NFKD", title.replace("'", "")).encode("ascii", "ignore").decode()
-    return "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
-
-
 def scaffold_names(identifier: str) -> dict[str, str]:
     """Return template by file, from the root of the repository, for a new tactic."""
     module = identifier.replace("-", "_")
@@ -74,17 +67,12 @@ def scaffold_names(identifier: str) -> dict[str, str]:
 def completed(draft: Draft) -> Draft:
     """Return a draft with spaces put right and an identifier made from the title where it has none."""
     title, intent = _plain(draft.title), _plain(draft.intent)
-    return replace(draft, title=title, intent=intent, id=draft.id or identifier_of(title))
+    return replace(draft, title=title, intent=intent, id=draft.id or slug(title))
 
 
 def draft_problems(draft: Draft, files: Files) -> list[str]:
     """Return why a draft cannot become a record, one line for each reason."""
     return [*_title(draft), *_identifier(draft.id, files), *_known(draft, files)]
-
-
-def readable_records(files: Files) -> list[Record]:
-    """Return the records that have no mistakes by themselves."""
-    return [document.model for document in files.records.values() if document.model]
 
 
 def with_words(draft: Draft, files: Files) -> Draft:
@@ -126,17 +114,9 @@ def _identifier(identifier: str, files: Files) -> Iterator[str]:
         return
     if keyword.iskeyword(identifier):
         yield f"id: expected a name that is no word of Python, got {identifier!a}; {cure}"
-    expected = "id: expected an identifier that no tactic has or had"
-    record = f"tactics/{identifier}.yaml"
-    holders = [other for other in readable_records(files) if identifier in other.former_ids]
-    places = [*scaffold_names(identifier), f"recipes/{identifier.replace('-', '_')}"]
-    existing = [name for name in places if (files.root / name).exists()]
-    if holders:
-        yield f"{expected}, got {identifier}, which {holders[0].id} had before; {cure}"
-    elif existing:
-        yield f"{expected}, got that of {existing[0]}; {cure}"
-    elif was_ever_committed(files.root, record):
-        yield f"{expected}, got that of {record}, which was committed and is gone; {cure}"
+    if holder := taken_ids(files.root, files.readable_records).get(identifier):
+        expected = "an identifier that no tactic has or had"
+        yield f"id: expected {expected}, got {identifier}: {holder}; {cure}"
 
 
 def _known(draft: Draft, files: Files) -> Iterator[str]:
@@ -146,7 +126,7 @@ def _known(draft: Draft, files: Files) -> Iterator[str]:
         if key not in keys:
             cure = did_you_mean(key, sorted(keys)) or "add it there first, or leave --source out"
             yield f"--source: expected a key of {BIBLIOGRAPHY}, got {key!a}; {cure}"
-    known = sorted(record.id for record in readable_records(files))
+    known = sorted(record.id for record in files.readable_records)
     if draft.like and draft.like not in known:
         cure = did_you_mean(draft.like, known) or "see `tactics/` for the identifiers there are"
         yield f"--like: expected the identifier of a record without mistakes, got {draft.like!a}; {cure}"

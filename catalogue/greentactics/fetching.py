@@ -20,6 +20,7 @@ from typing import Protocol
 from greentactics import __version__
 from greentactics.datasets import DataFile
 from greentactics.errors import UserError
+from greentactics.places import shown
 
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 30.0
@@ -160,7 +161,7 @@ def _receive(opened: BufferedRandom, file: DataFile, url: str, progress: Progres
         with error:
             _refused(error, url)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise _BrokenConnectionError(_reason(error)) from None
+        raise _BrokenConnectionError(why_broken(error)) from None
     if have < file.size_bytes:
         raise _BrokenConnectionError(f"the connection ended after {have:,} of {file.size_bytes:,} bytes")
 
@@ -191,9 +192,9 @@ def _require_right(opened: BufferedRandom, file: DataFile, url: str) -> None:
         raise UserError(f"{url}: expected sha256 {file.sha256}, got {found}; nothing was stored")
 
 
-def _reason(error: Exception) -> str:
+def why_broken(error: Exception) -> str:
     """Return why a connection failed, in words."""
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
     if isinstance(reason, OSError):
         reason = reason.strerror or reason
-    return f"no connection or a broken one ({reason})"
+    return f"no connection or a broken one ({shown(str(reason))})"

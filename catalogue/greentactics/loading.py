@@ -64,6 +64,11 @@ class Files:
     """Results by file, in alphabetical order."""
 
     @property
+    def readable_records(self) -> list[Record]:
+        """The records that have no mistakes by themselves."""
+        return [document.model for document in self.records.values() if document.model]
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the files, each by itself."""
         documents: list[Document[Any]] = [

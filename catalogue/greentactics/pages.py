@@ -125,12 +125,17 @@ def _overview_page(environment: Environment, tactics: Mapping[str, Tactic]) -> d
 
 
 def _redirects(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
-    """Render a page at each former identifier that leads to the tactic."""
-    template = environment.get_template("renamed.md.j2")
+    """Render a page at each former identifier that leads to the tactic.
+
+    They are whole pages of HTML: only in a head can search engines be told what to index, and generators hand
+    them on as they are, without navigation, search and site map.
+    """
+    template = environment.get_template("renamed.html.j2")
     return {
-        f"tactics/{former}/index.md": template.render(record=tactic.record, former=former)
+        f"tactics/{former}/index.html": template.render(record=tactic.record, former=former)
         for tactic in tactics.values()
         for former in tactic.record.former_ids
+        if former not in tactics
     }
 
 

@@ -56,9 +56,13 @@ def read_revision(root: Path) -> Revision:
     return Revision(commit, dirty=changed != "" or new != "")
 
 
-def was_ever_committed(root: Path, name: str) -> bool:
-    """Tell whether a commit that git knows here touched a file, named from the root; False without git."""
-    return bool(_git(root, "log", "--all", "-1", "--format=%h", "--", name))
+def names_ever_committed(root: Path, folder: str) -> tuple[str, ...]:
+    """Return the files below a folder that any commit which git knows here touched, named from the root.
+
+    There are none without git. Both ends of a rename are among them.
+    """
+    names = _git(root, "log", "--all", "--format=", "--name-only", "--no-renames", "--relative", "--", folder)
+    return tuple(sorted(set(names.splitlines()))) if names else ()
 
 
 def _git(root: Path, *arguments: str) -> str | None:

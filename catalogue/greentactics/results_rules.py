@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from greentactics.diagnosis import did_you_mean, one_of
@@ -15,7 +15,13 @@ _ARMS = ("baseline", "tactic")
 
 
 def results_findings(
-    results: Results, path: Path, *, known: frozenset[str], recipe_sha256: str | None, has_recipe: bool
+    results: Results,
+    path: Path,
+    *,
+    known: frozenset[str],
+    renamed: Mapping[str, str],
+    recipe_sha256: str | None,
+    has_recipe: bool,
 ) -> Iterator[Finding]:
     """Yield what is wrong with one results file.
 
@@ -23,6 +29,7 @@ def results_findings(
         results: Content of the file.
         path: The file; its folder names the tactic and its stem the device.
         known: Identifiers of all records.
+        renamed: Their former identifiers, each with the present one.
         recipe_sha256: Checksum of the tactic's recipe as it is now; None where it cannot be told.
         has_recipe: Whether there is a recipe.
     """
@@ -37,7 +44,11 @@ def results_findings(
             ("device_slug",), Rule.RESULTS_FILE_NAME, expected, f'"{results.device_slug}"', "rename the file"
         )
     if tactic not in known:
-        cure = did_you_mean(tactic, sorted(known)) or f"add tactics/{tactic}.yaml or remove the results"
+        cure = (
+            f"it is {renamed[tactic]} now: measure that, as results carry the identifier"
+            if tactic in renamed
+            else did_you_mean(tactic, sorted(known)) or f"add tactics/{tactic}.yaml or remove the results"
+        )
         yield Finding((), Rule.RESULTS_WITHOUT_RECORD, f"the record of {tactic}", "none", cure)
     elif not has_recipe:
         name = f"recipes/{tactic.replace('-', '_')}.py"

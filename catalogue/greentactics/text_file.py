@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import stat
+import sys
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,21 @@ def read_text_file(path: Path, *, root: Path | None, max_bytes: int) -> TextFile
     """
     file = display_name(path, root)
     return decode(_read_bytes(path, file, root, max_bytes), file)
+
+
+def read_standard_input(max_bytes: int) -> TextFile:
+    """Read what is piped into a command.
+
+    Raises:
+        CatalogueError: It is no text, or too long.
+    """
+    file, data = "standard input", sys.stdin.buffer.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        expected = f"at most {max_bytes:,} bytes"
+        raise CatalogueError(
+            [Problem(file, 1, 1, "", Rule.FILE_TOO_LARGE, expected, "more", "shorten it or split it")]
+        )
+    return decode(data, file)
 
 
 def decode(data: bytes, file: str) -> TextFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from greentactics.plain_scalars import plain_value
 _UNBOUNDED = 1 << 30
 _PLAIN = re.compile(r"[^\W_](?:[^\n:#]|:(?=\S)|(?<=\S)#)*")
 """Text that needs no quotes in a block."""
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Inline(dict[str, Any]):
@@ -38,10 +40,16 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    if _DATE.fullmatch(text):  # text to our reader, and without quotes in every record
+        return dumper.represent_scalar("tag:yaml.org,2002:timestamp", text)
     style = "|" if "\n" in text else '"'
     if text == text.strip() and _PLAIN.fullmatch(text) and plain_value(text) == text:
         style = ""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style or None)
+
+
+def _number(dumper: _Dumper, number: float) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", f"{Decimal(repr(number)):f}")
 
 
 def _inline(dumper: _Dumper, mapping: Inline) -> yaml.MappingNode:
@@ -53,14 +61,16 @@ def _inline_list(dumper: _Dumper, items: InlineList) -> yaml.SequenceNode:
 
 
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(float, _number)
 _Dumper.add_representer(Inline, _inline)
 _Dumper.add_representer(InlineList, _inline_list)
 
 
-def yaml_text(mapping: Mapping[str, object]) -> str:
-    """Return a mapping as YAML: keys in their order, text in quotes where it needs them, no line folded.
+def yaml_text(mapping: Mapping[str, object], *, width: int = _UNBOUNDED) -> str:
+    """Return a mapping as YAML: keys in their order, text in quotes where it needs them.
 
     Args:
         mapping: Mappings, lists, text, numbers and truth values; text with line ends becomes a block.
+        width: Characters after which a line is folded.
     """
-    return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_UNBOUNDED)
+    return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)

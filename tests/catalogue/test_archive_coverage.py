@@ -244,6 +244,12 @@ def test_the_table_ends_with_the_sum(run, tmp_path) -> None:
     assert finished.stdout.splitlines()[-1] == "2 of 2 entries held, 0 fields missing"
 
 
+def test_a_clone_of_the_archive_is_read_too(run, tmp_path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "_posts").rename(tmp_path / "docs" / "_posts")
+    assert "1 of 2 entries held" in run("--dir", str(tmp_path)).stdout
+
+
 def test_words_not_understood_are_listed_and_fail(run, tmp_path) -> None:
     (tmp_path / "_posts" / CATEGORY / "2023-12-13-do-more.md").unlink()
     write_post(tmp_path, t_participant='"Data Scientist, Poet"')

@@ -103,6 +103,23 @@ def test_what_is_within_the_noise_is_not_called_faster() -> None:
     assert slower.groups[0].rows[1].shown == "slower"
 
 
+@pytest.mark.parametrize(
+    ("engine", "difference", "named"),
+    [
+        ("onnxruntime", 0.001, False),
+        ("onnxruntime", 0.02, True),
+        ("pytorch", 0.0, False),
+        ("onnxruntime_int8", 0.2, False),
+    ],
+)
+def test_outputs_that_differ_for_a_few_inputs_are_named(engine, difference, named) -> None:
+    differences = {"baseline": 1e-7, CONTROL: 1e-7, "tactic": difference}
+    shown = timed_view([view(timed(2.0, 2.0, engine=engine, output_difference=differences))], "e" * 64)
+    told = "for up to 1\u00a0% of the inputs, by at most 2\u00a0% of the largest output"
+    assert shown.groups[0].conditions.endswith(told) is named
+    assert ("; outputs of tactic differ" in shown.groups[0].conditions) is named
+
+
 def test_metered_energy_of_a_call_stands_below_its_engine() -> None:
     energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5}
     shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_j=energy))], "e" * 64)

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greentactics.bibliography import Issued, Name, Reference
-from greentactics.citing import lookup
 from greentactics.citing.entries import (
     add_references,
     citation_key,
@@ -22,7 +21,6 @@ from greentactics.cli import main
 from greentactics.errors import CatalogueError, UserError
 from tests.catalogue.example_files import copy_valid
 from tests.catalogue.test_citing_formats import NAME, REFERENCES
-from tests.catalogue.test_citing_lookup import ANSWER, answering
 from tests.site.records import REAL
 
 HELD = "10.1000/example.1"
@@ -185,6 +183,12 @@ def test_cite_from_standard_input_and_again(root: Path) -> None:
     assert (again.exit_code, again.stdout) == (0, "muller-2021: already there, with the same DOI\n")
 
 
+def test_standard_input_that_is_too_long(root: Path) -> None:
+    finished = run(root, "cite", "--file", "-", text=b"x" * 1_000_001)
+    assert finished.exit_code == 1
+    assert "standard input:1:1: expected at most 1,000,000 bytes, got more" in finished.stderr
+
+
 def test_a_dry_run_changes_nothing(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "entry.bib"
     file.write_text(BIBTEX, encoding="utf-8")
@@ -263,12 +267,6 @@ def test_wrong_drafts(root: Path, tmp_path: Path, text: str, message: str) -> No
     finished = run(root, "cite", "--file", draft)
     assert finished.exit_code == 1
     assert message in finished.stderr
-
-
-def test_cite_by_identifier(root: Path, monkeypatch) -> None:
-    monkeypatch.setattr(lookup.look_up, "__defaults__", (answering(ANSWER),))
-    finished = run(root, "cite", "doi:10.1234/abc")
-    assert finished.stdout == "doe-2019: added; cite it under `sources:` of a record\n"
 
 
 @pytest.mark.parametrize(

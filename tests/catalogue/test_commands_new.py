@@ -17,7 +17,7 @@ from greentactics import commands_new, scaffold_files
 from greentactics.bibliography import Bibliography
 from greentactics.checks import check
 from greentactics.cli import main
-from greentactics.drafts import identifier_of, scaffold_names
+from greentactics.drafts import scaffold_names
 from greentactics.errors import UserError
 from greentactics.formatting import formatted
 from greentactics.loading import load_catalogue
@@ -27,6 +27,7 @@ from greentactics.rules import Rule
 from greentactics.scaffold_files import write_new
 from greentactics.schema import Record
 from greentactics.similar import similar_records
+from greentactics.tactic_ids import slug
 from greentactics.text_file import decode
 from tests.catalogue.example_files import REPOSITORY, copy_valid
 from tests.site.records import REAL
@@ -97,7 +98,7 @@ def test_what_is_written_is_in_order(root: Path) -> None:
 def test_lines_stay_short_with_the_longest_title(root: Path) -> None:
     title = "Abcdefg " * 9 + "Abcdefgh"
     assert new(root, title).exit_code == 0
-    for name in scaffold_names(identifier_of(title)):
+    for name in scaffold_names(slug(title)):
         if name.endswith(".py"):
             assert max(map(len, (root / name).read_text(encoding="utf-8").splitlines())) <= 110
 
@@ -133,11 +134,9 @@ def test_like_takes_over_the_words_of_another_tactic(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Base awesome"], "id: expected an identifier that no tactic has or had, got that of tactics/base-"),
-        ([TITLE, "--id", "base-measured"], "got that of tactics/base-measured.yaml"),
-        ([TITLE, "--id", "in-the-way"], "got that of recipes/in_the_way.py"),
-        ([TITLE, "--id", "results"], "got that of recipes/results"),
-        ([TITLE, "--id", "old-name"], "got old-name, which base-dark had before"),
+        ([TITLE, "--id", "base-measured"], "got base-measured: tactics/base-measured.yaml has it; name"),
+        ([TITLE, "--id", "in-the-way"], "got in-the-way: recipes/in_the_way.py has it"),
+        ([TITLE, "--id", "results"], "got results: recipes/results has it"),
         ([TITLE, "--id", "Early Exit"], "a letter first, such as early-exit, got 'Early Exit'"),
         (["2 bits"], "got '2-bits'; name another one with --id"),
         (["Lambda"], "id: expected a name that is no word of Python, got 'lambda'"),
@@ -155,8 +154,6 @@ def test_like_takes_over_the_words_of_another_tactic(root: Path) -> None:
     ],
 )  # fmt: skip
 def test_refuses(root: Path, arguments: list[str], message: str) -> None:
-    path = root / "tactics" / "base-dark.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + "former_ids: [old-name]\n", encoding="utf-8")
     (root / "recipes" / "in_the_way.py").write_text("")
     before = all_files(root)
     result = new(root, *arguments)
@@ -168,25 +165,6 @@ def test_refuses(root: Path, arguments: list[str], message: str) -> None:
 def test_all_mistakes_are_told_at_once(root: Path) -> None:
     lines = new(root, 'Say "no"', "--id", "Q", "--source", "a-2000", "--like", "b").stderr.splitlines()
     assert [line.split(":")[0] for line in lines] == ["title", "id", "--source", "--like"]
-
-
-def test_an_identifier_that_git_knows_is_refused(root: Path) -> None:
-    def git(*arguments: str) -> None:
-        names = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", "-C", str(root), *names, *arguments], check=True, capture_output=True)
-
-    git("init")
-    path = root / RECORD
-    path.write_text("id: x")
-    git("add", "."), git("commit", "-m", "Add")
-    path.unlink()
-    git("commit", "-am", "Remove")
-    result = new(root, TITLE)
-    assert result.exit_code == 1
-    assert (
-        f"got that of {RECORD}, which was committed and is gone; name another one with --id" in result.stderr
-    )
-    assert new(root, TITLE, "--id", "early-exit").exit_code == 0
 
 
 def test_all_files_or_none(root: Path) -> None:
@@ -274,13 +252,6 @@ def test_similar_intents_and_rare_sources_are_found() -> None:
     found = similar_records(RECORDS, title="Something else", sources=[rare, common])
     assert {similar.reasons for similar in found} == {(f"cites {rare} too",)}
     assert len(found) == cited.count(rare)
-
-
-@given(st.text(max_size=90))
-def test_an_identifier_is_words_joined_by_hyphens(title: str) -> None:
-    identifier = identifier_of(title)
-    assert all(word.isalnum() and word.isascii() for word in identifier.split("-") if identifier)
-    assert identifier_of(identifier) == identifier
 
 
 @given(st.text(min_size=1).filter(str.isprintable))

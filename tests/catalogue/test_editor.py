@@ -90,7 +90,7 @@ class LanguageServer:
 @pytest.fixture
 def server() -> Iterator[LanguageServer]:
     if SERVER is None:
-        pytest.skip("needs yaml-language-server on the PATH")
+        pytest.skip("needs yaml-language-server on the PATH: npm install --global yaml-language-server")
     with subprocess.Popen([SERVER, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         watchdog = threading.Timer(LONGEST_S, process.kill)
         watchdog.start()

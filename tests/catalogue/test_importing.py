@@ -7,7 +7,6 @@ import pytest
 from greentactics.bibliography import Issued, Name, Reference
 from greentactics.errors import UserError
 from greentactics.importing.citations import LONGEST_CITATION, read_sources
-from greentactics.importing.drafts import draft_id
 from tests.catalogue.archive_entries import (
     AWESOME,
     DARK,
@@ -142,21 +141,6 @@ def test_a_page_without_picture_has_no_diagram() -> None:
 def test_what_is_no_entry_is_refused(text: str, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         imported(text, name)
-
-
-@pytest.mark.parametrize(
-    ("title", "identifier"),
-    [
-        ("Use 5G, if possible!", "use-5g-if-possible"),
-        ("5G for All", "g-for-all"),
-        ("../../etc/passwd", "etc-passwd"),
-        ("Čau světe", "cau-svete"),
-        ("word " * 40, "-".join(["word"] * 16)),
-        ("x" * 200, "x" * 80),
-    ],
-)
-def test_ids_are_plain_and_short(title: str, identifier: str) -> None:
-    assert draft_id(title) == identifier
 
 
 @pytest.mark.parametrize(

@@ -97,18 +97,30 @@ def test_without_a_successor_none_is_named() -> None:
     assert "Withdrawn, and kept" not in render_site(catalogue(PRUNING), {})["tactics/index.md"]
 
 
-def test_a_former_identifier_leads_to_the_tactic() -> None:
-    renamed = PRUNING.model_copy(update={"former_ids": ("old-name", "older-name")})
-    files = render_site(catalogue(renamed), {})
-    for former in renamed.former_ids:
-        page = files[f"tactics/{former}/index.md"]
-        targets = re.findall(r'(?:url=|href=")\.\./([^"/]+)/index\.html"', page)
-        assert targets == [renamed.id, renamed.id]
+RENAMED = PRUNING.model_copy(update={"title": "Less & <less>", "former_ids": ("old-name", "older-name")})
+
+
+@pytest.mark.parametrize(
+    ("site", "canonical"), [(None, "../../"), ("https://example.org/there", "https://example.org/there/")]
+)
+def test_a_former_identifier_leads_to_the_tactic(site: str | None, canonical: str) -> None:
+    files = render_site(catalogue(RENAMED), {}, site)
+    for former in RENAMED.former_ids:
+        page = files[f"tactics/{former}/index.html"]
+        refresh, link = re.findall(r'(?:url=|<a href=")\.\./([^"/]+)/index\.html"', page)
+        assert refresh == link == RENAMED.id
+        head = page.partition("</head>")[0]
+        assert f'<link rel="canonical" href="{canonical}tactics/{RENAMED.id}/index.html">' in head
+        assert '<meta name="robots" content="noindex">' in head
+        assert "default-src 'none'" in head.partition("refresh")[0], "the policy comes first"
+        assert "<title>Less &amp; &lt;less&gt;</title>" in head
         assert f"was <code>{former}</code>" in page
+        assert "<script" not in page
         assert former not in files["tactics/index.md"]
 
 
 def test_a_page_of_a_record_is_never_replaced_by_a_redirect() -> None:
     wrong = PRUNING.model_copy(update={"former_ids": (DARK.id,)})
     files = render_site(catalogue(wrong, DARK), {})
-    assert "http-equiv" not in files[f"tactics/{DARK.id}/index.md"]
+    assert f"tactics/{DARK.id}/index.md" in files
+    assert f"tactics/{DARK.id}/index.html" not in files

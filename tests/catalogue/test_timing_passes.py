@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from greentactics import runner
+from greentactics import commands_measure, runner
 from greentactics.errors import UserError
 from greentactics.journal import Journal
 from greentactics.loading import load_results
@@ -117,6 +117,23 @@ def test_results_without_the_control_are_measured_anew_when_needed(request_two, 
     assert not measure(controlled, needed, recorder).reused
     assert "the baseline was not run a second time" in recorder.text
     assert measure(controlled, needed, recorder).reused
+
+
+@pytest.mark.parametrize(
+    ("cost_metric", "wanted"),
+    [
+        ("training_cpu_s", True),
+        ("energy_j", True),
+        ("relative_int8_time_batch_64", True),
+        ("relative_latency", True),
+        ("energy_batch_1", False),
+        ("macs", False),
+        ("lifetimes", False),
+    ],
+)
+def test_the_control_is_run_where_the_headline_is_read_from_a_clock_or_meter(cost_metric, wanted):
+    assert commands_measure.needs_control((cost_metric, "test_accuracy")) is wanted
+    assert not commands_measure.needs_control(())
 
 
 def test_the_control_is_the_baseline_run_again(request_two, destination, recorder):

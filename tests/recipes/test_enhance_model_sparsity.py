@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipes import enhance_model_sparsity as recipe
+from recipes.common import cifar10
 from recipes.common.channel_groups import (
     ChannelGroups,
     Slice,
@@ -215,3 +216,20 @@ def test_too_weak_a_penalty_is_an_error_and_not_a_result(tmp_path: Path, monkeyp
     weak = replace(recipe.SMOKE, strength=0.0, dense_examples=1280, shrink_examples=1280)
     with pytest.raises(ValueError, match="raise the strength"):
         recipe.run(weak, arm="tactic", seed=0, meter=FakeMeter())
+
+
+def test_every_arm_draws_as_many_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENTACTICS_DATA", "/nonexistent")
+    config, drawn = recipe.SMOKE, dict[str, int]()
+    images = cifar10.load_images(config.data, None)
+    dense = recipe.build_model(config, images, seed=0).eval()
+    monkeypatch.setattr(recipe, "remove_zero_groups", lambda net, inputs: net)
+    for arm in recipe.ARMS:
+        counts: list[int] = []
+        monkeypatch.setattr(
+            recipe, "train", lambda *_, examples, counts=counts, **__: counts.append(examples)
+        )
+        recipe.yield_net(arm, dense, config, images, seed=0)
+        drawn[arm] = sum(counts) + (config.dense_examples if arm != "thin" else 0)
+    assert len(drawn) == 6
+    assert set(drawn.values()) == {16_000}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections.abc import Mapping
 
 from greentactics.bibliography import Reference
@@ -31,7 +29,6 @@ _TYPES = {
 }
 """Types of CSL and Crossref that the bibliography does not have, and what stands for them here."""
 _TEXTS = ("title", "container-title", "volume", "issue", "page", "publisher", "DOI", "URL", "note")
-_MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,60}>")
 
 
 def read_csl_json(text: str, file: str) -> list[RawEntry]:
@@ -97,14 +94,12 @@ def _date(item: Mapping[str, object]) -> list[int]:
 
 
 def _text(value: object) -> str:
-    """Return the text of a value, the first one of a list; markup is left out."""
+    """Return the text of a value, the first one of a list."""
     if isinstance(value, list):
         value = value[0] if value else ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str):
-        return ""
-    return html.unescape(_MARKUP.sub("", value)) if "&" in value or "<" in value else value
+    return value if isinstance(value, str) else ""
 
 
 def csl_json(references: Mapping[str, Reference]) -> str:

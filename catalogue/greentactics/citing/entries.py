@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -19,14 +17,12 @@ from greentactics.documents import read_document
 from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import BIBLIOGRAPHY
 from greentactics.places import quoted
+from greentactics.tactic_ids import slug
 from greentactics.text_file import RECORD_BYTES, decode, read_text_file
 from greentactics.writing import write_atomically
 from greentactics.yaml_source import tree_of_right_yaml
 from greentactics.yaml_text import Inline, InlineList, yaml_text
 
-_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
-)
 _LONGEST_NAME = 40
 _ENTRY = re.compile(r"^(?=[a-z][a-z0-9-]*:[ \t]*$)", re.MULTILINE)
 
@@ -51,15 +47,6 @@ class Addition:
     """The reference that was given."""
     duplicate: Duplicate | None
     """The entry that was there already, in which case nothing is added."""
-
-
-@lru_cache(maxsize=10_000)
-def slug(text: str) -> str:
-    """Return text as small letters, digits and single hyphens; empty where it has no letter or digit."""
-    plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    letters = "".join(sign for sign in plain if not unicodedata.combining(sign))
-    letters = re.sub(r"(?<=\w)['\u2019](?=\w)", "", letters)
-    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
 
 
 def citation_key(reference: Reference, taken: Container[str]) -> str:

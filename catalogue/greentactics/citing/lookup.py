@@ -6,69 +6,101 @@ Both registries answer at the DOI's own address, in CSL-JSON, when they are aske
 from __future__ import annotations
 
 import http.client
+import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from http import HTTPStatus
 
 from greentactics import __version__
 from greentactics.bibliography import Reference
 from greentactics.citing.csl_json import read_csl_json
+from greentactics.citing.entries import identifiers_of
 from greentactics.citing.identifiers import Identifier
 from greentactics.citing.raw_entries import references_of
-from greentactics.errors import UserError
+from greentactics.errors import CatalogueError, UserError
+from greentactics.fetching import why_broken
 
-_RESOLVER = "https://doi.org/"
+RESOLVER = "https://doi.org/"
+"""Address that leads to the registry of a DOI."""
+TIMEOUT_S = 20.0
+"""Longest wait for a sign of the server."""
+DEADLINE_S = 60.0
+"""Longest time for a whole answer."""
 _ACCEPT = "application/vnd.citationstyles.csl+json"
-_TIMEOUT_S = 20.0
 _MOST_BYTES = 2_000_000
+_CHUNK_BYTES = 1 << 16
 _OFFLINE = (
     "without a network, save the entry from the publisher's page as BibTeX, RIS or CSL-JSON and run "
     "`greentactics cite --file FILE`"
 )
-
-Fetch = Callable[[str, str], bytes]
-"""Returns what an address answers, asked for a media type."""
-
-
-def fetch(url: str, media_type: str) -> bytes:
-    """Ask the network; the only place of citing that does.
-
-    Raises:
-        UserError: There is no connection, or the answer is a refusal, too large or too late.
-    """
-    headers = {"Accept": media_type, "User-Agent": f"greentactics/{__version__}"}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the address is ours
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            data: bytes = response.read(_MOST_BYTES + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == HTTPStatus.NOT_FOUND:
-                cure = "compare it with the first page of the paper"
-                raise UserError(f"{url}: expected a registered work, got none of this name; {cure}") from None
-            raise UserError(f"{url}: the server answered {error.code} {error.reason}; {_OFFLINE}") from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise UserError(f"{url}: no connection or a broken one ({reason}); {_OFFLINE}") from None
-    if len(data) > _MOST_BYTES:
-        raise UserError(f"{url}: expected at most {_MOST_BYTES:,} bytes, got more; {_OFFLINE}")
-    return data
+_BY_HAND = (
+    "save the entry from the publisher's page as BibTeX, RIS or CSL-JSON, put it right and run "
+    "`greentactics cite --file FILE`"
+)
 
 
-def look_up(identifier: Identifier, ask: Fetch = fetch) -> Reference:
+def look_up(identifier: Identifier) -> Reference:
     """Return the work that an identifier names.
 
     Raises:
-        UserError: It cannot be had, or is another one than was asked for.
-        CatalogueError: What is registered is no complete reference.
+        UserError: It cannot be had, is no complete reference, or another one than was asked for.
     """
-    url = _RESOLVER + urllib.parse.quote(identifier.doi, safe="/()")
-    text = ask(url, _ACCEPT).decode("utf-8", "replace")
-    (reference, *_) = references_of(read_csl_json(text, url), url)
-    known = {own.lower() for own in (reference.doi, reference.arxiv) if own}
-    if known and not known & {identifier.value.lower(), identifier.doi.lower()} and identifier.kind == "DOI":
-        raise UserError(f"{url}: expected the work {identifier}, got {', '.join(sorted(known))}; {_OFFLINE}")
+    url = RESOLVER + urllib.parse.quote(identifier.doi, safe="/()")
+    text = _fetch(url).decode("utf-8", "replace")
+    try:
+        entries = read_csl_json(text, url)
+    except CatalogueError:
+        found = "a page of HTML" if text.lstrip().startswith("<") else "something else"
+        raise UserError(f"{url}: expected the entry as CSL-JSON, got {found}; {_OFFLINE}") from None
+    try:
+        (reference, *_) = references_of(entries, url)
+    except CatalogueError as error:
+        wrong = ", ".join(f"{each.field.rpartition('.')[2]} {each.found}" for each in error.problems)
+        raise UserError(f"{url}: expected a complete entry, got {wrong}; {_BY_HAND}") from None
+    known = [str(own) for own in identifiers_of(reference)]
+    if known and identifier.comparable not in {own.comparable for own in identifiers_of(reference)}:
+        raise UserError(f"{url}: expected the work {identifier}, got {', '.join(known)}; {_OFFLINE}")
     change = {"arxiv": identifier.value} if identifier.kind == "arXiv" else {"doi": identifier.value}
     return reference.model_copy(update=change | ({"type": "article"} if identifier.kind == "arXiv" else {}))
+
+
+def _fetch(url: str) -> bytes:
+    """Ask the network; the only place of citing that does."""
+    headers = {"Accept": _ACCEPT, "User-Agent": f"greentactics/{__version__}"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the address is ours
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            return _received(response, url)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refusal(error, url) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a redirect to no address
+        raise UserError(f"{url}: {why_broken(error)}; {_OFFLINE}") from None
+
+
+def _received(response: http.client.HTTPResponse, url: str) -> bytes:
+    end = time.monotonic() + DEADLINE_S
+    data = b""
+    while chunk := response.read1(_CHUNK_BYTES):
+        data += chunk
+        if len(data) > _MOST_BYTES:
+            raise UserError(f"{url}: expected at most {_MOST_BYTES:,} bytes, got more; {_OFFLINE}")
+        if time.monotonic() > end:
+            raise UserError(f"{url}: expected an answer within {DEADLINE_S:g} s, got part of one; {_OFFLINE}")
+    return data
+
+
+def _refusal(error: urllib.error.HTTPError, url: str) -> UserError:
+    """Return what a refusal means and what to do about it."""
+    if error.code == HTTPStatus.NOT_FOUND:
+        cure = "compare it with the first page of the paper"
+        return UserError(f"{url}: expected a registered work, got none of this name; {cure}")
+    if error.code == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = re.fullmatch(r"\s*([0-9]{1,6})\s*", error.headers.get("Retry-After", ""))
+        when = f"in {wait[1]} s" if wait else "later"
+        return UserError(f"{url}: the server has answered too many questions of late; ask again {when}")
+    known = error.code in HTTPStatus.__members__.values()
+    phrase = f" {HTTPStatus(error.code).phrase}" if known else ""
+    return UserError(f"{url}: the server answered {error.code}{phrase}; {_OFFLINE}")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from greentactics.bibliography import Reference
 from greentactics.citing.identifiers import Identifier, find_identifiers, parse_identifier
+from greentactics.citing.markup import without_markup
 from greentactics.diagnosis import diagnose
 from greentactics.errors import CatalogueError, Problem, UserError
 from greentactics.places import START, Places, shown
@@ -20,6 +21,7 @@ from greentactics.text_file import PROBLEMS_SHOWN, readable
 
 MAX_REFERENCES = 2_000
 _DATE = re.compile(r"\s*([0-9]{4})(?:[-/]([0-9]{1,2}))?(?:[-/]([0-9]{1,2}))?(?![0-9])")
+_ADDRESSES = frozenset({"DOI", "arxiv", "URL"})
 _DASHES = re.compile(r"\s*(?:--+|[\u2010-\u2015\u2212])\s*")
 
 
@@ -85,10 +87,11 @@ def _tree(entry: RawEntry) -> dict[str, object]:
     """Return an entry in the bibliography's own form; what is unknown is left out."""
     texts = {name: text for name, value in entry.texts.items() if (text := readable(value))}
     authors = [
-        {part: text for part, value in name.items() if (text := readable(value))} for name in entry.authors
+        {part: text for part, value in name.items() if (text := readable(without_markup(value)))}
+        for name in entry.authors
     ]
     tree: dict[str, object] = {"type": entry.type, "author": [name for name in authors if name]}
-    tree |= {name: text for name, text in texts.items() if name not in ("DOI", "arxiv", "URL")}
+    tree |= {name: readable(without_markup(text)) for name, text in texts.items() if name not in _ADDRESSES}
     if entry.date:
         tree["issued"] = {"date-parts": [list(entry.date)]}
     if "page" in texts:

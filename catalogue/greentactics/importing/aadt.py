@@ -9,18 +9,7 @@ from typing import Any
 from greentactics.bibliography import Reference
 from greentactics.errors import UserError
 from greentactics.importing.archive_posts import Post, read_post
-from greentactics.importing.archive_words import (
-    ARCHIVE,
-    ARTIFACTS,
-    CATEGORIES,
-    PARTICIPANTS,
-    QUALITIES,
-    SORTS,
-    TAGS,
-    TYPES,
-    Words,
-    words_of,
-)
+from greentactics.importing.archive_words import ARCHIVE, FIELDS, words_of
 from greentactics.importing.citations import Sources, read_sources
 from greentactics.importing.drafts import Draft, draft_id
 from greentactics.places import quoted
@@ -28,17 +17,6 @@ from greentactics.text_file import readable
 from greentactics.vocabulary import Direction, Group, Tag, Term
 
 _ADDRESS = "https://s2group.cs.vu.nl/AwesomeAndDarkTactics/tactics/"
-_TABLES: Mapping[str, tuple[str, Words]] = {
-    "t-sort": ("kind", SORTS),
-    "t-type": ("type", TYPES),
-    "categories": ("category", CATEGORIES),
-    "t-participant": ("participant", PARTICIPANTS),
-    "t-artifact": ("artifact", ARTIFACTS),
-    "t-targetQA": ("target_quality", QUALITIES),
-    "t-relatedQA": ("effects", QUALITIES),
-    "tags": ("tags", TAGS),
-}
-"""Fields of words, the field of a record each belongs to, and the table of its words."""
 _SINGLE = frozenset({"kind", "type", "category", "target_quality"})
 _WORDING: Mapping[str, tuple[str, ...]] = {
     "t-description": ("summary", "problem", "solution"),
@@ -59,14 +37,7 @@ _PLACED_OTHERWISE = frozenset({"title", "t-source", "t-source-doi", "t-diagram"}
 def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
     """Read one entry of the archive: Markdown with front matter, HTML, or the text of a page.
 
-    Args:
-        path: The file.
-        root: Folder which the file must not leave through a link; None where any place is good.
-        known: The bibliography.
-
-    Raises:
-        UserError: It is no entry, or has no title to make an identifier of.
-        CatalogueError: It cannot be read as text.
+    Arguments and errors are those of `ReadDraft`.
     """
     return draft_of(read_post(path, root=root), known)
 
@@ -94,13 +65,13 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
     if sources.keys:
         fields["sources"] = [{"key": key} for key in sources.keys]
     for name in post.fields:
-        if name not in _TABLES and name not in _WORDING and name not in _PLACED_OTHERWISE:
+        if name not in FIELDS and name not in _WORDING and name not in _PLACED_OTHERWISE:
             notes.append(f"{name}: not a field of the archive; see the quarantine")
     doubtful = {note.partition(":")[0] for note in notes}
     wording = {
         name: field.value
         for name, field in post.fields.items()
-        if name in {"t-source", "t-artifact", *doubtful} or name not in {*_PLACED_OTHERWISE, *_TABLES}
+        if name in {"t-source", "t-artifact", *doubtful} or name not in {*_PLACED_OTHERWISE, *FIELDS}
     }
     drawn_on = {own: name for name, owns in _WORDING.items() if name in post.fields for own in owns}
     return Draft(fields["id"], fields, wording, drawn_on, sources.references, (*notes, *sources.to_clarify))
@@ -117,7 +88,7 @@ def _terms(post: Post) -> tuple[dict[str, Any], list[str]]:
     """Look the words of an entry up in the tables; what is not there or has several meanings is named."""
     fields: dict[str, Any] = {}
     notes: list[str] = []
-    for name, (own, table) in _TABLES.items():
+    for name, (own, table) in FIELDS.items():
         if name not in post.fields:
             continue
         terms: list[Term] = []

@@ -76,14 +76,15 @@ def read_posts(folder: Path, category: str) -> tuple[Post, ...]:
     """Read all entries of one category of the archive, in the order of their files.
 
     Args:
-        folder: A copy of the archive, with `_posts/<category>/`.
+        folder: A copy of the archive, with `_posts/<category>/`, or a clone of its repository.
         category: Name of the category's folder.
 
     Raises:
         UserError: The folder is not the archive, or a file is no entry.
         CatalogueError: A file cannot be read as text.
     """
-    posts = folder / "_posts"
+    in_clone = folder / "docs" / "_posts"
+    posts = in_clone if in_clone.is_dir() else folder / "_posts"
     paths = sorted(path for path in (posts / category).glob("*") if path.suffix in {".md", ".markdown"})
     if not paths:
         there = ", ".join(sorted(path.name for path in posts.glob("*") if path.is_dir())) or "nothing"

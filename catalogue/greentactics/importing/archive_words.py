@@ -99,6 +99,17 @@ TAGS: Words = {group.value: (group,) for group in Group} | {
     "machine-learning": (),
     "measured": (),
 }
+FIELDS: Mapping[str, tuple[str, Words]] = {
+    "t-sort": ("kind", SORTS),
+    "t-type": ("type", TYPES),
+    "categories": ("category", CATEGORIES),
+    "t-participant": ("participant", PARTICIPANTS),
+    "t-artifact": ("artifact", ARTIFACTS),
+    "t-targetQA": ("target_quality", QUALITIES),
+    "t-relatedQA": ("effects", QUALITIES),
+    "tags": ("tags", TAGS),
+}
+"""Fields of words, the field of a record that each belongs to, and the table of its words."""
 
 
 def words_of(field: str, value: str) -> list[str]:

@@ -1,30 +1,28 @@
-"""Drafts: what every importer hands over, and what is written of it.
+"""Drafts: what every importer hands over, and the text that is written of it.
 
 An importer turns one entry of another catalogue into a `Draft`; nothing here knows where it came from.
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from greentactics.bibliography import Reference
-from greentactics.citing.entries import reference_tree, slug
+from greentactics.citing.entries import reference_tree
 from greentactics.draft_record import DRAFTS
 from greentactics.errors import UserError
+from greentactics.formatting import SCHEMA_COMMENT
 from greentactics.places import quoted
 from greentactics.schema import Record
-from greentactics.text_file import RECORD_BYTES, read_text_file, readable
-from greentactics.writing import write_atomically
+from greentactics.tactic_ids import identifier_of
+from greentactics.text_file import readable
 from greentactics.yaml_text import InlineList, yaml_text
 
-_SCHEMA = "# yaml-language-server: $schema=../catalogue/schema/draft.schema.json"
-_LONGEST_ID = 80
-_RESERVED = frozenset({"references", "withdrawn"})
-"""Names of files in `tactics/` that are not records."""
+_SCHEMA = f"{SCHEMA_COMMENT}../catalogue/schema/draft.schema.json"
 _INLINE = frozenset({"tags", "participant", "artifact", "stages"})
 
 
@@ -46,16 +44,21 @@ class Draft:
     """What was not understood, was repaired, or has to be decided."""
 
 
-@dataclass(frozen=True)
-class Written:
-    """What became of one draft."""
+class ReadDraft(Protocol):
+    """What each importer offers."""
 
-    path: Path
-    """Its file, from the root."""
-    state: str
-    """`written`, `unchanged` or `replaced`."""
-    taken: str
-    """Why its identifier cannot be used as it is; empty where it can."""
+    def __call__(self, path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
+        """Read one entry from its file.
+
+        Args:
+            path: The file.
+            root: Folder which the file must not leave through a link; None where any place is good.
+            known: The bibliography.
+
+        Raises:
+            UserError: It is no entry, or has no title to make an identifier of.
+            CatalogueError: It cannot be read as text.
+        """
 
 
 def draft_id(title: str) -> str:
@@ -64,13 +67,12 @@ def draft_id(title: str) -> str:
     Raises:
         UserError: It gives none.
     """
-    words = re.sub(r"^[0-9-]+", "", slug(title))
-    identifier = words if len(words) <= _LONGEST_ID else words[: _LONGEST_ID + 1].rpartition("-")[0]
-    if not words:
+    identifier = identifier_of(title)
+    if not identifier:
         raise UserError(
             f"{quoted(title)}: expected a title with at least one letter, got none to make an id of"
         )
-    return identifier or words[:_LONGEST_ID]
+    return identifier
 
 
 def draft_text(draft: Draft, origin: str) -> str:
@@ -126,46 +128,3 @@ def _wrapped(text: str) -> str:
         for line in textwrap.wrap(paragraph, 100, break_long_words=False, break_on_hyphens=False)
     ]
     return "\n".join([*lines, ""]) if len(lines) > 1 else "".join(lines)
-
-
-def taken_ids(root: Path) -> dict[str, str]:
-    """Return the identifiers that a new record cannot have, each with the reason.
-
-    Records are never deleted: one that was withdrawn keeps its file, and with it its identifier.
-    """
-    taken = {name: f"tactics/{name}.yaml is no record" for name in _RESERVED}
-    for path in sorted((root / "tactics").glob("*.yaml")):
-        taken.setdefault(path.stem, f"tactics/{path.name} has this id")
-    return taken
-
-
-def write_draft(root: Path, draft: Draft, origin: str, *, replace: bool) -> Written:
-    """Write a draft to its file, unless it is there already.
-
-    Args:
-        root: Folder that holds `tactics/`.
-        draft: The draft.
-        origin: Name of the file it was made from.
-        replace: Whether a file with another text is overwritten.
-
-    Raises:
-        UserError: A file with another text is there, or the folder of drafts lies elsewhere.
-        CatalogueError: What is there cannot be read.
-    """
-    folder = root / DRAFTS
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UserError(f"{DRAFTS}: expected a folder, got a link or a file; remove it")
-    path = folder / f"{draft.id}.yaml"
-    name, text = path.relative_to(root), draft_text(draft, origin)
-    state = "written"
-    if path.is_symlink() or path.exists():
-        known = "" if path.is_symlink() else read_text_file(path, root=None, max_bytes=RECORD_BYTES).text
-        state = "unchanged" if known == text else "replaced"
-    if state == "replaced" and not replace:
-        raise UserError(
-            f"{name}: expected the text that this import writes, got another; it was edited, or made from "
-            "another file or bibliography, and stays as it is; --replace overwrites it"
-        )
-    if state != "unchanged":
-        write_atomically(path, text)
-    return Written(name, state, taken_ids(root).get(draft.id, ""))

@@ -72,14 +72,7 @@ _LINK = re.compile(r"\[([^\[\]]{1,300})\]\((https?://[^\s()]{1,600})\)")
 def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
     """Read one pattern from its Markdown file.
 
-    Args:
-        path: The file.
-        root: Folder which the file must not leave through a link; None where any place is good.
-        known: The bibliography.
-
-    Raises:
-        UserError: It is no pattern, or has no title to make an identifier of.
-        CatalogueError: It cannot be read as text.
+    Arguments and errors are those of `ReadDraft`.
     """
     file = display_name(path, root)
     text = read_text_file(path, root=root, max_bytes=PATTERN_BYTES).text
