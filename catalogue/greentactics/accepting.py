@@ -13,7 +13,7 @@ from greentactics.evidence import LEAST_PAIRS, Evidence, assess, objections, tim
 from greentactics.json_source import parse_json
 from greentactics.loading import Catalogue
 from greentactics.merging import write_results
-from greentactics.places import Finding
+from greentactics.places import Finding, printable
 from greentactics.plausibility import (
     control_findings,
     infinite_findings,
@@ -25,6 +25,7 @@ from greentactics.results import Results
 from greentactics.results_rules import results_findings
 from greentactics.rules import Rule
 from greentactics.tactic_ids import former_ids
+from greentactics.text_file import display_name
 from greentactics.verdict import verdict_line
 
 ACCEPTED_BYTES = 5_000_000
@@ -96,14 +97,15 @@ def _read(file: Path) -> Document[Results]:
     """Read the file if it has the name and the size of one."""
     if file.suffix != ".json":
         problem = Problem(
-            file.as_posix(), 1, 1, "", Rule.UNEXPECTED_FILE, "a file named <device>.json", file.name,
+            display_name(file, None), 1, 1, "", Rule.UNEXPECTED_FILE, "a file named <device>.json",
+            printable(file.name),
             "name the file that `greentactics measure ID --out FILE.json` wrote",
         )  # fmt: skip
         raise CatalogueError([problem])
     if file.is_file() and file.stat().st_size > ACCEPTED_BYTES:
         size = f"{file.stat().st_size:,} bytes"
         problem = Problem(
-            file.as_posix(), 1, 1, "", Rule.FILE_TOO_LARGE, f"at most {ACCEPTED_BYTES:,} bytes", size
+            display_name(file, None), 1, 1, "", Rule.FILE_TOO_LARGE, f"at most {ACCEPTED_BYTES:,} bytes", size
         )
         raise CatalogueError([problem])
     return read_document(file, Results, root=None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from greentactics.errors import UserError
+from greentactics.escaping import safe_address
 
 API = "api/v1"
 LICENCE_ADDRESS = "https://creativecommons.org/licenses/by/4.0/"
@@ -77,11 +79,16 @@ def edit_root(address: str | None) -> str | None:
     return _web_folder(address, "address for edits", "https://example.org/tactics/edit/main/", "EDIT_URL")
 
 
+def repository_address(edit_url: str | None) -> str | None:
+    """Return the address of the repository: the address for edits up to its part `edit`; None without one."""
+    found = re.fullmatch(r"(https?://[^?#]+?)/(?:-/)?_?edit/[^?#]+", edit_url or "")
+    return found[1] if found else None
+
+
 def _web_folder(address: str | None, name: str, example: str, setting: str) -> str | None:
     if not address:
         return None
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+    if not safe_address(address) or urlsplit(address).query or urlsplit(address).fragment:
         raise UserError(
             f'{name}: expected one such as {example}, got "{address}"; '
             f"change {setting}, or leave it empty where the address is not known"

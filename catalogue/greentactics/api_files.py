@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,8 @@ def api_documents(tactics: Mapping[str, Tactic], catalogue: Catalogue) -> Docume
 
 def api_files(
     documents: Documents, catalogue: Catalogue, terms: Sequence[TermPage], site_url: str | None
-) -> dict[str, str]:
-    """Return the files below `api/`, and `llms.txt`.
+) -> Iterator[tuple[str, str]]:
+    """Yield path and text of the files below `api/`, and of `llms.txt`.
 
     Args:
         documents: What `api_documents` returned.
@@ -65,30 +65,26 @@ def api_files(
     vocabularies = vocabulary_documents(terms)
     collection = TacticsDocument(licence=LICENCE, count=len(tactics), tactics=tactics)
     index = index_document(tactics, changes, len(catalogue.bibliography), site_url)
-    files = {
-        f"{API}/index.json": document_text(index),
-        f"{API}/tactics.json": document_text(collection),
-        f"{API}/vocabularies.json": document_text(vocabularies_document(vocabularies)),
-        f"{API}/changes.json": document_text(changes),
-        f"{API}/changes.atom": atom(changes, site_url),
-        f"{API}/sources.bib": bibtex(catalogue.bibliography),
-        f"{API}/openapi.yaml": openapi_text(site_url),
-        "llms.txt": overview_text(text_environment(), tactics, site_url or ""),
-    }
-    files |= {vocabulary_path(entry.name): document_text(entry) for entry in vocabularies}
-    files |= {schema_path(path.name.split(".")[0]): text for path, text in schema_files().items()}
-    files |= table_files(tactics)
+    yield f"{API}/index.json", document_text(index)
+    yield f"{API}/tactics.json", document_text(collection)
+    yield f"{API}/vocabularies.json", document_text(vocabularies_document(vocabularies))
+    yield f"{API}/changes.json", document_text(changes)
+    yield f"{API}/changes.atom", atom(changes, site_url)
+    yield f"{API}/sources.bib", bibtex(catalogue.bibliography)
+    yield f"{API}/openapi.yaml", openapi_text(site_url)
+    yield "llms.txt", overview_text(text_environment(), tactics, site_url or "")
+    yield from ((vocabulary_path(entry.name), document_text(entry)) for entry in vocabularies)
+    yield from ((schema_path(path.name.split(".")[0]), text) for path, text in schema_files().items())
+    yield from table_files(tactics).items()
     environment = text_environment()
     for document in tactics:
         record = document.record.model_dump(mode="json", exclude_none=True)
         keys = [source.key for source in document.sources]
-        files[document_path(document.id)] = document_text(document)
-        files[document_path(document.id, "yaml")] = yaml.dump(
-            record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100
-        )
-        files[document_path(document.id, "txt")] = tactic_text(environment, document, site_url or "../../../")
-        files[document_path(document.id, "bib")] = bibtex(catalogue.bibliography, keys)
-    return files
+        record_yaml = yaml.dump(record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100)
+        yield document_path(document.id), document_text(document)
+        yield document_path(document.id, "yaml"), record_yaml
+        yield document_path(document.id, "txt"), tactic_text(environment, document, site_url or "../../../")
+        yield document_path(document.id, "bib"), bibtex(catalogue.bibliography, keys)
 
 
 def raw_files(tactic: Tactic) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -41,10 +42,22 @@ def _check_arxiv(text: str) -> str:
     return text
 
 
+def _check_address(text: str) -> str:
+    try:
+        named = urlsplit(text).hostname
+    except ValueError:
+        named = None
+    if not named:
+        raise PydanticCustomError(Rule.BAD_ADDRESS, "an address of the web, such as https://example.org/page")
+    return text
+
+
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Doi = Annotated[str, AfterValidator(_check_doi)]
 ArxivId = Annotated[str, AfterValidator(_check_arxiv)]
-WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"<>]+$")]
+WebAddress = Annotated[
+    str, StringConstraints(pattern=r"^https?://[^\s\"<>]+$"), AfterValidator(_check_address)
+]
 CitationKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*-(1[89]|20)[0-9]{2}[a-z]?$")]
 
 

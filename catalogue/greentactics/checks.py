@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from greentactics.bibliography import Bibliography
 from greentactics.diagnosis import did_you_mean
@@ -15,7 +15,7 @@ from greentactics.errors import CatalogueError, Problem, UserError
 from greentactics.life_cycle_rules import life_cycle_findings
 from greentactics.loading import BIBLIOGRAPHY, Files, read_files, without_cycle_search
 from greentactics.placeholders import PLACEHOLDER_KEY, placeholder_problems
-from greentactics.places import Finding
+from greentactics.places import Finding, printable
 from greentactics.recipe_contract import contract_problems
 from greentactics.record_rules import record_findings
 from greentactics.relation_rules import relation_findings
@@ -88,8 +88,8 @@ def selection(root: Path, paths: Sequence[Path]) -> Callable[[str], bool]:
     Raises:
         UserError: A path does not exist in the catalogue.
     """
-    wanted = [_inside(root, path) for path in paths]
-    return lambda file: not wanted or any((root / file).is_relative_to(path) for path in wanted)
+    wanted = [PurePosixPath(display_name(_inside(root, path), root)) for path in paths]
+    return lambda file: not wanted or any(PurePosixPath(file).is_relative_to(path) for path in wanted)
 
 
 def _problems(files: Files) -> Iterator[Problem]:
@@ -203,10 +203,9 @@ def _recipe_of(record: Record, files: Files) -> Iterator[Finding]:
 def _recipes(files: Files) -> Iterator[Problem]:
     for tactic, document in files.recipes.items():
         if tactic not in files.records:
-            cure = did_you_mean(tactic, sorted(files.records)) or f"add tactics/{tactic}.yaml"
-            finding = Finding(
-                (), Rule.RECIPE_WITHOUT_RECORD, f"the record tactics/{tactic}.yaml", "none", cure
-            )
+            name = f"tactics/{printable(tactic)}.yaml"
+            cure = did_you_mean(tactic, sorted(files.records)) or f"add {name}"
+            finding = Finding((), Rule.RECIPE_WITHOUT_RECORD, f"the record {name}", "none", cure)
             yield from document.located([finding])
         if document.source.text:
             try:
@@ -244,12 +243,13 @@ def _unexpected_files(root: Path) -> Iterator[Problem]:
     for folder, pattern, suffix, expected in places:
         for path in (root / folder).glob(pattern):
             if path.suffix != suffix and not path.name.startswith("."):
-                name, found = display_name(path, root), path.name
+                name, found = display_name(path, root), printable(path.name)
                 yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, found, "rename or remove it")
     for path in (root / "recipes" / "results").glob("*"):
         if not path.is_dir() and not path.name.startswith("."):
             name, expected = display_name(path, root), "folders named after tactics"
-            yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, path.name, "rename or remove it")
+            found = printable(path.name)
+            yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, found, "rename or remove it")
 
 
 def _inside(root: Path, path: Path) -> Path:

@@ -117,13 +117,13 @@ def render(
 ) -> None:
     """Write the pages, generated and hand-written, as Markdown, JSON and SVG for any site generator."""
     from greentactics.loading import load_catalogue, load_results_folder
-    from greentactics.pages import render_site, write_site
+    from greentactics.pages import rendered_files, write_site
 
     root = root_of(context)
     local = load_results_folder(folder or root / "build" / "results")
-    files = render_site(load_catalogue(root), local, site_url, edit_url)
-    write_site(out, files, root / "catalogue" / "pages", replace=replace)
-    click.echo(f"{len(files)} generated files written to {out}")
+    files = rendered_files(load_catalogue(root), local, site_url, edit_url)
+    count = write_site(out, files, root / "catalogue" / "pages", replace=replace)
+    click.echo(f"{count} generated files written to {out}")
 
 
 @main.command(epilog=example("greentactics schema"))

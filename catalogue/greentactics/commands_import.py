@@ -68,19 +68,21 @@ def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDra
     from greentactics.importing.drafts import draft_text
     from greentactics.loading import read_files
     from greentactics.tactic_ids import taken_ids
+    from greentactics.text_file import display_name
 
     root = root_of(context)
     known = read_bibliography(root)
     taken = taken_ids(root, read_files(root).readable_records)
-    origins: dict[str, Path] = {}
+    origins: dict[str, str] = {}
     done = mistakes = 0
     for path, folder in _files(paths):
+        name = display_name(path, None)
         try:
             draft = read_draft(path, folder, known)
             if draft.id in origins:
                 other = origins[draft.id]
-                raise UserError(f"{path}: expected an id of its own, got {draft.id}, which {other} has too")
-            origins[draft.id] = path
+                raise UserError(f"{name}: expected an id of its own, got {draft.id}, which {other} has too")
+            origins[draft.id] = name
             text = draft_text(draft, path.name)
             written = write_draft(root, draft.id, text, replace=replace, cure="--replace overwrites it")
         except (UserError, CatalogueError) as error:

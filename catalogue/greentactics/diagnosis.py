@@ -154,6 +154,8 @@ def _say(detail: ErrorDetails, path: FieldPath, raw: str | None, tree: SchemaTre
     found = _found(value, raw)
     if kind in list(Rule):
         return Rule(kind), detail["msg"], str(context.get("found", found)), ""
+    if kind == "json_invalid":
+        return Rule.JSON_SYNTAX, "JSON in Unicode", str(context["error"]), "measure again"
     if kind == "missing":
         return _say_missing(path, tree)
     if kind == "extra_forbidden":

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from greentactics.diagnosis import diagnose
 from greentactics.errors import CatalogueError, Problem
 from greentactics.json_source import parse_json, places_in_json
-from greentactics.places import Finding, Places
+from greentactics.places import Finding, Places, printable
 from greentactics.rules import Rule
 from greentactics.schema import Record
 from greentactics.text_file import (
@@ -71,7 +71,7 @@ def read_document(path: Path, model: type[Model], *, root: Path | None) -> Docum
         return Document(TextFile(display_name(path, root), "", ()), None, error.problems)
     document = _from_json(source, model) if path.suffix == ".json" else _from_yaml(source, model)
     if isinstance(document.model, Record) and document.model.id != path.stem:
-        expected, found = f'"{path.stem}", the name of the file', f'"{document.model.id}"'
+        expected, found = f'"{printable(path.stem)}", the name of the file', f'"{document.model.id}"'
         cure = "rename the file or change the id"
         finding = Finding(("id",), Rule.ID_FILE_NAME, expected, found, cure)
         return Document(source, None, tuple(document.located([finding])), document.keys)

@@ -41,7 +41,10 @@ def safe_address(address: str | None) -> str | None:
     """Return the address if it is a plain web address, else None."""
     if address is None:
         return None
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # such as brackets that hold no address of a machine
+        return None
     return address if parts.scheme in {"http", "https"} and parts.netloc else None
 
 

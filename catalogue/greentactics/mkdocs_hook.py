@@ -11,12 +11,14 @@ from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from greentactics.api_addresses import repository_address
 from greentactics.content_security import with_policy
 from greentactics.errors import CatalogueError, UserError
 from greentactics.lean_html import without_indentation
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
 
+ASKS_THE_HOST = ' data-md-component="source"'
 LOCAL_RESULTS = Path("build/results")
 _serving = False
 
@@ -25,6 +27,13 @@ def on_startup(*, command: Literal["build", "gh-deploy", "serve"], **_: object) 
     """Note whether the site is only shown here, for live reload puts a script of its own into each page."""
     global _serving
     _serving = command == "serve"
+
+
+def on_config(config: MkDocsConfig, **_: object) -> MkDocsConfig:
+    """Let the header lead to the repository, where the address for edits tells which it is."""
+    if address := repository_address(config.extra.get("edit_url")):
+        config.repo_url, config.repo_name = address, "Repository"
+    return config
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -51,13 +60,14 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
-    """Take out the theme's indentation; add the Content-Security-Policy to a page that will be published."""
-    output = without_indentation(output)
+    """Take out the theme's indentation and its question to the host; add the policy for publishing."""
+    output = without_indentation(output).replace(ASKS_THE_HOST, "")
     return output if _serving else with_policy(output, page.content or "")
 
 
 def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
     """Add the Content-Security-Policy to the page of addresses that are not found."""
+    output = output.replace(ASKS_THE_HOST, "")
     return output if _serving or not template_name.endswith(".html") else with_policy(output)
 
 

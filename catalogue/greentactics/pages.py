@@ -1,6 +1,6 @@
 """The whole site as text: catalogue and results in, `{path: text}` out.
 
-`render_site` reads no file and writes none; the same input gives the same bytes. Paths are relative to the
+Rendering reads no file and writes none; the same input gives the same bytes. Paths are relative to the
 docs folder of mkdocs. Each generated page is an `index.md` in a folder of its own, so that relative links
 hold with and without directory addresses, over http and from disk.
 """
@@ -8,7 +8,7 @@ hold with and without directory addresses, over http and from disk.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,17 @@ def render_site(
     site_url: str | None = None,
     edit_url: str | None = None,
 ) -> dict[str, str]:
-    """Render all generated files.
+    """Render all generated files, in the order of their paths; arguments and errors are `rendered_files`'."""
+    return dict(sorted(rendered_files(catalogue, local, site_url, edit_url)))
+
+
+def rendered_files(
+    catalogue: Catalogue,
+    local: Mapping[str, tuple[Results, ...]],
+    site_url: str | None = None,
+    edit_url: str | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Return an iterator that renders one file after the other, so that a large site need not lie in memory.
 
     Args:
         catalogue: Records, bibliography, committed results and recipes.
@@ -52,35 +62,40 @@ def render_site(
         edit_url: Address below which files of the repository are edited; without it pages say how instead.
 
     Returns:
-        Text by path below the docs folder, in the order of the paths.
+        Path below the docs folder and text of each file; no path twice.
 
     Raises:
         UserError: `site_url` or `edit_url` is not an address of the web.
     """
-    site = site_root(site_url)
+    return _rendered(catalogue, local, site_root(site_url), edit_root(edit_url))
+
+
+def _rendered(
+    catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]], site: str | None, edit: str | None
+) -> Iterator[tuple[str, str]]:
     tactics = join(catalogue, local)
     current = {key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None}
     documents = api_documents(tactics, catalogue)
     terms = term_pages(current.values())
-    environment = template_environment(site, edit_root(edit_url))
+    environment = template_environment(site, edit)
     home = catalogue_script(documents.changes, __version__, site or "")
     withdrawn = [tactic for key, tactic in tactics.items() if key not in current]
-    files = _front_pages(environment, current, withdrawn, home) | _redirects(environment, tactics)
+    yield from _front_pages(environment, current, withdrawn, home).items()
+    yield from _redirects(environment, tactics).items()
     ties = stated_ties(current)
     seen = ties_by_tactic(tactics, ties)
     for identifier, tactic in tactics.items():
         context = page_context(tactic, catalogue, seen[identifier])
         context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
-        files |= _tactic_pages(environment, context)
-        files |= raw_files(tactic)
-    files |= _overview_page(environment, current)
-    files |= _corrections_page(environment, tactics)
-    files |= _relations_page(environment, current, ties, seen)
-    files |= facet_pages(environment, terms, current.values())
-    files |= find_page(environment, current.values(), catalogue.bibliography)
-    files |= _commands(environment)
-    files |= api_files(documents, catalogue, terms, site)
-    return dict(sorted(files.items()))
+        yield from _tactic_pages(environment, context).items()
+        yield from raw_files(tactic).items()
+    yield from _overview_page(environment, current).items()
+    yield from _corrections_page(environment, tactics).items()
+    yield from _relations_page(environment, current, ties, seen).items()
+    yield from facet_pages(environment, terms, current.values()).items()
+    yield from find_page(environment, current.values(), catalogue.bibliography).items()
+    yield from _commands(environment).items()
+    yield from api_files(documents, catalogue, terms, site)
 
 
 def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[str, str]:
@@ -215,16 +230,19 @@ def front_matter_text(text: str) -> Markup:
     return Markup(json.dumps(str(escape(str(text_to_html(text).unescape())))))  # noqa: S704 - escaped on this line
 
 
-def write_site(out: Path, files: Mapping[str, str], static: Path, *, replace: bool = False) -> None:
+def write_site(out: Path, files: Iterable[tuple[str, str]], static: Path, *, replace: bool = False) -> int:
     """Write rendered files and hand-written pages to a folder that any generator can build.
 
     Files are written where their bytes differ. Nothing is removed, and nothing is written outside the folder.
 
     Args:
         out: Docs folder to write; made when missing.
-        files: What `render_site` returned.
+        files: What `rendered_files` yields.
         static: Folder of hand-written pages and assets.
         replace: Whether the folder may hold something, of which files of the same names are replaced.
+
+    Returns:
+        How many rendered files there were.
 
     Raises:
         UserError: The folder holds something and `replace` is not given, or it lies among the hand-written
@@ -237,18 +255,26 @@ def write_site(out: Path, files: Mapping[str, str], static: Path, *, replace: bo
         raise UserError(
             f"{out}: expected an empty folder, got one that holds files; empty it or add --replace"
         )
-    content = {
-        path.relative_to(static).as_posix(): path.read_bytes()
-        for path in sorted(static.rglob("*"))
-        if path.is_file()
-    } | {path: text.encode() for path, text in files.items()}
-    for path in content:
-        if not (root / path).resolve().is_relative_to(root):
-            raise UserError(
-                f"{out / path}: expected a file inside {out}, got a link that leads out; remove it"
-            )
-    for path, data in content.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.is_file() or target.read_bytes() != data:
-            target.write_bytes(data)
+    for path in sorted(out.rglob("*")):
+        if path.is_symlink():
+            _require_inside(root, path)
+    for path in sorted(static.rglob("*")):
+        if path.is_file():
+            _write(root, root / path.relative_to(static), path.read_bytes())
+    count = 0
+    for path, text in files:
+        _write(root, root / path, text.encode())
+        count += 1
+    return count
+
+
+def _write(root: Path, path: Path, data: bytes) -> None:
+    _require_inside(root, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_bytes() != data:
+        path.write_bytes(data)
+
+
+def _require_inside(root: Path, path: Path) -> None:
+    if not path.resolve().is_relative_to(root):
+        raise UserError(f"{path}: expected a file inside {root}, got a link that leads out; remove it")

@@ -78,10 +78,16 @@ def dotted(path: FieldPath) -> str:
 
 def shown(text: str, length: int = 60) -> str:
     """Return text on one line, without unprintable characters, cut to a length."""
-    cut = text if len(text) <= length else text[: length - 3] + "..."
+    return printable(text if len(text) <= length else text[: length - 3] + "...")
+
+
+def printable(text: str) -> str:
+    """Return text with escapes for line ends, marks of direction and other signs that no terminal shows."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in cut
+        for character in text
     )
 
 

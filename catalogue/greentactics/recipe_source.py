@@ -54,7 +54,7 @@ def parse_python(text: str, file: str) -> ast.Module:
     except SyntaxError as error:
         line, column, found = error.lineno or 1, error.offset or 1, error.msg
     except (ValueError, RecursionError, MemoryError) as error:
-        line, column, found = 1, 1, str(error)
+        line, column, found = 1, 1, str(error) or "code that is nested too deep"
     problem = Problem(file, max(line, 1), max(column, 1), "", Rule.RECIPE_SYNTAX, "Python", found)
     raise CatalogueError([problem])
 

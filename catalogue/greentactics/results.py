@@ -8,10 +8,11 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from greentactics.bibliography import STRICT, Text
+from greentactics.file_names import storable
 from greentactics.rules import Rule
 from greentactics.schema import MetricName, TacticId
 from greentactics.timings import CONTROL, Timing
@@ -23,7 +24,9 @@ DEFAULT_PRESET = "default"
 """Preset of published results; those of another one stand beside them."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-DeviceSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+DeviceSlug = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80), AfterValidator(storable)
+]
 Better = Literal["lower", "higher", "neither"]
 Provenance = Literal["measured", "metered", "modelled", "counted"]
 

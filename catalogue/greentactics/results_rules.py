@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from greentactics.diagnosis import did_you_mean, one_of
-from greentactics.places import FieldPath, Finding
+from greentactics.places import FieldPath, Finding, printable
 from greentactics.results import Results
 from greentactics.rules import Rule
 from greentactics.schema import Record
@@ -33,13 +33,13 @@ def results_findings(
         recipe_sha256: Checksum of the tactic's recipe as it is now; None where it cannot be told.
         has_recipe: Whether there is a recipe.
     """
-    tactic = path.parent.name
+    tactic, stem = printable(path.parent.name), printable(path.stem)
     again = f"measure again: greentactics measure {tactic} --replace"
     if results.tactic != tactic:
         expected = f'"{tactic}", the name of the folder'
         yield Finding(("tactic",), Rule.RESULTS_FOLDER, expected, f'"{results.tactic}"', "move the file")
     if results.device_slug != path.stem:
-        expected = f'"{path.stem}", the name of the file'
+        expected = f'"{stem}", the name of the file'
         yield Finding(
             ("device_slug",), Rule.RESULTS_FILE_NAME, expected, f'"{results.device_slug}"', "rename the file"
         )

@@ -9,10 +9,11 @@ import datetime
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from greentactics.bibliography import STRICT, CitationKey, Text, WebAddress
+from greentactics.file_names import storable
 from greentactics.impact import Impact
 from greentactics.rules import Rule
 from greentactics.vocabulary import (
@@ -31,7 +32,9 @@ from greentactics.vocabulary import (
     Tag,
 )
 
-TacticId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80)]
+TacticId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80), AfterValidator(storable)
+]
 
 
 def _read_date(value: object) -> object:

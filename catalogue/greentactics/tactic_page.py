@@ -13,7 +13,7 @@ from greentactics.certainty_rows import certainty_rows
 from greentactics.claims import claim_figure, claim_phrase, direction_word, headline_claim
 from greentactics.details_tables import detail_tables
 from greentactics.escaping import listing_to_html, paragraphs, safe_address
-from greentactics.evidence import Evidence, assess, cost_estimate
+from greentactics.evidence import Evidence, assess, cost_estimate, objections
 from greentactics.figures_flow import flow
 from greentactics.figures_layers import layer_figures
 from greentactics.impact_rows import source_number
@@ -76,6 +76,21 @@ class Tactic:
             return "not yet"
         label = with_provenance(self.record.recipe.cost_label, shown.metrics[self.record.recipe.cost_metric])
         return f"{label} {estimate_phrase(estimate)}, n = {estimate.n}"
+
+    @property
+    def reproduced_on(self) -> str:
+        """The devices of the runs that count as evidence, in words, and whether none was an accelerator."""
+        devices = [entry.device for entry in self.committed if not objections(entry, self.recipe_sha256)]
+        if not devices:
+            return "no device yet"
+        names = dict.fromkeys(
+            f"{one.name}, {one.cores} core{'s' * (one.cores != 1)}"
+            if one.kind == "cpu"
+            else f"{one.name} (accelerator)"
+            for one in devices
+        )
+        without = "; no accelerator was used" if all(one.kind == "cpu" for one in devices) else ""
+        return "; ".join(names) + without
 
 
 def join(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) -> dict[str, Tactic]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greentactics.errors import CatalogueError, Problem
+from greentactics.places import printable
 from greentactics.rules import Rule
 
 RECORD_BYTES = 1_000_000
@@ -23,9 +24,11 @@ _LONGEST_TYPED_LINE = 10_000
 # Control characters, marks that change the direction of the text, invisible characters, characters that some
 # programs take for the end of a line, and what remains of a failed decoding.
 _FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff"
     "\U000e0000-\U000e007f]|\t"
 )
+
+_LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
 
 _CONTROL_BYTES = bytes({*range(32), 127} - {ord("\n")})
 
@@ -43,10 +46,10 @@ class TextFile:
 
 
 def display_name(path: Path, root: Path | None) -> str:
-    """Return the name of a file for problems: relative to the root where it lies under it."""
+    """Return the name of a file for problems: relative to the root where it lies under it, and printable."""
     if root is not None and path.is_relative_to(root):
-        return path.relative_to(root).as_posix()
-    return path.as_posix()
+        path = path.relative_to(root)
+    return printable(path.as_posix())
 
 
 def read_text_file(path: Path, *, root: Path | None, max_bytes: int) -> TextFile:
@@ -108,6 +111,11 @@ def decode(data: bytes, file: str) -> TextFile:
     if problems:
         text = _FORBIDDEN.sub(" ", text)
     return TextFile(file, text, tuple(problems))
+
+
+def without_long_references(text: str) -> str:
+    """Return HTML without numbers of characters that no character has; some are too long to be converted."""
+    return _LONG_REFERENCE.sub("\ufffd", text)
 
 
 def readable(text: str) -> str:

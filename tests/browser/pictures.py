@@ -9,18 +9,14 @@ Build the site first: make site.
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.browser.chromium import chromium
 from tests.browser.selector_page import SAVING, choose
+from tests.browser.serving import served
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "catalogue" / "pictures"
@@ -30,20 +26,6 @@ SHOWN = {
     "tactic": "tactics/consider-energy-aware-pruning/index.html",
 }
 """Page and query by the name of its picture."""
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def served(site: Path) -> Iterator[str]:
-    """Serve a folder on this machine; yields its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 def take_pictures(browser, address: str, out: Path) -> None:

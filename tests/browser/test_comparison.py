@@ -25,6 +25,7 @@ def test_comparison_has_an_address_of_its_own(opened) -> None:
     titles = {entry.id: entry.title for entry in ENTRIES}
     ticks = page.locator("#find-ticked")
     assert ticks.is_hidden()
+    assert page.get_by_text("Tick two to four tactics to compare them side by side.").is_visible()
     page.get_by_role("checkbox", name=f"Compare {titles[PRUNING]}").check()
     assert ticks.get_by_role("link").count() == 0
     page.get_by_role("checkbox", name=f"Compare {titles[BUILT_IN]}").check()

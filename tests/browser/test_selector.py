@@ -202,6 +202,7 @@ def test_without_javascript_the_table_holds_all(opened) -> None:
     assert page.locator("#find-form").is_hidden()
     assert page.locator("#find-sort").is_hidden()
     assert page.get_by_text("Filters and comparison need JavaScript.").is_visible()
+    assert page.locator("#find-hint").is_hidden()
 
 
 @pytest.mark.parametrize("width", [320, 375, 760, 1280, 1920])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.pages import render_site, write_site
+from greentactics.pages import rendered_files, write_site
 from tests.catalogue.test_pages import HOSTILE, hostile
 from tests.site.records import DARK, PRUNING, REAL, ROOT, catalogue
 from tests.site.synthetic import results
@@ -26,7 +26,9 @@ def hostile_site(tmp_path_factory) -> Path:
     """A record of hostile text, built with the settings of the real site."""
     folder = tmp_path_factory.mktemp("hostile")
     made = catalogue(hostile(), DARK, results={ID: (results(),)})
-    write_site(folder / "docs", render_site(made, {ID: (results(dirty=True),)}), ROOT / "catalogue" / "pages")
+    write_site(
+        folder / "docs", rendered_files(made, {ID: (results(dirty=True),)}), ROOT / "catalogue" / "pages"
+    )
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     settings = re.sub(r"^(?:hooks|watch):\n(?:  - .*\n)+", "", settings, flags=re.MULTILINE)
     (folder / "mkdocs.yml").write_text(settings.replace("catalogue/pages", "docs"), encoding="utf-8")

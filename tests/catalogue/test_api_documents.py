@@ -234,7 +234,7 @@ def test_the_address_of_the_site_ends_in_a_slash(given, root) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["example.org", "ftp://x.org", "https://", "https://x.org/?a=1", "javascript:1"]
+    "address", ["example.org", "ftp://x.org", "https://", "https://x.org/?a=1", "javascript:1", "http://[x"]
 )
 def test_an_address_that_is_none_of_the_web_is_refused(address) -> None:
     with pytest.raises(UserError, match="address of the site: expected one such as"):

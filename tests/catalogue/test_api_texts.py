@@ -71,6 +71,8 @@ def test_the_overview_follows_the_convention() -> None:
     assert headings[1:] == [
         "## Tactics", "## Dark tactics: habits to avoid", "## Data", "## Method", "## Optional",
     ]  # fmt: skip
+    for page in ("overview/index.html", "browse/index.html", "smallest-cost.html"):
+        assert f"]({page}): " in FILES["llms.txt"]
     for line in lines[lines.index("## Tactics") :]:
         assert not line or line.startswith("## ") or re.fullmatch(r"- \[.*\]\(\S+\): .+", line)
 
@@ -78,7 +80,7 @@ def test_the_overview_follows_the_convention() -> None:
 @pytest.mark.parametrize("path", ["llms.txt", f"api/v1/tactics/{ID}.txt"])
 def test_links_of_the_texts_lead_somewhere(path) -> None:
     files = render_site(REAL, {})
-    hand_written = {"method/index.html", "energy-model/index.html", "api/index.html"}
+    hand_written = {"method/index.html", "energy-model/index.html", "api/index.html", "smallest-cost.html"}
     links = re.findall(r"\]\(([^)\s]+)\)", files[path])
     assert links
     for link in links:

@@ -140,3 +140,19 @@ def test_the_best_link() -> None:
     assert _load(URL="https://example.org").root["smith-2020"].link == "https://example.org"
     both = _load(URL="https://example.org", arxiv="1611.05128", DOI="10.1000/x").root["smith-2020"]
     assert both.link == "https://doi.org/10.1000/x"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[x", "https://example.org\uff03@x", "https:///x", "ftp://x", "https://?x"]
+)
+def test_wrong_addresses(address: str) -> None:
+    with pytest.raises(ValidationError):
+        _load(URL=address)
+
+
+def test_an_address_that_cannot_be_taken_apart_is_named() -> None:
+    with pytest.raises(ValidationError) as caught:
+        _load(URL="http://[x")
+    assert [(detail["type"], detail["msg"]) for detail in caught.value.errors()] == [
+        (Rule.BAD_ADDRESS, "an address of the web, such as https://example.org/page")
+    ]

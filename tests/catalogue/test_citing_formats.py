@@ -165,6 +165,20 @@ def test_dates_of_csl(date: object) -> None:
     assert reference.issued.date_parts == ((2017, 7, 21),)
 
 
+def test_a_number_of_no_character_is_no_harm() -> None:
+    item = json.loads(csl_json(dict([*REAL.bibliography.items()][:1])))[0] | {
+        "title": f"A &#{'9' * 5000}; &amp; B"
+    }
+    assert back(json.dumps(item))[0].title.endswith("& B")
+
+
+def test_halves_of_characters_are_left_out() -> None:
+    item = json.loads(csl_json(dict([*REAL.bibliography.items()][:1])))[0]
+    assert back(json.dumps(item | {"title": "A \ud83d B"}))[0].title == "A B"
+    with pytest.raises(CatalogueError, match=r'\.type: expected one of .*, got ""'):
+        back(json.dumps(item | {"type": "\udcff"}))
+
+
 def test_ris_as_reference_managers_write_it() -> None:
     head = "TY - CONF\nA1 - World Body of Examples\nT1 - A long title\n  that goes on\n"
     text = head + "Y1 - 2021/05//\nL2 - https://example.org/x\nER - \n"
@@ -251,3 +265,8 @@ def test_deep_json_is_refused(text: str) -> None:
 def test_deep_latex_is_read_or_refused(inner: str) -> None:
     with suppress(CatalogueError):
         read_bibtex(f"@misc{{a, title={{{inner}}}, author={{A, B}}, year=2020}}", "file")
+
+
+def test_a_value_of_many_lines_is_read_in_one_go() -> None:
+    text = "TY  - JOUR\nTI  - T\nAU  - Poe, Ann\nPY  - 2020\nN1  - a\n" + "b\n" * 100_000 + "ER  - \n"
+    assert back(text)[0].note == "a" + " b" * 100_000

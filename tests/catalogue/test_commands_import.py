@@ -91,6 +91,18 @@ def test_one_bad_file_does_not_stop_the_others(root: Path, archive: Path) -> Non
     assert latin.startswith("posts/latin.md:1:1: expected UTF-8, got byte 0xff")
 
 
+def test_names_that_no_terminal_shows_are_escaped(root: Path, archive: Path) -> None:
+    (archive / "posts" / NAME).rename(archive / "posts" / "\udcff\u202e.md")
+    (archive / "posts" / "\nbad.md").write_text("x", encoding="utf-8")
+    (archive / "posts" / "\udcfe.md").write_text(AWESOME, encoding="utf-8")
+    finished = run(root, "import", "aadt", archive)
+    assert finished.exit_code == 1
+    bad, again = finished.stderr.splitlines()
+    assert bad.startswith("posts/\\nbad.md:1: expected front matter")
+    assert r"\udcff\u202e.md: expected an id of its own, got skip-what-nobody-reads" in again
+    assert r"# Made from \udcfe.md." in drafts(root)["skip-what-nobody-reads.yaml"]
+
+
 def test_links_out_of_the_folder_are_not_followed(root: Path, archive: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.md"
     secret.write_text(AWESOME, encoding="utf-8")

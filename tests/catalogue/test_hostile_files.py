@@ -17,6 +17,7 @@ from greentactics.bibliography import Bibliography
 from greentactics.documents import read_document
 from greentactics.errors import CatalogueError
 from greentactics.loading import load_results
+from greentactics.reporting import render
 from greentactics.rules import Rule
 from greentactics.schema import Record
 from greentactics.text_file import RECORD_BYTES, decode
@@ -138,6 +139,29 @@ def test_a_folder_of_records_that_is_a_link_to_elsewhere_is_refused(tmp_path: Pa
     assert rules == {Rule.OUTSIDE_TREE}
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb.yaml", "a\\nb.yaml"), ("\u202ex.yml", "\\u202ex.yml"), ("\udcff.yaml", "\\udcff.yaml")],
+    ids=["line end", "mark of direction", "not UTF-8"],
+)
+def test_a_name_that_no_terminal_shows_is_escaped(name: str, shown: str, tmp_path: Path) -> None:
+    root = copy_valid(tmp_path)
+    path = root / "tactics" / name
+    path.write_text(record_text(), encoding="utf-8")
+    for report in (checks.check(root), checks.check(root, [path]), checks.check(root, [Path("tactics")])):
+        assert {problem.file for problem in report.problems} == {f"tactics/{shown}"}
+        for form in ("text", "github", "json", "sarif"):
+            assert render(report, form).encode().count(b"\xe2\x80\xae") == 0
+        assert len(render(report, "text").splitlines()) == len(report.problems) + 1
+
+
+def test_a_recipe_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
+    root = copy_valid(tmp_path)
+    (root / "recipes" / "base_measured.py").write_text(f"x = {'not ' * 50_000}1\n", encoding="utf-8")
+    messages = [str(problem) for problem in _timed_check(root).problems]
+    assert messages == ["recipes/base_measured.py:1:1: expected Python, got code that is nested too deep"]
+
+
 JSON_HOSTILE: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "deep lists": (lambda: b"[" * 1_100_000, Rule.TOO_MANY_VALUES),
     "deep lists below the limit": (lambda: b"[" * 900_000, Rule.NESTING_TOO_DEEP),
@@ -152,6 +176,7 @@ JSON_HOSTILE: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "binary": (lambda: bytes(range(256)) * 1000, Rule.ENCODING),
     "nothing": (lambda: b"", Rule.JSON_SYNTAX),
     "text after the end": (lambda: b"{} {}", Rule.JSON_SYNTAX),
+    "half a character": (lambda: b'{"a": "\\ud800"}', Rule.JSON_SYNTAX),
     "a null": (lambda: b"null", Rule.WRONG_TYPE),
 }
 

@@ -88,6 +88,14 @@ def test_what_is_called_an_identifier_and_is_none_is_named() -> None:
     assert found.broken == ("https://doi.org/soon", "arXiv:later")
 
 
+@pytest.mark.parametrize("sign", ["%E2%80%AE", "%00", "%EF%BF%BD", "%0A", "%FF"])
+def test_signs_that_nobody_sees_end_an_identifier(sign: str) -> None:
+    assert [str(found) for found in find_identifiers(f"https://doi.org/10.1234/a{sign}b").identifiers] == [
+        "DOI:10.1234/a"
+    ]
+    assert find_identifiers(f"https://doi.org/10.1234/{sign}").identifiers == ()
+
+
 @given(st.text(alphabet=st.sampled_from('10./:;()[]doiarxv %2Fhtps<>"\\\n-_9'), max_size=80) | st.text())
 def test_whatever_is_found_has_the_form_of_the_bibliography(text: str) -> None:
     for identifier in find_identifiers(text).identifiers:

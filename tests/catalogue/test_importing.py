@@ -7,6 +7,7 @@ import pytest
 from greentactics.bibliography import Issued, Name, Reference
 from greentactics.errors import UserError
 from greentactics.importing.citations import LONGEST_CITATION, read_sources
+from greentactics.importing.drafts import draft_id
 from tests.catalogue.archive_entries import (
     AWESOME,
     DARK,
@@ -105,6 +106,14 @@ def test_a_page() -> None:
     assert "t-feature" not in draft.quarantine
 
 
+@pytest.mark.parametrize(
+    "piece", [f"&#{'1' * 5000};", f"<a title='&#{'9' * 5000}'>", "<![foo[", "<![[[[>", "<![CDATA[>"]
+)
+def test_a_page_with_what_no_parser_takes_is_read_all_the_same(piece: str) -> None:
+    draft = imported(HTML.replace("Leave out", f"Leave {piece} out"), "page.html")
+    assert draft.quarantine["t-description"].endswith("columns that nobody reads & save.")
+
+
 def test_a_page_without_picture_has_no_diagram() -> None:
     page = HTML.replace("diagrams/skip.png", "diagrams/contribution.png")
     assert "diagram" not in imported(page, "page.html").fields["aliases"][0]
@@ -141,6 +150,11 @@ def test_a_page_without_picture_has_no_diagram() -> None:
 def test_what_is_no_entry_is_refused(text: str, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         imported(text, name)
+
+
+def test_a_title_of_which_windows_can_store_no_file_is_refused() -> None:
+    with pytest.raises(UserError, match='"CON": expected a title of which Windows can store a file, got con'):
+        draft_id("CON")
 
 
 @pytest.mark.parametrize(

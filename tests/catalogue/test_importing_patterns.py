@@ -89,6 +89,16 @@ def test_a_pattern(tmp_path: Path) -> None:
     assert lines[0] == "- [Reading less](https://example.org/less)"
 
 
+@pytest.mark.parametrize(
+    ("date", "parts"), [("2022-11-45", (2022, 11)), ("2022-13-01", (2022,)), ("2022-11-00", (2022, 11))]
+)
+def test_a_date_that_cannot_be_is_read_as_far_as_it_can(
+    tmp_path: Path, date: str, parts: tuple[int, ...]
+) -> None:
+    draft = pattern(tmp_path, PATTERN.replace("2022-11-10", date))
+    assert draft.references["green-software-foundation-2022"].issued.date_parts == (parts,)
+
+
 @pytest.mark.parametrize("date", ["20206-08-14", "", "soon"])
 def test_a_pattern_without_a_date_is_no_source(tmp_path: Path, date: str) -> None:
     draft = pattern(tmp_path, PATTERN.replace("2022-11-10", date))

@@ -9,7 +9,7 @@ import yaml
 from greentactics.details_tables import detail_tables
 from greentactics.errors import UserError
 from greentactics.escaping import safe_address
-from greentactics.pages import render_site, write_site
+from greentactics.pages import render_site, rendered_files, write_site
 from greentactics.schema import Alias, Change, Step
 from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
 from tests.site.synthetic import SHA, results
@@ -211,7 +211,10 @@ def test_a_hostile_record_stays_text() -> None:
     assert '"' not in front["description"]
 
 
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//host/x", "http:", None])
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "data:text/html,x", "//host/x", "http:", "http://[x", "http://a\uff03@b", None],
+)
 def test_addresses_that_are_not_of_the_web_are_no_links(address) -> None:
     assert safe_address(address) is None
 
@@ -223,9 +226,20 @@ def static(tmp_path):
     return tmp_path / "static"
 
 
+def test_no_file_is_rendered_twice() -> None:
+    made = list(rendered_files(catalogue(PRUNING, DARK, results={PRUNING.id: (results(),)}), {}))
+    assert len(made) > 50
+    assert len(dict(made)) == len(made)
+
+
+def test_wrong_addresses_are_told_before_anything_is_rendered() -> None:
+    with pytest.raises(UserError, match="address"):
+        rendered_files(catalogue(DARK), {}, "file:///etc")
+
+
 def test_written_files_hold_the_hand_written_pages_too(static, tmp_path) -> None:
     out = tmp_path / "out"
-    write_site(out, {"a/b.md": "text\n"}, static)
+    assert write_site(out, {"a/b.md": "text\n"}.items(), static) == 1
     assert (out / "assets" / "site.css").read_text() == "a {}"
     assert (out / "a" / "b.md").read_text() == "text\n"
 
@@ -234,13 +248,13 @@ def test_a_folder_with_files_is_written_to_on_demand_only_and_keeps_what_is_not_
     static, tmp_path
 ) -> None:
     out = tmp_path / "out"
-    write_site(out, {"a.md": "old\n", "b.md": "same\n"}, static)
+    write_site(out, {"a.md": "old\n", "b.md": "same\n"}.items(), static)
     (out / "own.txt").write_text("mine")
     before = (out / "b.md").stat().st_mtime_ns
     with pytest.raises(UserError, match=r"expected an empty folder, .*--replace"):
-        write_site(out, {"a.md": "new\n", "b.md": "same\n"}, static)
+        write_site(out, {"a.md": "new\n", "b.md": "same\n"}.items(), static)
     assert (out / "a.md").read_text() == "old\n"
-    write_site(out, {"a.md": "new\n", "b.md": "same\n"}, static, replace=True)
+    write_site(out, {"a.md": "new\n", "b.md": "same\n"}.items(), static, replace=True)
     assert (out / "a.md").read_text() == "new\n"
     assert (out / "own.txt").read_text() == "mine"
     assert (out / "b.md").stat().st_mtime_ns == before
@@ -249,7 +263,7 @@ def test_a_folder_with_files_is_written_to_on_demand_only_and_keeps_what_is_not_
 def test_nothing_is_written_among_the_hand_written_pages(static) -> None:
     for out in (static, static / "made"):
         with pytest.raises(UserError, match="expected a folder outside the hand-written pages"):
-            write_site(out, {"a.md": "text\n"}, static, replace=True)
+            write_site(out, {"a.md": "text\n"}.items(), static, replace=True)
     assert [path.name for path in static.iterdir()] == ["assets"]
 
 
@@ -261,7 +275,7 @@ def test_nothing_is_written_outside_the_folder(static, tmp_path, path) -> None:
     (out / "linked").symlink_to(elsewhere)
     (out / "a.md").symlink_to(elsewhere / "a.md")
     with pytest.raises(UserError, match="got a link that leads out; remove it"):
-        write_site(out, {path: "text\n"}, static, replace=True)
+        write_site(out, {path: "text\n"}.items(), static, replace=True)
     assert not list(elsewhere.iterdir())
     assert not (out / "assets").exists()
 

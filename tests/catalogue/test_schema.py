@@ -141,6 +141,8 @@ def test_identifiers(identifier: str) -> None:
         "early-exit\n",
         "é",
         "a" * 81,
+        "con",
+        "lpt9",
     ],
 )
 def test_wrong_identifiers(identifier: str) -> None:

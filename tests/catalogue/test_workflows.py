@@ -19,6 +19,8 @@ from tests.catalogue.example_files import REPOSITORY
 GITHUB = REPOSITORY / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 LYCHEE = GITHUB / "lychee.toml"
+STANDARD = {"gh", "tee", "xargs"}
+"""Programs that the image of the runner has."""
 EVENTS = True
 """What YAML 1.1 makes of the key `on`."""
 
@@ -123,6 +125,18 @@ def test_targets_and_scripts_exist():
     for workflow, part in commands():
         if part[0].removeprefix("./").startswith(".ci/"):
             assert os.access(REPOSITORY / part[0], os.X_OK), workflow
+
+
+def test_each_command_is_one_of_the_project_or_of_every_runner():
+    own = {"make", "greentactics", ".venv/bin/greentactics"} | {
+        f".ci/{script.name}" for script in (REPOSITORY / ".ci").iterdir()
+    }
+    found = commands()
+    assert {name for name, _ in found} == {workflow.name for workflow in WORKFLOWS}
+    for workflow, part in found:
+        if part == ["$GITHUB_STEP_SUMMARY"]:  # where the output of the command before it goes
+            continue
+        assert part[0] in own | STANDARD or part[:3] == ["python", "-m", "pip"], f"{workflow}: {part}"
 
 
 def test_each_suppressed_link_has_its_reason():

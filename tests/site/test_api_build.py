@@ -45,7 +45,7 @@ def site(request, tmp_path_factory) -> tuple[Path, dict[str, str], str]:
     files = render_site(made, {}, request.param, request.param and EDIT_URL)
     for name in ("api", "assets", "energy-model", "method"):  # pages that link no tactic by name
         shutil.copytree(ROOT / "catalogue" / "pages" / name, folder / "static" / name)
-    write_site(folder / "docs", files, folder / "static")
+    write_site(folder / "docs", files.items(), folder / "static")
     (folder / "mkdocs.yml").write_text(
         "site_name: Test\ntheme: {name: material, font: false}\nuse_directory_urls: false\n"
         "markdown_extensions: [attr_list, tables, pymdownx.superfences]\n"

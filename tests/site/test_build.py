@@ -40,7 +40,7 @@ def made_up_site(tmp_path_factory) -> Path:
 
 
 def _rendered(folder: Path, files: dict[str, str], *, directory_urls: bool) -> Path:
-    write_site(folder / "docs", files, ROOT / "catalogue" / "pages")
+    write_site(folder / "docs", files.items(), ROOT / "catalogue" / "pages")
     (folder / "docs" / "smallest-cost.md").write_text("# Stub\n")  # the page links tactics not made up
     (folder / "mkdocs.yml").write_text(
         "site_name: Test\ntheme: {name: material, font: false}\nplugins: [search, tags]\n"

@@ -157,6 +157,21 @@ def test_the_table_holds_all_tactics_with_claim_and_reproduction_apart() -> None
     assert sum("a habit to avoid" in row for row in rows) == 1
 
 
+def test_the_hint_on_comparing_stands_before_the_table_and_waits_for_the_script() -> None:
+    text = page(PRUNING, SPARSITY, DARK)
+    (hint,) = re.findall(r'<p id="find-hint" class="gt-rule" hidden>(.*)</p>', text)
+    assert hint == "Tick two to four tactics to compare them side by side."
+    assert text.index("find-hint") < text.index('<table id="found"')
+    assert 'aria-describedby="find-hint"' in text
+
+
+def test_the_device_is_asked_for_without_unfolding() -> None:
+    shown, _, folded = page(PRUNING, SPARSITY, DARK).partition("<details>")
+    assert 'name="devices" value="none"' in shown
+    assert 'name="devices"' not in folded
+    assert 'name="stages"' in folded
+
+
 def test_the_data_of_the_script_are_those_of_the_table() -> None:
     text = page(PRUNING, SPARSITY, DARK)
     found = re.search(r'<script type="application/json" id="find-data">(.*)</script>\n', text)

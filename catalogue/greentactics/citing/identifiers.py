@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from greentactics.bibliography import ARXIV_PATTERN
 from greentactics.errors import UserError
 from greentactics.places import quoted
+from greentactics.text_file import readable
 
 _DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>;|\\^`{}]+")
 _NEW_ARXIV = r"[0-9]{2}(?:0[1-9]|1[0-2])\.[0-9]{4,5}"
@@ -111,7 +112,8 @@ def find_identifiers(text: str) -> Found:
 
 def _identifier(token: str) -> Identifier | None:
     """Return the identifier in one word, be it bare, labelled or in an address."""
-    if match := _DOI.search(unquote(token)):
+    # Decoded, a text may hold signs that nobody sees, or that turn the direction of writing.
+    if match := _DOI.search(readable(unquote(token))):
         value = match[0]
         if "://" in token:
             value = re.split(r"[?#]", value)[0]

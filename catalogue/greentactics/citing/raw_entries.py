@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -77,10 +78,12 @@ def references_of(entries: Sequence[RawEntry], file: str) -> list[Reference]:
 
 
 def date_parts(text: str) -> list[int]:
-    """Return year, month and day that a text begins with, as far as it has them."""
+    """Return year, month and day that a text begins with, as far as it has them and they are possible."""
     match = _DATE.match(text)
     parts = [int(part) for part in match.groups() if part] if match else []
-    return parts[: 1 if len(parts) > 1 and not 1 <= parts[1] <= 12 else 3]
+    limits = ((0, 9999), (1, 12), (1, 31))
+    inside = (low <= part <= high for part, (low, high) in zip(parts, limits, strict=False))
+    return [part for part, _ in itertools.takewhile(lambda pair: pair[1], zip(parts, inside, strict=False))]
 
 
 def _tree(entry: RawEntry) -> dict[str, object]:
@@ -90,7 +93,7 @@ def _tree(entry: RawEntry) -> dict[str, object]:
         {part: text for part, value in name.items() if (text := readable(without_markup(value)))}
         for name in entry.authors
     ]
-    tree: dict[str, object] = {"type": entry.type, "author": [name for name in authors if name]}
+    tree: dict[str, object] = {"type": readable(entry.type), "author": [name for name in authors if name]}
     tree |= {name: readable(without_markup(text)) for name, text in texts.items() if name not in _ADDRESSES}
     if entry.date:
         tree["issued"] = {"date-parts": [list(entry.date)]}

@@ -49,13 +49,13 @@ def read_ris(text: str, file: str) -> list[RawEntry]:
         CatalogueError: An entry does not end, or a line stands outside of one.
     """
     entries: list[RawEntry] = []
-    fields: dict[str, list[str]] | None = None
+    fields: dict[str, list[list[str]]] | None = None
     start, last = 1, ""
     for number, line in enumerate(text.split("\n"), start=1):
         match = _TAG.fullmatch(line.strip())
         if not line.strip() or (match is None and fields is not None):
             if fields and last and line.strip():
-                fields[last][-1] += f" {line.strip()}"
+                fields[last][-1].append(line.strip())
             continue
         if match is None:
             raise _outside(file, number, line)
@@ -63,14 +63,15 @@ def read_ris(text: str, file: str) -> list[RawEntry]:
         if tag == "TY":
             if fields is not None:
                 raise _unended(file, start)
-            fields, start, last = {"TY": [value]}, number, "TY"
+            fields, start, last = {"TY": [[value]]}, number, "TY"
         elif fields is None:
             raise _outside(file, number, line)
         elif tag == "ER":
-            entries.append(_entry(fields, start))
+            whole = {name: [" ".join(lines) for lines in values] for name, values in fields.items()}
+            entries.append(_entry(whole, start))
             fields = None
         else:
-            fields.setdefault(tag, []).append(value)
+            fields.setdefault(tag, []).append([value])
             last = tag
     if fields is not None:
         raise _unended(file, start)

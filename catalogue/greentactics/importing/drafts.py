@@ -15,8 +15,9 @@ from greentactics.bibliography import Reference
 from greentactics.citing.entries import reference_tree
 from greentactics.draft_record import DRAFTS
 from greentactics.errors import UserError
+from greentactics.file_names import DEVICE_NAMES
 from greentactics.formatting import SCHEMA_COMMENT
-from greentactics.places import quoted
+from greentactics.places import printable, quoted
 from greentactics.schema import Record
 from greentactics.tactic_ids import identifier_of
 from greentactics.text_file import readable
@@ -68,6 +69,10 @@ def draft_id(title: str) -> str:
         UserError: It gives none.
     """
     identifier = identifier_of(title)
+    if identifier in DEVICE_NAMES:
+        raise UserError(
+            f"{quoted(title)}: expected a title of which Windows can store a file, got {identifier}"
+        )
     if not identifier:
         raise UserError(
             f"{quoted(title)}: expected a title with at least one letter, got none to make an id of"
@@ -102,7 +107,7 @@ def _head(draft: Draft, origin: str) -> list[str]:
     missing = [
         name for name in {**dict.fromkeys(required), **draft.rewritten_from} if name not in draft.fields
     ]
-    lines = [_SCHEMA, f"# Made from {readable(origin)}. To be written, in your own words:"]
+    lines = [_SCHEMA, f"# Made from {readable(printable(origin))}. To be written, in your own words:"]
     for name in missing:
         source = draft.rewritten_from.get(name)
         lines.append(f"#   {name}" + (f" (from {source})" if source else ""))

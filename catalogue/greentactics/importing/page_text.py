@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NamedTuple
 
+from greentactics.text_file import without_long_references
+
 _BLOCKS = frozenset(re.findall(r"\w+", """
     address article aside blockquote br dd div dl dt figure footer form h1 h2 h3 h4 h5 h6 header hr li main
     nav ol p pre section table td th tr ul
@@ -14,7 +16,7 @@ _BLOCKS = frozenset(re.findall(r"\w+", """
 _UNSEEN = frozenset({"script", "style", "template", "title"})
 
 
-_OPEN_TAG = re.compile("<(?![^<>]*>)")
+_NO_TAG = re.compile(r"<(?![^<>]*>)|<(?=!\[)")
 
 
 class PageLine(NamedTuple):
@@ -80,8 +82,9 @@ class _Reader(HTMLParser):
 def lines_of_html(text: str) -> Page:
     """Return the text of a page, line by line, with the addresses in it; broken HTML as far as it goes."""
     reader = _Reader()
-    # The parser takes time quadratic in the number of tags that do not end; of those nothing is read.
-    reader.feed(_OPEN_TAG.sub("&lt;", _without_comments(text)))
+    # The parser takes time quadratic in the number of tags that do not end, and stops at marked sections of
+    # SGML; of both nothing is read.
+    reader.feed(_NO_TAG.sub("&lt;", without_long_references(_without_comments(text))))
     reader.close()
     reader.end_line()
     return reader.page

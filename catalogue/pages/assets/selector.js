@@ -169,7 +169,7 @@
     drawChips(wanted);
     drawEmpty(nearly);
     drawTicked(wanted);
-    part("found").hidden = part("find-downloads").hidden = !found.length;
+    for (const id of ["found", "find-hint", "find-downloads"]) part(id).hidden = !found.length;
     const of = Object.keys(wanted).length ? `${found.length} of ` : "";
     part("found-count").textContent = of + count(tactics.length);
     history.replaceState(null, "", address(wanted, "ticked"));
