@@ -111,3 +111,5 @@ def _say_what_next(identifier: str, record: str, recipe: str, test: str) -> None
     click.echo(f"The recipe runs as it is:\n  greentactics run {identifier} --preset smoke")
     click.echo(f"What is left to write, while you write it:\n  greentactics check {record} {recipe} --watch")
     click.echo(f"The test of the recipe:\n  python -m pytest {test}")
+    style = f"python -m pytest tests/catalogue/test_record_style.py -k {identifier}"
+    click.echo(f"Spelling and style of the record, which the command check does not know:\n  {style}")

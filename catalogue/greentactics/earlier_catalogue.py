@@ -67,16 +67,25 @@ def _commit(root: Path, base: str | None) -> str:
         raise UserError(f"{root}: expected a git repository, as a change is told by its history; none found")
     if base is None:
         mains = [name for name in _MAIN if _known(root, name)]
-        for name in mains:
-            found = _git(root, "merge-base", "HEAD", name)
-            if found is not None:
-                return found.decode().strip()
+        bases = [found for name in mains if (found := _git(root, "merge-base", "HEAD", name))]
+        if bases:
+            return _nearest(root, [base.decode().strip() for base in bases])
         missing = "a common commit with main" if mains else "a branch main"
         raise UserError(f"expected {missing}, got none; name a BASE, or get more history: {_CURE}")
     commit = _known(root, base)
     if commit is None:
         raise UserError(f"{base}: expected a revision that is here, got an unknown one; {_CURE}")
     return commit
+
+
+def _nearest(root: Path, bases: Sequence[str]) -> str:
+    """Return the commit after which the branch has least of its own; on main itself, the first.
+
+    In a clone whose remote was not asked for a while, origin/main lies behind main.
+    """
+    if _git(root, "symbolic-ref", "--short", "--quiet", "HEAD") == b"main\n":
+        return bases[0]
+    return min(bases, key=lambda base: int(_git(root, "rev-list", "--count", f"{base}..HEAD") or 0))
 
 
 def _known(root: Path, revision: str) -> str | None:

@@ -87,6 +87,18 @@ def test_compares_the_working_tree_with_where_it_left_main(root):
     assert "base-dark" not in text
 
 
+def test_compares_with_the_main_that_is_nearer(root):
+    git(root, "update-ref", "refs/remotes/origin/main", "HEAD")
+    change(root / "tactics" / "base-awesome.yaml", "value: 2", "value: 3")
+    commit_all(root, "main goes on")
+    assert "base-awesome" in diff(root).output
+    git(root, "checkout", "--quiet", "-b", "contribution")
+    assert "No record, result or recipe differs" in diff(root).output
+    git(root, "checkout", "--quiet", "--detach", "main~1")
+    git(root, "checkout", "--quiet", "-b", "older")
+    assert "No record, result or recipe differs" in diff(root).output
+
+
 def test_added_removed_and_withdrawn_records_are_told_apart(root):
     change(root / "tactics" / "base-awesome.yaml", "status: draft", "status: withdrawn")
     (root / "tactics" / "base-dark.yaml").rename(root / "tactics" / "darker.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,10 @@ def test_writes_three_files_and_says_what_comes_next(root: Path) -> None:
     assert result.stdout.startswith(f"{RECORD}\n{RECIPE}\n{TEST}\n")
     assert f"greentactics run {ID} --preset smoke\n" in result.stdout
     assert f"greentactics check {RECORD} {RECIPE} --watch\n" in result.stdout
+    style = re.search(r"python -m pytest (tests/\S+/test_record_style.py) -k (\S+)\n", result.stdout)
+    assert style
+    assert (REPOSITORY / style[1]).is_file()
+    assert style[2] == ID
     after = all_files(root)
     assert {path.relative_to(root).as_posix() for path in after.keys() - before.keys()} == {
         RECORD,
@@ -227,7 +232,7 @@ RECORDS = list(REAL.records.values())
         ("Use knowledge distillation", ["consider-knowledge-distillation"]),
         ("Remove duplicates from training data", ["remove-redundant-data"]),
         ("Quantise weights to 8 bits after training", []),
-        ("Answer easy inputs from an early exit", []),
+        ("Answer easy inputs from an early exit", ["answer-easy-inputs-with-a-small-model"]),
         ("Cache answers to repeated requests", []),
         ("Low-rank factorisation of weights", []),
         ("Stop training early", []),

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from greentactics.cli import main
 from greentactics.recipe_outline import read_outline
 from greentactics.verdict import verdict_line
 from greentactics.wording import sentence
-from tests.catalogue.example_files import REPOSITORY
+from tests.catalogue.example_files import REPOSITORY, copy_valid
 from tests.site import synthetic
 from tests.site.records import PRUNING, REAL
 
 PAGES = REPOSITORY / "catalogue" / "pages"
 TEXTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(PAGES.rglob("*.md"))]
+WORKED_EXAMPLE = PAGES / "contributing" / "worked-example.md"
 PLACEHOLDERS = ("ID", "<id>")
 STARTS = ("greentactics", ".venv/bin/greentactics", "make", "python", ".venv/bin/python")
 
@@ -68,6 +70,24 @@ def test_targets_of_make_exist(words: list[str]) -> None:
 def test_modules_exist(words: list[str]) -> None:
     assert words[0] == "-m"
     assert importlib.util.find_spec(words[1]) is not None
+
+
+def test_the_worked_example_quotes_what_new_prints(tmp_path: Path) -> None:
+    text = WORKED_EXAMPLE.read_text(encoding="utf-8")
+    block = r"^(greentactics new [^\n]+)\n```\n\n```[^\n]+\n(.*?)^```$"
+    quoted = re.search(block, text, re.MULTILINE | re.DOTALL)
+    assert quoted
+    arguments = ["--root", str(copy_valid(tmp_path)), *shlex.split(quoted[1])[1:]]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == quoted[2]
+
+
+def test_the_files_that_the_worked_example_names_exist() -> None:
+    text = WORKED_EXAMPLE.read_text(encoding="utf-8")
+    named = re.findall(r"\b(?:catalogue|recipes|tactics|tests)/[\w./-]+\.(?:json|py|yaml)\b", text)
+    assert len(named) > 5
+    assert [name for name in named if not (REPOSITORY / name).is_file()] == []
 
 
 def test_the_verdict_line_is_explained_as_it_is_written() -> None:

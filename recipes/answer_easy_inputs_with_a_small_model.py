@@ -1,0 +1,299 @@
+"""A cascade: a small net answers the inputs that it is confident about, a large net answers the rest.
+
+Record: tactics/answer-easy-inputs-with-a-small-model.yaml. Papers, of which abstracts were read: Streeter,
+"Approximation Algorithms for Cascading Prediction Models", ICML 2018 (arXiv 1802.07697); Wang et al., "Wisdom
+of Committees", ICLR 2022 (arXiv 2012.01988); Berestizshevsky and Even (arXiv 1805.10982), where the user
+states the accuracy that may be lost and gets thresholds from it. So here, with two nets and one threshold.
+
+The large net is a ResNet-8, the small one two convolutions and a linear layer, which learns from the large
+one. All arms draw as many examples in all. The baseline is the large net, trained on all of them. Rivals:
+`margin`, a threshold on the distance of the two highest probabilities; `middle_distilled`, one net with about
+the MACs that the cascade needs on average, taught by the large one; `small_distilled`, the small net alone.
+Training passes forward in bfloat16 where the processor has it. Timed in float32, one image at a time.
+
+    python -m recipes.answer_easy_inputs_with_a_small_model --arm tactic --seed 0 --preset default
+
+On one processor core an arm takes 20 to 60 s with DEFAULT and 5 s with SMOKE.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recipes.common import cli, resnet
+from recipes.common.cascade_report import counted_metrics, time_in_turns
+from recipes.common.checkpoints import load_or_train
+from recipes.common.contract import Json, Meter, Outcome
+from recipes.common.data import Images, load_images
+from recipes.common.distillation import distillation_loss, logits_of
+from recipes.common.net_report import accuracy, accuracy_metric, macs_per_image, training_cost_metric
+from recipes.common.precision import training_autocast
+
+TACTIC = "answer-easy-inputs-with-a-small-model"
+ARMS = ("baseline", "tactic", "margin", "middle_distilled", "small_distilled")
+BATCH = 128
+Confidence = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run; training is counted in examples, so that it lasts as long on any data set."""
+
+    data: tuple[str, ...] = ("fashion-mnist", "digits")
+    """Data sets in order of preference; the first whose files are found is used."""
+    data_dir: Path | None = None
+    """Folder that holds the data; None searches the usual places."""
+    large_widths: tuple[int, int, int] = (32, 64, 128)
+    """Channels of the large net's blocks."""
+    middle_widths: tuple[int, int, int] = (14, 28, 56)
+    """Channels of the blocks of `middle_distilled`."""
+    small_widths: tuple[int, int] = (16, 32)
+    """Channels of the small net's convolutions."""
+    large_examples: int = 70_000
+    """Examples drawn to train the large net; 55,000 are one epoch of Fashion-MNIST."""
+    second_examples: int = 70_000
+    """Examples drawn to train the small or the middle net; the baseline's large net draws them too."""
+    learning_rate: float = 0.1
+    """Peak of all trainings, at 128 examples a step."""
+    largest_loss: float = 0.003
+    """Validation accuracy that the cascade may lose against its large net, as a fraction."""
+    curve_losses: tuple[float, ...] = (0.001, 0.002, 0.005, 0.01, 0.02)
+    """Further losses whose cascades are shown in the curve."""
+    timed_images: int = 100
+    """Test images that are answered one at a time in a call that is timed."""
+    timing_cap_s: float = 10.0
+    """Time after which no further round of the timing starts."""
+
+
+SMOKE = Config(
+    data=("digits",),
+    large_widths=(16, 32, 64),
+    middle_widths=(8, 16, 32),
+    small_widths=(4, 8),
+    large_examples=6_000,
+    second_examples=6_000,
+    largest_loss=0.01,
+    curve_losses=(0.02, 0.05),
+    timed_images=20,
+    timing_cap_s=0.2,
+)
+DEFAULT = Config()
+FULL = Config(large_examples=550_000, second_examples=550_000, timed_images=500)
+
+# --- The tactic ------------------------------------------------------------------------------------------
+
+
+# --8<-- [start:tactic]
+def top_probability(logits: Tensor) -> Tensor:
+    """Return the highest probability of each row: (inputs, classes) to (inputs,)."""
+    return logits.softmax(1).amax(1)
+
+
+class Cascade(nn.Module):
+    """Answers with a small net, and asks a large one where the small one is not confident.
+
+    Attributes:
+        threshold: Confidence from which on the small net's answer stands.
+    """
+
+    def __init__(
+        self, small: nn.Module, large: nn.Module, threshold: float, confidence: Confidence = top_probability
+    ) -> None:
+        """Join two nets in evaluation mode; both take (inputs, ...) and return (inputs, classes) logits."""
+        super().__init__()
+        self.small, self.large = small, large
+        self.threshold, self.confidence = threshold, confidence
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return for each input the logits of the net that answers it."""
+        logits: Tensor = self.small(inputs)
+        unsure = self.confidence(logits) < self.threshold
+        if unsure.any():
+            logits[unsure] = self.large(inputs[unsure])
+        return logits
+
+
+def choose_threshold(
+    confidence: Tensor, small_is_right: Tensor, large_is_right: Tensor, *, largest_loss: float
+) -> float:
+    """Return the lowest threshold at which the cascade is accurate enough; use data held out of training.
+
+    Args:
+        confidence: Of the small net in its answers, (inputs,).
+        small_is_right: Whether its answers are right, (inputs,).
+        large_is_right: Whether those of the large net are, (inputs,).
+        largest_loss: Accuracy that may be lost against the large net alone, as a fraction.
+
+    Raises:
+        ValueError: The small net would answer nothing: the cascade would be the large net.
+    """
+    ordered, order = confidence.sort(descending=True)
+    lost = (large_is_right[order].long() - small_is_right[order].long()).cumsum(0)
+    accurate = lost <= largest_loss * len(lost) + 1e-9
+    separable = torch.cat([ordered[1:] < ordered[:-1], torch.tensor([True])])  # equal ones stay together
+    possible = (accurate & separable).nonzero()
+    if len(possible) == 0:
+        raise ValueError(f"nothing was changed: no input can be left to the small net at {largest_loss:g}")
+    return float(ordered[possible[-1]])
+
+
+# --8<-- [end:tactic]
+# --- Nets and training -----------------------------------------------------------------------------------
+
+
+def margin(logits: Tensor) -> Tensor:
+    """Return the distance of the two highest probabilities of each row, (inputs,)."""
+    top = logits.softmax(1).topk(2, dim=1).values
+    return top[:, 0] - top[:, 1]
+
+
+def small_net(widths: tuple[int, int], image: Tensor) -> nn.Sequential:
+    """Build the small net for images like this one, (1, height, width): two strided convolutions."""
+    first, second = widths
+    side = -(-image.shape[-1] // 4)
+    return nn.Sequential(
+        nn.Conv2d(len(image), first, 5, stride=2, padding=2),
+        nn.ReLU(),
+        nn.Conv2d(first, second, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(second * side**2, 10),
+    )
+
+
+class Timed(nn.Module):
+    """A net with the processor time of its training beside its weights, so that a stored net keeps it."""
+
+    cpu_s: Tensor
+
+    def __init__(self, net: nn.Module) -> None:
+        """Hold an untrained net."""
+        super().__init__()
+        self.net = net
+        self.register_buffer("cpu_s", torch.zeros((), dtype=torch.float64))
+
+
+def train(
+    net: nn.Module, images: Images, examples: int, rate: float, seed: int, teacher: nn.Module | None
+) -> None:
+    """Train in place; the rate rises over a fifth of the steps, then falls."""
+    optimizer = torch.optim.SGD(net.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    teacher_logits = logits_of(teacher, images.train_images) if teacher else None
+    generator = torch.Generator().manual_seed(seed)
+    count, steps = len(images.train_images), examples // BATCH
+    order = torch.cat([torch.randperm(count, generator=generator) for _ in range(1 + examples // count)])
+    net.train()
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * min(
+            (step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps)
+        )
+        chosen = order[BATCH * step : BATCH * (step + 1)]
+        with training_autocast():
+            logits = net(images.train_images[chosen]).float()
+        labels = images.train_labels[chosen]
+        if teacher_logits is None:
+            loss = F.cross_entropy(logits, labels)
+        else:
+            loss = distillation_loss(logits, teacher_logits[chosen], labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)  # soft targets have steep gradients
+        optimizer.step()
+    net.eval()
+
+
+def trained(
+    name: str, config: Config, images: Images, seed: int, meter: Meter, teacher: nn.Module | None = None
+) -> Timed:
+    """Return a net of this seed: `large`, `longer` (the same on all examples), `middle` or `small`."""
+    torch.manual_seed(seed)
+    channels = images.train_images.shape[1]
+    if name == "small":
+        net = small_net(config.small_widths, images.train_images[0])
+    else:
+        widths = config.middle_widths if name == "middle" else config.large_widths
+        net = resnet.resnet8(widths, in_channels=channels)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    examples = config.second_examples if teacher else config.large_examples
+    if name == "longer":
+        examples = config.large_examples + config.second_examples
+
+    def fit(timed: nn.Module) -> None:
+        with meter.window(name) as window:
+            train(timed.net, images, examples, config.learning_rate, seed, teacher)  # type: ignore[arg-type]
+        timed.cpu_s.fill_(window.cpu_s)  # type: ignore[operator]
+
+    source = [inspect.getsource(part) for part in (train, trained, small_net, resnet, distillation_loss)]
+    key = [source, images.used.sha256, name, seed, examples, config.large_examples, config.learning_rate]
+    timed = Timed(net)
+    load_or_train(timed, [*key, config.large_widths, config.middle_widths, config.small_widths], fit)
+    timed.eval()
+    return timed
+
+
+# --- Run -------------------------------------------------------------------------------------------------
+
+
+def cascades(
+    small: nn.Module, large: nn.Module, confidence: Confidence, config: Config, images: Images
+) -> tuple[Cascade, list[dict[str, Json]]]:
+    """Return the cascade with its threshold from the validation images, and those of other losses as rows."""
+    inputs, labels = images.validation_images, images.validation_labels
+    logits, large_is_right = logits_of(small, inputs), logits_of(large, inputs).argmax(1) == labels
+    known, small_is_right = confidence(logits), logits.argmax(1) == labels
+    choose = partial(choose_threshold, known, small_is_right, large_is_right)
+    costs = [macs_per_image(net, inputs) for net in (small, large)]
+    rows: list[dict[str, Json]] = []
+    for loss in sorted({*config.curve_losses, config.largest_loss}):
+        kept = known >= choose(largest_loss=loss)
+        right = torch.where(kept, small_is_right, large_is_right).double().mean()
+        macs = costs[0] + costs[1] * (1 - float(kept.double().mean()))
+        rows.append({"largest_loss": loss, "validation_accuracy": float(right), "macs": macs})
+    return Cascade(small, large, choose(largest_loss=config.largest_loss), confidence), rows
+
+
+def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
+    """Run one arm with one seed; the test images are read only after every choice has been made."""
+    images = load_images(config.data, config.data_dir)
+    get = partial(trained, config=config, images=images, seed=seed, meter=meter)
+    first = get("longer" if arm == "baseline" else "large")
+    large = net = first.net
+    cpu_s, small_share, rows = float(first.cpu_s), 0.0, list[dict[str, Json]]()
+    if arm != "baseline":
+        second = get("middle" if arm == "middle_distilled" else "small", teacher=large)
+        net, cpu_s = second.net, cpu_s + float(second.cpu_s)
+    macs = macs_per_image(net, images.train_images)
+    if arm in ("tactic", "margin"):
+        confidence = top_probability if arm == "tactic" else margin
+        net, rows = cascades(net, large, confidence, config, images)
+        answers = confidence(logits_of(net.small, images.test_images)) >= net.threshold
+        small_share = float(answers.double().mean())
+        macs += (1 - small_share) * macs_per_image(large, images.train_images)
+    validation = accuracy(net, images.validation_images, images.validation_labels)
+    details: dict[str, Json] = {"curve": rows or [{"validation_accuracy": validation, "macs": macs}]}
+    singles = images.test_images[: config.timed_images].unsqueeze(1).unbind()
+    metrics = {
+        "test_accuracy": accuracy_metric(accuracy(net, images.test_images, images.test_labels)),
+        "training_cpu_s": training_cost_metric(cpu_s, "the training of all nets that the arm needs"),
+        **counted_metrics(macs, small_share, net),
+        **time_in_turns(net, large, singles, order_seed=seed, cap_s=config.timing_cap_s),
+    }
+    return Outcome(metrics, images.used, details)
+
+
+def main() -> None:
+    """Run one arm with one seed from the command line."""
+    sys.exit(cli.main(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    main()
