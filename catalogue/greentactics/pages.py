@@ -262,8 +262,8 @@ def write_site(out: Path, files: Iterable[tuple[str, str]], static: Path, *, rep
         if path.is_file():
             _write(root, root / path.relative_to(static), path.read_bytes())
     count = 0
-    for path, text in files:
-        _write(root, root / path, text.encode())
+    for name, text in files:
+        _write(root, root / name, text.encode())
         count += 1
     return count
 
