@@ -186,6 +186,13 @@ def largest_loss(quality: Estimate | None, better: Better) -> float | None:
     return quality.high if better == "lower" else -quality.low
 
 
+def smallest_loss(quality: Estimate | None, better: Better) -> float | None:
+    """Return the better end of the interval, as `largest_loss` returns the worse one."""
+    if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
+        return None
+    return quality.low if better == "lower" else -quality.high
+
+
 def _common_seeds(baseline: Mapping[int, float], treated: Mapping[int, float]) -> list[int]:
     seeds = sorted(set(baseline) & set(treated))
     if not seeds:

@@ -12,7 +12,7 @@ from greentactics.claims import (
     headline_claim,
     short_setting,
 )
-from greentactics.comparison import POINTS
+from greentactics.comparison import POINTS, smallest_loss
 from greentactics.evidence import (
     contests,
     cost_estimate,
@@ -113,7 +113,10 @@ def _quality(record: Record, recipe: RecipeUse, results: Results) -> str:
     words = f"at {points_phrase(quality)} of {label}{points_interval(quality)}"
     if record.kind is Kind.DARK or quality.low is None or within_tolerance(record, results):
         return words
-    return f"{words}, not shown to lie within the tolerance of {recipe.quality_tolerance_points:g}"
+    least = smallest_loss(quality, results.metrics[recipe.quality_metric].better)
+    beyond = least is not None and least > recipe.quality_tolerance_points
+    where = "outside" if beyond else "not shown to lie within"
+    return f"{words}, {where} the tolerance of {recipe.quality_tolerance_points:g}"
 
 
 def _claimed(record: Record, recipe: RecipeUse) -> str:

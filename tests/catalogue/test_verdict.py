@@ -2,6 +2,7 @@
 
 import pytest
 
+from greentactics.comparison import POINTS, Estimate, smallest_loss
 from greentactics.datasets import KNOWN_SHA256
 from greentactics.results import DataInfo
 from greentactics.verdict import verdict_line
@@ -109,8 +110,23 @@ def test_no_clear_effect_and_a_higher_cost() -> None:
 
 def test_a_loss_outside_the_tolerance_is_said() -> None:
     line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.03, 8.0, 4.0)], recipe_sha256=SHA)
-    assert "not shown to lie within the tolerance of 1 (" in line
-    assert "outside" not in verdict_line(PRUNING, [results(seeds=3)])
+    assert ", outside the tolerance of 1 (" in line
+    assert "tolerance" not in verdict_line(PRUNING, [results(seeds=3)])
+
+
+def test_a_loss_whose_interval_holds_the_tolerance_is_not_called_outside() -> None:
+    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.01, 8.0, 4.0)], recipe_sha256=SHA)
+    assert ", not shown to lie within the tolerance of 1 (" in line
+
+
+@pytest.mark.parametrize(
+    ("better", "low", "high", "loss"),
+    [("higher", -2.0, -1.4, 1.4), ("lower", 0.5, 2.0, 0.5), ("higher", -1.0, 0.3, -0.3)],
+)
+def test_the_smallest_loss_is_the_better_end_of_the_interval(better, low, high, loss) -> None:
+    quality = Estimate(value=(low + high) / 2, low=low, high=high, n=5, unit=POINTS)
+    assert smallest_loss(quality, better) == loss
+    assert smallest_loss(None, better) is None
 
 
 def test_quality_that_was_not_measured_is_said() -> None:
