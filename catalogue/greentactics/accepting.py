@@ -20,6 +20,7 @@ from greentactics.plausibility import (
     personal_findings,
     plausibility_findings,
     unlike_findings,
+    unstorable_findings,
 )
 from greentactics.results import Results
 from greentactics.results_rules import results_findings
@@ -119,6 +120,7 @@ def _problems(
     findings = [
         *_by_the_rules(results, catalogue),
         *plausibility_findings(results, now),
+        *unstorable_findings(tree),
         *(
             Finding(path, Rule.OUT_OF_RANGE, "a finite number", "one that is too large", "measure again")
             for path in infinite_findings(tree)

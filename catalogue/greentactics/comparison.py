@@ -27,6 +27,10 @@ TACTIC = "tactic"
 TIMES_LOWER = "times lower"
 TIMES_HIGHER = "times higher"
 POINTS = "percentage points"
+LARGEST = 1e100
+"""Values, differences and ratios from here on are no result, and their intervals may be no numbers."""
+LARGEST_EXPONENT = 700
+"""Close to where the exponential function leaves the range of numbers."""
 
 
 class NotComparable(ValueError):  # noqa: N818 - reads as the answer it is, not as a fault
@@ -169,7 +173,7 @@ def equivalence_in_points(
 def absolute(results: Results, arm: str, metric: str) -> Estimate | None:
     """Return the mean of a metric over an arm's repeats with its interval, or None where the arm lacks it."""
     values = list(results.values(arm, metric).values())
-    if not values or not all(map(math.isfinite, values)):
+    if not values or not all(abs(value) < LARGEST for value in values):
         return None
     value, low, high = mean_interval(values)
     return Estimate(value, low, high, len(values), results.metrics[metric].unit)
@@ -204,14 +208,20 @@ def _common_seeds(baseline: Mapping[int, float], treated: Mapping[int, float]) -
 
 def _points(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Pairs:
     seeds = _common_seeds(baseline, treated)
-    return Pairs(tuple(100 * (treated[seed] - baseline[seed]) for seed in seeds), POINTS)
+    values = tuple(100 * (treated[seed] - baseline[seed]) for seed in seeds)
+    if not all(abs(value) < LARGEST for value in values):
+        raise NotComparable("a difference is too large to compute with")
+    return Pairs(values, POINTS)
 
 
 def _logarithms(numerator: Mapping[int, float], denominator: Mapping[int, float], unit: str) -> Pairs:
     seeds = _common_seeds(numerator, denominator)
     if not all(values[seed] > 0 for values in (numerator, denominator) for seed in seeds):
         raise NotComparable("a ratio needs positive values")
-    return Pairs(tuple(math.log(numerator[seed] / denominator[seed]) for seed in seeds), unit)
+    ratios = [numerator[seed] / denominator[seed] for seed in seeds]
+    if not all(1 / LARGEST < ratio < LARGEST for ratio in ratios):
+        raise NotComparable("a ratio is too large to compute with")
+    return Pairs(tuple(math.log(ratio) for ratio in ratios), unit)
 
 
 def _several(paired: Pairs) -> Pairs:
@@ -228,4 +238,6 @@ def _estimate(paired: Pairs, interval: Callable[[Sequence[float]], Interval]) ->
         return Estimate(value, low, high, count, POINTS)
     if low is None or high is None:
         return Estimate(math.exp(value), None, None, count, paired.unit)
+    if max(-low, high) > LARGEST_EXPONENT:
+        raise NotComparable("the ratios are too far apart to compute with")
     return Estimate(math.exp(value), math.exp(low), math.exp(high), count, paired.unit)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import re
 from collections.abc import Iterator
 
 from greentactics.evidence import needs_control
-from greentactics.places import FieldPath, Finding, shown
+from greentactics.places import FieldPath, Finding, quoted, shown
 from greentactics.results import MetricInfo, Results
 from greentactics.rules import Rule
 from greentactics.schema import Record
+from greentactics.text_file import decode
 from greentactics.timings import CONTROL
 
 _ADDRESS = "an address in a network"
@@ -56,6 +58,16 @@ def infinite_findings(tree: object) -> Iterator[FieldPath]:
     for path, value in _leaves(tree):
         if isinstance(value, float) and not math.isfinite(value):
             yield path
+
+
+def unstorable_findings(tree: object) -> Iterator[Finding]:
+    """Yield the places of text with characters that no file of the catalogue may hold."""
+    for path, text in _texts(tree):
+        if not (text.isascii() and text.isprintable()):
+            for problem in decode(json.dumps(text, ensure_ascii=False).encode(errors="replace"), "").problems[
+                :1
+            ]:
+                yield Finding(path, problem.rule, problem.expected, problem.found, problem.cure)
 
 
 def plausibility_findings(results: Results, now: datetime.datetime) -> Iterator[Finding]:
@@ -105,7 +117,7 @@ def unlike_findings(results: Results, other: Results, file: str) -> Iterator[Fin
         for field in ("unit", "better", "provenance"):
             here, there = getattr(results.metrics[name], field), getattr(other.metrics[name], field)
             if here != there:
-                yield _unlike(("metrics", name, field), f'"{there}"', f'"{here}"', file)
+                yield _unlike(("metrics", name, field), quoted(there), quoted(here), file)
     if results.preset != other.preset or results.recipe_sha256 != other.recipe_sha256:
         return
     for name in sorted({*results.config, *other.config}):
@@ -134,7 +146,7 @@ def _unequal_seeds(results: Results) -> Iterator[Finding]:
     for arm in results.arms:
         missing = [seed for seed in results.seeds if (arm, seed) not in ran]
         if missing:
-            found = f"none of {arm} with seed {', '.join(map(str, missing))}"
+            found = f"none of {shown(arm)} with seed {', '.join(map(str, missing))}"
             cure = "measure the missing repeats with --resume"
             yield Finding(("repeats",), Rule.RESULTS_ARMS, "each arm with each seed", found, cure)
 

@@ -171,6 +171,30 @@ def test_numbers_beyond_all_bounds_are_refused(offer):
     assert "repeats.0.values.work_count: expected a finite number, got one that is too large" in result.stderr
 
 
+def test_numbers_too_large_to_compare_are_no_evidence(offer):
+    found = theirs()
+    for repeat in found["repeats"]:
+        repeat["values"]["work_count"] = 1e308 if repeat["arm"] == "tactic" else 5e-324
+    assert offer(found).exit_code == 0
+
+
+@pytest.mark.parametrize("hidden", ["a\u0085b", "a\u202eb", "a\x7fb"])
+def test_text_that_no_file_of_the_catalogue_may_hold_is_refused(offer, root, hidden):
+    result = offer(theirs() | {"config": {"note": hidden}})
+    assert result.exit_code == 1
+    assert "config.note: expected visible text, got U+" in result.stderr
+    assert not (root / HERE / f"{THEIRS}.json").exists()
+
+
+def test_names_of_arms_and_units_are_shown_short_and_on_one_line(offer):
+    found = theirs()
+    found["metrics"]["accuracy"]["unit"] = "frac\u2028" + "x" * 9000
+    found["repeats"][0]["arm"] = "rival\u202e" + "y" * 9000
+    lines = offer(found).stderr.splitlines()
+    assert len(lines) > 2
+    assert all(line.isprintable() and len(line) < 400 for line in lines)
+
+
 def test_a_control_makes_measured_costs_acceptable(root, offer):
     (root / HERE / f"{OURS}.json").unlink()
     with_control = document("Another processor 4 cores", arms=("baseline", "tactic", "baseline_again"))

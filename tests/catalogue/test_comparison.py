@@ -206,3 +206,21 @@ def test_a_margin_in_points_needs_a_fraction_with_a_better_direction() -> None:
 )
 def test_the_largest_loss_is_the_worse_end_of_an_interval_in_points(estimate, better, expected) -> None:
     assert largest_loss(estimate, better) == expected
+
+
+@pytest.mark.parametrize(
+    ("baseline", "treated", "reason"),
+    [
+        ({0: 1e308, 1: 1e308}, {0: 5e-324, 1: 1.0}, "a ratio is too large to compute with"),
+        ({0: 5e-324, 1: 1.0}, {0: 1e308, 1: 1.0}, "a ratio is too large to compute with"),
+        ({0: 1e90, 1: 1.0}, {0: 1.0, 1: 1e90}, "the ratios are too far apart to compute with"),
+    ],
+)
+def test_numbers_beyond_all_bounds_give_no_estimate(baseline, treated, reason) -> None:
+    with pytest.raises(NotComparable, match=reason):
+        times_lower(baseline, treated)
+
+
+def test_differences_beyond_all_bounds_give_no_estimate() -> None:
+    with pytest.raises(NotComparable, match="a difference is too large to compute with"):
+        point_difference({0: -1e308, 1: 0.0}, {0: 1e308, 1: 0.0})
