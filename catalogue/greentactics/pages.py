@@ -7,8 +7,10 @@ hold with and without directory addresses, over http and from disk.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,8 @@ def render_site(
     edit_url: str | None = None,
 ) -> dict[str, str]:
     """Render all generated files, in the order of their paths; arguments and errors are `rendered_files`'."""
-    return dict(sorted(rendered_files(catalogue, local, site_url, edit_url)))
+    with _collector_paused():
+        return dict(sorted(rendered_files(catalogue, local, site_url, edit_url)))
 
 
 def rendered_files(
@@ -262,10 +265,23 @@ def write_site(out: Path, files: Iterable[tuple[str, str]], static: Path, *, rep
         if path.is_file():
             _write(root, root / path.relative_to(static), path.read_bytes())
     count = 0
-    for name, text in files:
-        _write(root, root / name, text.encode())
-        count += 1
+    with _collector_paused():
+        for name, text in files:
+            _write(root, root / name, text.encode())
+            count += 1
     return count
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python from looking for cycles: rendering makes many objects, and hardly any lies in a cycle."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _write(root: Path, path: Path, data: bytes) -> None:

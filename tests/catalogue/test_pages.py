@@ -1,5 +1,6 @@
 """The renderer: every state of a record, escaping, and the same bytes each time."""
 
+import gc
 import json
 import re
 
@@ -298,3 +299,15 @@ def test_details_of_other_shapes_are_left_to_the_raw_json() -> None:
     assert table.title == "Curve: baseline, seed 0"
     assert (len(table.rows), table.left_out) == (40, 10)
     assert table.rows[0] == ("yes", "0", "\u2013")
+
+
+def test_rendering_leaves_the_collector_as_it_was() -> None:
+    with pytest.raises(UserError, match="address"):
+        render_site(catalogue(DARK), {}, "file:///etc")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        render_site(catalogue(DARK), {})
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
