@@ -57,6 +57,11 @@ def results_findings(
         expected = f"the checksum of the recipe as it is now, {recipe_sha256[:12]}..."
         found = f"{results.recipe_sha256[:12]}..."
         yield Finding(("recipe_sha256",), Rule.RESULTS_STALE, expected, found, again)
+    yield from _unpublishable(results, again)
+
+
+def _unpublishable(results: Results, again: str) -> Iterator[Finding]:
+    """Yield what keeps results from being published, whatever tactic they belong to."""
     missing = [arm for arm in _ARMS if arm not in results.arms]
     if missing:
         expected = "repeats of the arms baseline and tactic"
