@@ -41,7 +41,8 @@ def made_up_site(tmp_path_factory) -> Path:
 
 def _rendered(folder: Path, files: dict[str, str], *, directory_urls: bool) -> Path:
     write_site(folder / "docs", files.items(), ROOT / "catalogue" / "pages")
-    (folder / "docs" / "smallest-cost.md").write_text("# Stub\n")  # the page links tactics not made up
+    for page in ("smallest-cost.md", "contributing/worked-example.md"):  # they link tactics not made up
+        (folder / "docs" / page).write_text("# Stub\n")
     (folder / "mkdocs.yml").write_text(
         "site_name: Test\ntheme: {name: material, font: false}\nplugins: [search, tags]\n"
         "markdown_extensions: [attr_list, tables, pymdownx.superfences]\n"
