@@ -115,8 +115,8 @@ def _quality(record: Record, recipe: RecipeUse, results: Results) -> str:
         return words
     least = smallest_loss(quality, results.metrics[recipe.quality_metric].better)
     beyond = least is not None and least > recipe.quality_tolerance_points
-    where = "outside" if beyond else "not shown to lie within"
-    return f"{words}, {where} the tolerance of {recipe.quality_tolerance_points:g}"
+    where = "outside the tolerance" if beyond else "not shown to lie within the tolerance"
+    return f"{words}, {where} of {recipe.quality_tolerance_points:g}"
 
 
 def _claimed(record: Record, recipe: RecipeUse) -> str:
