@@ -72,7 +72,7 @@ class Config:
     channel_multiple: int = 16
     """Channels of `tactic_aligned` come in multiples of this."""
     aligned_widths: tuple[int, int, int] = (16, 48, 96)
-    """Channels of `thin_aligned`: untrained, it took ONNX Runtime as long as `tactic_aligned`."""
+    """Channels of `thin_aligned`: untrained, it took ONNX Runtime about as long as `tactic_aligned`."""
     gate_rate: float = 0.04
     """Learning rate of the gates' scores."""
     gate_strength: float = 2.0
