@@ -13,7 +13,7 @@ Training passes forward in bfloat16 where the processor has it. Timed in float32
 
     python -m recipes.answer_easy_inputs_with_a_small_model --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes 20 to 60 s with DEFAULT and 5 s with SMOKE.
+On one processor core an arm takes 10 to 70 s with DEFAULT and 5 s with SMOKE.
 """
 
 from __future__ import annotations

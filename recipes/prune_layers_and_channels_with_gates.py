@@ -12,7 +12,7 @@ and `thin_aligned` of the latency of `tactic_aligned`. Training passes forward i
 
     python -m recipes.prune_layers_and_channels_with_gates --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about 80 s with DEFAULT and 5 s with SMOKE. Needs the extra `prune`.
+On one processor core an arm takes 60 to 120 s with DEFAULT and 5 s with SMOKE. Needs the extra `prune`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Config:
     learning_rate: float = 0.1
     """Peak of all trainings, at 128 examples a step."""
     macs_fraction: float = 0.4
-    """Share of the dense net's MACs that the tactic aims at, and that no rival exceeds."""
+    """Share of the dense net's MACs that the tactic aims at; no rival but `thin_aligned` exceeds it."""
     channel_multiple: int = 16
     """Channels of `tactic_aligned` come in multiples of this."""
     aligned_widths: tuple[int, int, int] = (16, 48, 96)

@@ -12,8 +12,8 @@ all seeds, no training for the rounding. Training passes forward in bfloat16 whe
 
     python -m recipes.redesign_distil_and_quantise --arm tactic --seed 0 --preset default
 
-Needs the extras onnx and prune. On one processor core an arm takes about 75 s with DEFAULT, and the teacher,
-trained once, 150 s; 5 s with SMOKE.
+Needs the extras onnx and prune. On one processor core an arm takes 80 to 120 s with DEFAULT, with its tables
+the baseline 160 s, and the teacher, trained once, 150 s; 5 s with SMOKE.
 """
 
 from __future__ import annotations

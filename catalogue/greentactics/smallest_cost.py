@@ -24,6 +24,7 @@ ID = "redesign-distil-and-quantise"
 PAGE = Path("catalogue/pages/smallest-cost.md")
 BLOCK = re.compile(r"(?<=^<!-- figures -->\n).*?(?=^<!-- /figures -->$)", re.MULTILINE | re.DOTALL)
 SHAPES = "macs_and_time_of_untrained_nets"
+TYPES = "types_of_8_bit_numbers_batch_64"
 RECIPE_COST, OTHER_COST = "relative_int8_time_batch_64", "relative_int8_time_batch_1"
 NOT_MEASURED = "*Not measured since the recipe last changed.*\n"
 DASH = "\u2013"
@@ -36,7 +37,7 @@ def block(root: Path) -> str:
     results = headline_results(record, catalogue.results.get(ID, ()), recipe.sha256)
     if results is None or record.recipe is None:
         return NOT_MEASURED
-    return table(results, record.recipe) + shapes_table(results)
+    return table(results, record.recipe) + shapes_table(results) + types_table(results)
 
 
 def table(results: Results, recipe: RecipeUse) -> str:
@@ -67,6 +68,19 @@ def shapes_table(results: Results) -> str:
         name, macs = plain_label(rows[0]["net"]), f"{100 * rows[0]['relative_macs']:.0f} %"
         lines.append(f"| {' | '.join((name, macs, *times))} |")
     note = "Shares of the dense network's; means over seeds, least and most in brackets."
+    return typographic("\n" + "\n".join(lines) + f"\n\n*{note}*\n")
+
+
+def types_table(results: Results) -> str:
+    """Return a Markdown table, the dense network's time by type of number; nothing where none has one."""
+    found = [r.details[TYPES] for r in results.repeats if r.arm == BASELINE and TYPES in r.details]
+    if not found:
+        return ""
+    lines = ["| activations | weights | time of the dense network, batch 64 |", "| --- | --- | ---: |"]
+    for rows in zip(*found, strict=True):
+        time = _share([row["relative_time"] for row in rows])
+        lines.append(f"| {rows[0]['activations']} | {rows[0]['weights']} | {time} |")
+    note = "Shares of the time with the first choice; means over seeds, least and most in brackets."
     return typographic("\n" + "\n".join(lines) + f"\n\n*{note}*\n")
 
 

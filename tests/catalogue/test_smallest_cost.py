@@ -10,7 +10,18 @@ from greentactics import smallest_cost
 from greentactics.errors import UserError
 from greentactics.results import Results
 from greentactics.schema import RecipeUse
-from greentactics.smallest_cost import NOT_MEASURED, PAGE, SHAPES, block, filled, main, shapes_table, table
+from greentactics.smallest_cost import (
+    NOT_MEASURED,
+    PAGE,
+    SHAPES,
+    TYPES,
+    block,
+    filled,
+    main,
+    shapes_table,
+    table,
+    types_table,
+)
 from tests.catalogue.example_files import REPOSITORY
 from tests.site import synthetic
 
@@ -72,6 +83,19 @@ def test_shapes_stand_beside_their_macs_with_the_range_over_seeds() -> None:
     lines = shapes_table(found).replace("\u00a0", " ").splitlines()
     assert lines[-3] == "| depthwise | 10 % | 40 % (30 % to 50 %) | 40 % (30 % to 50 %) |"
     assert lines[-1].startswith("*Shares of the dense network's")
+
+
+def test_types_stand_beside_what_they_cost_with_the_range_over_seeds() -> None:
+    found = results()
+    assert types_table(found) == ""
+    times = iter((1.9, 2.1))
+    for repeat in found.repeats:
+        if repeat.arm == "baseline":
+            chosen = {"activations": "uint8", "weights": "int8", "relative_time": 1.0}
+            repeat.details[TYPES] = [chosen, {**chosen, "weights": "uint8", "relative_time": next(times)}]
+    lines = types_table(found).replace("\u00a0", " ").splitlines()
+    assert lines[-3] == "| uint8 | uint8 | 200 % (190 % to 210 %) |"
+    assert lines[-1].startswith("*Shares of the time with the first choice")
 
 
 def test_what_cannot_be_compared_is_a_dash() -> None:
