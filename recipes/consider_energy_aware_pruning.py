@@ -15,7 +15,7 @@ the tactic in the order of weight count; `other_batch_size`, ordered for batch 4
 
     python -m recipes.consider_energy_aware_pruning --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes 55 to 90 s with DEFAULT, the first of a seed 35 s more, and 5 s with SMOKE.
+On one processor core an arm takes 55 to 100 s with DEFAULT, the first of a seed 35 s more; 5 s with SMOKE.
 """
 
 from __future__ import annotations
