@@ -34,7 +34,7 @@ from greentactics.wording import (
 DASH = "\u2013"
 AGAIN = "baseline again (A/A)"
 """How the page calls the control: the baseline, run a second time."""
-UNITS_IN_NAMES = frozenset({"s", "ms", "bytes", "J"})
+UNITS_IN_NAMES = frozenset({"s", "ms", "J", "W"})
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,8 @@ def metric_title(record: Record, name: str, info: MetricInfo) -> str:
         return f"{label}, {recipe.condition}" if recipe.condition else label
     if recipe is not None and name == recipe.quality_metric:
         return recipe.quality_label
-    return with_provenance(
-        plain_label(name.removesuffix(f"_{info.unit}" if info.unit in UNITS_IN_NAMES else "")), info
-    )
+    unit = f"_{info.unit.lower()}" if info.unit in UNITS_IN_NAMES else ""
+    return with_provenance(plain_label(name.removesuffix(unit)), info)
 
 
 def _unit_words(info: MetricInfo) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from greentactics.api_documents import tactic_document
 from greentactics.certainty_rows import certainty_rows, p_value
-from greentactics.impact_rows import metric_groups
+from greentactics.impact_rows import metric_groups, metric_title
 from greentactics.latency_rows import timed_view
 from greentactics.results import EnergyReading
 from greentactics.run_views import RunView, run_views
@@ -15,6 +15,12 @@ from greentactics.timings import CONTROL
 from tests.site.records import PRUNING, SPARSITY, catalogue
 from tests.site.synthetic import METRICS, SHA, results, timing
 
+TITLES = [
+    ("pruning_cpu_s", "s", "measured pruning CPU time"),
+    ("energy_above_idle_j", "J", "measured energy above idle"),
+    ("transmission_power_w", "W", "measured transmission power"),
+    ("written_bytes", "bytes", "measured written bytes"),
+]
 ACCURACY = {"baseline": 0.9, "tactic": 0.89}
 BYTES = {"baseline": 2048, "tactic": 1024}
 COUNTED = {"flops": {"baseline": 4_000_000, "tactic": 3_000_000}, "allocated_bytes": BYTES}
@@ -26,6 +32,12 @@ FOR_MAGNITUDE = {
     "flops": {"baseline": 4_000_000, "magnitude": 2_000_000},
     "allocated_bytes": {"baseline": 2048, "magnitude": 1024},
 }
+
+
+@pytest.mark.parametrize(("name", "unit", "title"), TITLES)
+def test_a_title_leaves_out_the_unit_unless_it_is_the_thing_counted(name, unit, title) -> None:
+    info = METRICS["test_accuracy"].model_copy(update={"unit": unit, "provenance": "measured"})
+    assert metric_title(PRUNING, name, info) == title
 
 
 def timed(*factors: float, **changes):

@@ -81,6 +81,13 @@ def test_results_of_this_machine_are_in_the_output_too() -> None:
 
 
 @pytest.mark.parametrize("identifier", RECIPES)
+def test_only_a_recipe_that_reads_images_is_said_to_fall_back_to_digits(identifier) -> None:
+    reads_images = "load_images(" in REAL.recipes[identifier].text
+    assert ("falls back to the digits" in page(identifier)) == reads_images
+    assert ("no data and no network" in page(identifier)) != reads_images
+
+
+@pytest.mark.parametrize("identifier", RECIPES)
 def test_a_reader_leaves_with_commands_that_exist_and_the_tactic(identifier) -> None:
     text = page(identifier)
     commands = re.findall(r"^greentactics (\w+) ([\w-]+)(?: --preset (\w+))?$", text, re.MULTILINE)
