@@ -20,7 +20,7 @@ INTENT_THRESHOLD = 0.3
 RARE_AT_MOST = 3
 """Records that cite a source, up to which a common source says something."""
 
-_STEM_LENGTH = 5
+_STEM_LENGTH = 4
 _COMMON = (
     "and are can cost costs does energy for from has have into less model models more network networks not "
     "one same than that the their them this too use used uses using what when where which while with"

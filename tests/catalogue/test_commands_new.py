@@ -230,6 +230,7 @@ RECORDS = list(REAL.records.values())
     [
         ("Distil a big network into a smaller one", ["consider-knowledge-distillation"]),
         ("Use knowledge distillation", ["consider-knowledge-distillation"]),
+        ("Prune a network energy-aware", ["consider-energy-aware-pruning"]),
         ("Remove duplicates from training data", ["remove-redundant-data"]),
         ("Quantise weights to 8 bits after training", []),
         ("Answer easy inputs from an early exit", ["answer-easy-inputs-with-a-small-model"]),

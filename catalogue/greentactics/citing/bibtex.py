@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from functools import cache
@@ -15,6 +16,7 @@ from pylatexenc.latex2text import LatexNodes2Text
 
 from greentactics.citing.raw_entries import MAX_REFERENCES, RawEntry, date_parts
 from greentactics.errors import CatalogueError, Problem
+from greentactics.export import MONTHS, misc_type
 from greentactics.places import shown
 from greentactics.rules import Rule
 from greentactics.text_file import PROBLEMS_SHOWN
@@ -53,7 +55,8 @@ _TEXTS = {
     "note": ("note",),
 }
 _VERBATIM = {"DOI": "doi", "URL": "url"}
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MISC_TYPES = ("article", "webpage", "software", "dataset", "standard")
+"""Words in the field `type` of an entry `misc` that say what it is."""
 _ESCAPED = re.compile(r"\\(?=[_&%#$])")
 _PART = re.compile(r'"[^"{}]*"|\{[^{}]*\}|\w+')
 _PARTS = re.compile(rf"(?:{_PART.pattern})(?:\s*#\s*(?:{_PART.pattern}))+")
@@ -126,7 +129,9 @@ def _entry(entry: Entry) -> RawEntry:
     word = entry.entry_type.lower()
     kind = _TYPES.get(word, word)
     if word == "misc":
-        kind = "webpage" if texts["URL"] and not (texts["DOI"] or texts.get("arxiv")) else "article"
+        has_identifier = bool(texts["DOI"] or texts.get("arxiv"))
+        kind = misc_type(has_identifier=has_identifier, has_address=bool(texts["URL"]))
+        kind = named if (named := _plain(fields.get("type", "")).lower()) in _MISC_TYPES else kind
     authors = [_name(name) for name in split_multiple_persons_names(fields.get("author", ""))]
     line = (entry.start_line or 0) + 1
     return RawEntry(entry.key, line, kind, authors, _date(fields), texts)
@@ -137,9 +142,10 @@ def _date(fields: dict[str, str]) -> list[int]:
     if not year:
         return date_parts(_plain(fields.get("date", "")))
     month = _plain(fields.get("month", "")).strip().lower()
-    if month.isdecimal() and month.isascii() and 1 <= int(month[:3]) <= len(_MONTHS):
-        return [*year, int(month)]
-    return [*year, *([_MONTHS.index(month[:3]) + 1] if month[:3] in _MONTHS else [])]
+    if month[:3] in MONTHS:
+        month = str(MONTHS.index(month[:3]) + 1)
+    day = _plain(fields.get("day", "")).strip()
+    return date_parts("-".join([f"{year[0]:04}", *itertools.takewhile(str.isdecimal, (month, day))]))
 
 
 def _name(name: str) -> dict[str, str]:
