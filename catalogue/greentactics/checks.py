@@ -64,7 +64,8 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
             drafts when empty. Rules across files always see the whole catalogue.
 
     Raises:
-        UserError: There is no catalogue at the root, or a path does not exist in it.
+        UserError: There is no catalogue at the root, a path does not exist in it, or no path holds
+            anything to check.
     """
     files = read_files(root)
     is_wanted = selection(files.root, paths)
@@ -72,12 +73,35 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
     found = [*_problems(files), *_draft_problems(drafts, files)]
     problems = {problem for problem in found if is_wanted(problem.file)}
     references = len(files.bibliography.keys) if is_wanted(files.bibliography.file) else 0
+    _require_some(paths, [*_looked_at(files), *(draft.file for draft in drafts)], problems, is_wanted)
     return CheckReport(
         tuple(sorted(problems)),
         sum(is_wanted(document.file) for document in files.records.values()) + len(drafts),
         references,
         sum(is_wanted(document.file) for document in files.results.values()),
     )
+
+
+def _looked_at(files: Files) -> Iterator[str]:
+    """Yield the names of all files that the rules are about, drafts aside."""
+    yield files.bibliography.file
+    for documents in (files.records, files.recipes, files.results):
+        yield from (document.file for document in documents.values())
+
+
+def _require_some(
+    paths: Sequence[Path], files: list[str], problems: set[Problem], is_wanted: Callable[[str], bool]
+) -> None:
+    """Stop where nothing was looked at, which would read like a file without mistakes.
+
+    Raises:
+        UserError: None of the paths is or holds a file that the rules are about.
+    """
+    if paths and not problems and not any(map(is_wanted, files)):
+        names = ", ".join(map(printable, map(str, paths)))
+        expected = "records, references, recipes, results or drafts, or folders of them"
+        cure = f"name one, such as {BIBLIOGRAPHY}, or leave the path out"
+        raise UserError(f"{names}: expected {expected}, got none; {cure}")
 
 
 def selection(root: Path, paths: Sequence[Path]) -> Callable[[str], bool]:
@@ -261,7 +285,9 @@ def _inside(root: Path, path: Path) -> Path:
         if absolute.is_relative_to(root):
             return absolute
     if existing:
-        raise UserError(f"{path} lies outside the catalogue {root}")
+        raise UserError(
+            f"{path} lies outside the catalogue {root}; name a file in it, or another catalogue with --root"
+        )
     raise UserError(f"no such file or folder: {path}")
 
 

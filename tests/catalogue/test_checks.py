@@ -67,6 +67,14 @@ def test_paths_that_are_wrong(tmp_path: Path) -> None:
         checks.check(tmp_path)
 
 
+def test_a_path_that_holds_nothing_to_check_is_no_clean_bill(tmp_path: Path) -> None:
+    root = copy_valid(tmp_path)
+    (root / "notes").mkdir()
+    with pytest.raises(UserError, match=r"notes: expected records, .* got none; name one, such as"):
+        checks.check(root, [root / "notes"])
+    assert checks.check(root, [root / "notes", root / "tactics"]).records
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("combines_with", "conflicts_with"), ("requires", "conflicts_with"), ("specialises", "conflicts_with"),

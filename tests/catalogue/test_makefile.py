@@ -52,7 +52,7 @@ def program(path: Path, text: str) -> None:
 
 def test_says_what_there_is(fresh):
     shown = make(fresh).stdout
-    for target in ("demo", "serve", "test", "check", "clean"):
+    for target in ("demo", "install", "site", "serve", "test", "check", "benchmark", "clean"):
         assert f"make {target} " in shown
 
 
