@@ -103,12 +103,15 @@ def _shortest_calls(
         if not isinstance(statement, ast.stmt) or hasattr(statement, "body"):
             continue
         lines = text.splitlines()[statement.lineno - 1 : statement.end_lineno]
-        source = textwrap.dedent("\n".join(lines)).removeprefix("return ")
+        source = textwrap.dedent("\n".join(lines))
         for call in (node for node in ast.walk(statement) if isinstance(node, ast.Call)):
             is_partial = ast.unparse(call.func) == "partial" and call.args
             name = ast.unparse(call.args[0] if is_partial else call.func)
             if name in functions:
-                shown = _completed(call, functions[name]) if is_partial else source
+                function = functions[name]
+                returned = isinstance(statement, ast.Return) and statement.value is call
+                whole = f"{_target(function) if returned else ''}{source.removeprefix('return ')}"
+                shown = _completed(call, function) if is_partial else whole
                 candidate = (len(lines), statement.lineno, shown)
                 found[name] = min(found.get(name, candidate), candidate)
     return {name: source for name, (_, _, source) in sorted(found.items(), key=lambda item: item[1][1])}
@@ -120,11 +123,21 @@ def _completed(call: ast.Call, function: ast.FunctionDef) -> str:
     positional = function.args.args
     needed = positional[len(bound) : len(positional) - len(function.args.defaults)]
     open_names = [argument.arg for argument in needed if argument.arg not in named]
-    parts = [*map(ast.unparse, bound), *open_names, *map(ast.unparse, call.keywords)]
-    line = f"{function.name}({', '.join(parts)})"
+    required = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    open_words = [
+        f"{key.arg}={key.arg}" for key, default in required if default is None and key.arg not in named
+    ]
+    parts = [*map(ast.unparse, bound), *open_names, *map(ast.unparse, call.keywords), *open_words]
+    start = f"{_target(function)}{function.name}("
+    line = f"{start}{', '.join(parts)})"
     if len(line) <= LINE_LENGTH:
         return line
-    return "\n".join([f"{function.name}(", *(f"    {part}," for part in parts), ")"])
+    return "\n".join([start, *(f"    {part}," for part in parts), ")"])
+
+
+def _target(function: ast.FunctionDef) -> str:
+    """Return what a call is led by, so that the value of a function that gives one is not lost."""
+    return "" if function.returns is None or ast.unparse(function.returns) == "None" else "result = "
 
 
 def _shared_modules(tree: ast.Module, marked: Sequence[ast.stmt]) -> tuple[str, ...]:

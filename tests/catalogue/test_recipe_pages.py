@@ -116,7 +116,11 @@ def test_the_calls_on_the_page_fit_the_functions_they_import(identifier) -> None
         assert calls
         for call in calls:
             assert len(call.args) <= len(arguments.args)
-            assert {keyword.arg for keyword in call.keywords} - {None} <= known
+            given_by_name = {keyword.arg for keyword in call.keywords}
+            assert given_by_name - {None} <= known
+            needed = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            missing = {entry.arg for entry, default in needed if default is None} - given_by_name
+            assert not missing or None in given_by_name
     for module in used.modules:
         assert (ROOT / module).is_file()
         assert module in page(identifier)
@@ -133,6 +137,28 @@ def test_a_statement_keeps_its_lines_and_loses_its_indentation() -> None:
     used = usage(CALLED.replace("later = partial(cut, seed=seed)", "pass"), "cutting")
     assert used is not None
     assert used.text == "from recipes.cutting import cut\n\ncut(\n    net, seed=seed,\n)\n"
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "shown"),
+    [
+        ("partial(cut, seed=seed)", "partial(cut)", "result = cut(net, inputs, seed=seed)"),
+        ("later = partial(cut, seed=seed)", "pass", "result = cut(\n    net, seed=seed,\n)"),
+        ("later = partial(cut, seed=seed)", "net = cut(net, net, seed=1)", "net = cut(net, net, seed=1)"),
+        ("later = partial(cut, seed=seed)", "cut(net, net, seed=1)", "cut(net, net, seed=1)"),
+    ],
+)  # fmt: skip
+def test_a_result_is_taken_and_what_must_be_named_is_named(replaced, by, shown) -> None:
+    text = CALLED.replace("*, seed):", "*, seed) -> Net:").replace(replaced, by)
+    used = usage(text, "cutting")
+    assert used is not None
+    assert used.text == f"from recipes.cutting import cut\n\n{shown}\n"
+
+
+def test_a_call_for_its_effect_takes_no_result() -> None:
+    used = usage(CALLED.replace("*, seed):", "*, seed) -> None:"), "cutting")
+    assert used is not None
+    assert used.text.endswith("\ncut(net, inputs, seed=seed)\n")
 
 
 def test_a_recipe_that_calls_nothing_marked_has_no_usage() -> None:
