@@ -13,7 +13,7 @@ API = "api/v1"
 LICENCE_ADDRESS = "https://creativecommons.org/licenses/by/4.0/"
 CATALOGUE_NAME = "Green Tactics"
 CATALOGUE_DESCRIPTION = (
-    "A catalogue of tactics for energy-efficient machine learning in which every claim can be run."
+    "A catalogue of tactics for energy-efficient machine learning, built so that claims can be run."
 )
 JSON = "application/json"
 SCHEMA = "application/schema+json"

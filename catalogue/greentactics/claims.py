@@ -69,6 +69,8 @@ def claim_figure(claim: Claim) -> str:
         ends = f"{_plain(claim.range.low)} to {_plain(claim.range.high)}"
     else:
         ends = _plain(claim.value or 0.0)
+    if (ends, claim.unit) == ("1", ClaimUnit.PERCENTAGE_POINTS):
+        unit = " point"
     return f"{_BOUND_WORDS[claim.bound]}{ends}{unit}"
 
 

@@ -256,7 +256,7 @@ def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> lis
             "reference": reference,
             "authors": _authors(reference),
             "link": safe_address(reference.link),
-            "link_text": f"doi:{reference.doi}" if reference.doi else (reference.arxiv or reference.link),
+            "link_text": f"doi:{reference.doi}" if reference.doi else f"arXiv:{reference.arxiv}" if reference.arxiv else reference.link,
             "arxiv": f"https://arxiv.org/abs/{reference.arxiv}"
             if reference.arxiv and reference.doi
             else None,

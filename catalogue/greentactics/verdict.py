@@ -125,8 +125,9 @@ def _claimed(record: Record, recipe: RecipeUse) -> str:
         return "no published figure"
     if not has_figure(claim):
         return "claimed without a figure"
-    subject = "" if claim.quantity.value in recipe.cost_label.lower() else f"{claim.quantity} "
-    return f"claimed {subject}{claim_figure(claim)} ({short_setting(claim)})"
+    if claim.quantity.value in recipe.cost_label.lower():
+        return f"claimed {claim_figure(claim)} ({short_setting(claim)})"
+    return f"claimed {claim_phrase(claim)}"
 
 
 def _without_reproduction(record: Record, stale: bool) -> str:

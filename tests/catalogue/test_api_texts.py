@@ -41,7 +41,7 @@ def described(path, files=FILES):
 def test_a_tactic_as_text_holds_what_its_page_says() -> None:
     assert text().startswith(f"# {PRUNING.title}\n\n> Remove weights layer by layer")
     assert "- modelled energy, batch 1: 7.4x lower [7.3, 7.5], n = 5\n" in text()
-    assert "a loss of 1 points is tolerated: kept\n" in text()
+    assert "a loss of 1 point is tolerated: kept\n" in text()
     assert "- Energy 3.7x, lower. Against: the same network before pruning." in text()
     assert "<https://doi.org/10.1109/CVPR.2017.643>" in text()
     assert "\n\n\n\n" not in text()

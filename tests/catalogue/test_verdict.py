@@ -143,7 +143,7 @@ def test_quality_that_is_no_fraction_is_a_ratio() -> None:
 
 def test_a_claim_about_another_quantity_names_it() -> None:
     weights = with_claims(PRUNING, claim(quantity=Quantity.WEIGHTS, value=9.0))
-    assert verdict_line(weights, [results()]).endswith("claimed weights 9x (AlexNet)")
+    assert verdict_line(weights, [results()]).endswith("claimed weights 9x lower (AlexNet)")
 
 
 def test_the_results_that_count_come_before_the_others() -> None:

@@ -57,7 +57,7 @@ def test_a_tactic_with_results_has_a_point_with_both_intervals() -> None:
     assert point.change_words.startswith("accuracy \u22120.6 points [")
     assert point.solid
     assert (published.saving.value, published.change.value) == (3.7, -1.0)
-    assert published.change_words == "quality up to 1 points lower"
+    assert published.change_words == "quality up to 1 point lower"
     assert not published.solid
 
 
