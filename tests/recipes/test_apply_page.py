@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from recipes.common import timing
+from recipes.common.folding_block import FoldingBlock
 
 PAGE = Path(__file__).resolve().parents[2] / "catalogue" / "pages" / "how-to" / "apply" / "index.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_code_runs_and_the_networks_can_be_timed(folder: Path, capsys) -> None:
     pytest.importorskip("torch_pruning", reason="the extra prune is not installed")
-    assert len(STEPS) == 4
+    assert len(STEPS) == 5
     names: dict[str, object] = {}
     for step in STEPS:
         exec(step, names)
@@ -38,15 +39,19 @@ def test_the_code_runs_and_the_networks_can_be_timed(folder: Path, capsys) -> No
     assert sum(w.numel() for w in names["smaller"].parameters()) < sum(
         w.numel() for w in names["dense"].parameters()
     )
+    assert not any(isinstance(module, FoldingBlock) for module in names["redesigned"].modules())
+    assert names["accuracy"](names["redesigned"]) > 0.8
     shown = re.search(r"^python -m recipes\.common\.timing (.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert shown
     words = shlex.split(shown[1].replace("\\\n", " "))
     assert timing.main([*words, "--engine", "pytorch", "--cap-s", "0", "--least-rounds", "3"]) == 0
-    assert "smaller" in capsys.readouterr().out
+    timed = capsys.readouterr().out
+    assert "smaller" in timed
+    assert "redesigned" in timed
 
 
 def test_the_functions_named_are_public_and_there() -> None:
     named = re.findall(r"^- `(\w+)` of `([\w.]+)`", TEXT, re.MULTILINE)
-    assert len(named) >= 6
+    assert len(named) >= 9
     for function, module in named:
         assert callable(getattr(importlib.import_module(module), function))
