@@ -226,6 +226,7 @@ def expected_times(runs: Sequence[RunView]) -> dict[str, str] | None:
         "total": duration(sum(seconds)),
         "arm": duration(statistics.median(seconds)),
         "repeats": str(len(seconds)),
+        "seeds": str(len(results.seeds)),
         "device": results.device.name,
         "cores": str(results.device.cores),
         "threads": str(results.threads),
@@ -256,7 +257,11 @@ def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> lis
             "reference": reference,
             "authors": _authors(reference),
             "link": safe_address(reference.link),
-            "link_text": f"doi:{reference.doi}" if reference.doi else f"arXiv:{reference.arxiv}" if reference.arxiv else reference.link,
+            "link_text": f"doi:{reference.doi}"
+            if reference.doi
+            else f"arXiv:{reference.arxiv}"
+            if reference.arxiv
+            else reference.link,
             "arxiv": f"https://arxiv.org/abs/{reference.arxiv}"
             if reference.arxiv and reference.doi
             else None,

@@ -16,6 +16,11 @@ def test_listings_and_scripts_stay_as_they_are() -> None:
     assert "<p>\none\ntwo</p>\n<pre>" in lean
 
 
+def test_a_highlighted_space_is_a_space() -> None:
+    listing = '<pre><code>make<span class="w"> </span>test<span class="c1"> #</span></code></pre>'
+    assert without_indentation(listing) == '<pre><code>make test<span class="c1"> #</span></code></pre>'
+
+
 @given(st.lists(st.sampled_from(["<p>", "</p>", "a", " ", "\n", "\t", "<pre>\n  x\n</pre>"]), max_size=20))
 def test_words_and_their_gaps_stay(parts) -> None:
     page = "".join(parts)

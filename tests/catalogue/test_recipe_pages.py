@@ -90,10 +90,12 @@ def test_only_a_recipe_that_reads_images_is_said_to_fall_back_to_digits(identifi
 @pytest.mark.parametrize("identifier", RECIPES)
 def test_a_reader_leaves_with_commands_that_exist_and_the_tactic(identifier) -> None:
     text = page(identifier)
-    commands = re.findall(r"^greentactics (\w+) ([\w-]+)(?: --preset (\w+))?$", text, re.MULTILINE)
-    assert [(name, preset) for name, _, preset in commands] == [
-        ("run", "smoke"), ("measure", ""), ("verdict", ""),
-    ]  # fmt: skip
+    commands = re.findall(r"^greentactics (\w+) ([\w-]+)(?: --(?:preset|seeds) (\w+))?$", text, re.MULTILINE)
+    seeds = {str(len(entry.seeds)) for entry in REAL.results.get(identifier, ())} or {"5"}
+    (_, preset), (_, measured), _ = named = [(name, value) for name, _, value in commands]
+    assert [name for name, _ in named] == ["run", "measure", "verdict"]
+    assert preset == "smoke"
+    assert (measured or "5") in seeds
     assert {argument for _, argument, _ in commands} == {identifier}
     assert all(name in main.commands for name, _, _ in commands)
     assert visible(text).count(key_lines(REAL.recipes[identifier].text) or "missing") == 1

@@ -20,7 +20,7 @@ def listed(text: str) -> list[str]:
 def test_it_lists_what_was_reproduced_and_counts_the_rest() -> None:
     text = home(PRUNING, SPARSITY, DARK, shown={PRUNING.id: (results(),)})
     assert listed(text) == [PRUNING.id]
-    assert "Each of the 3 here" in text
+    assert "Each of the 3 here, 1 of them habits to avoid, has" in text
     assert "Nothing yet." not in text
 
 
