@@ -2,16 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
+from greentactics import pages
 from greentactics.details_tables import detail_tables
 from greentactics.escaping import safe_address
 from greentactics.pages import render_site
 from greentactics.schema import Alias, Change, Step
 from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
 from tests.site.synthetic import SHA, results
+
+TEMPLATES = Path(pages.__file__).parent / "templates"
 
 ID = PRUNING.id
 PAGE = f"tactics/{ID}/index.md"
@@ -110,6 +114,7 @@ def test_contested_is_said_in_words() -> None:
     text = page(smaller)
     assert "<strong>Verdict</strong> Contested: modelled" in text
     assert "gt-contested" in text
+    assert '<div class="gt-verdict gt-verdict-contested">' in text
 
 
 def test_a_metric_that_an_arm_lacks_is_a_dash_with_the_reason() -> None:
@@ -216,6 +221,18 @@ def test_a_hostile_record_stays_text() -> None:
 )
 def test_addresses_that_are_not_of_the_web_are_no_links(address) -> None:
     assert safe_address(address) is None
+
+
+def test_no_template_puts_out_a_literal_whose_outer_space_would_be_lost() -> None:
+    literal = re.compile(r'"([^"]*)"(?= if )|(?<= else )"([^"]*)"(?! ~)')
+    found = {
+        (path.name, text)
+        for path in TEMPLATES.glob("*.j2")
+        for shown in re.findall(r"{{(.*?)}}", path.read_text(encoding="utf-8"))
+        for text in map("".join, literal.findall(shown))
+    }
+    assert found
+    assert {(name, text) for name, text in found if text != text.strip()} == set()
 
 
 def test_details_become_tables_of_baseline_and_tactic() -> None:
