@@ -67,7 +67,7 @@ class Entry:
     effect: float | None
     """Factor of the reproduced saving, above 1 where less is used; None without a difference that counts."""
     effect_on: tuple[str, ...]
-    """Qualities the factor stands for: the record's target and what its unit measures."""
+    """Qualities the factor stands for: the record's target, and what its unit or name says it measures."""
     provenance: str
     """How the reproduced figure came about, or `none`."""
     devices: tuple[str, ...]
@@ -148,7 +148,7 @@ def _reproduction(tactic: Tactic, shown: Results | None) -> dict[str, Any]:
         "reproduced": typographic(tactic.reproduced),
         "not_counted": ", ".join(against) or None,
         "effect": _rounded(cost.value) if cost is not None and different else None,
-        "effect_on": _words(_effect_on(record, info.unit)),
+        "effect_on": _words(_effect_on(record, recipe.cost_metric, info.unit)),
         "provenance": NONE if against else info.provenance,
         "devices": tuple(sorted({entry.device.kind for entry in counting})) or (NONE,),
         "quality": None if quality is None else typographic(_quality_phrase(quality, recipe)),
@@ -162,8 +162,9 @@ def _quality_phrase(quality: Estimate, recipe: RecipeUse) -> str:
     return f"{recipe.quality_label} {estimate_phrase(quality)}"
 
 
-def _effect_on(record: Record, unit: str) -> list[Quality]:
-    found = (record.target_quality, _UNIT_QUALITIES.get(unit))
+def _effect_on(record: Record, metric: str, unit: str) -> list[Quality]:
+    relative_time = Quality.TIME_BEHAVIOUR if unit == "ratio" and "time" in metric.split("_") else None
+    found = (record.target_quality, _UNIT_QUALITIES.get(unit, relative_time))
     return list(dict.fromkeys(quality for quality in found if quality is not None))
 
 

@@ -13,7 +13,7 @@ from greentactics.selector import advised_improvements, questions, script_json
 from greentactics.selector_entries import Entry, selector_entries
 from greentactics.tactic_page import join
 from greentactics.vocabulary import Direction, Quality
-from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
+from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue
 from tests.site.synthetic import FACTORS, METRICS, results
 
 HOSTILE = "</script><img src=x onerror=alert(1)> ``` ~~~ {{ 7 * 7 }} & \u2028 <!-- \\u003c"
@@ -49,6 +49,14 @@ def test_a_reproduced_figure_brings_effect_loss_provenance_and_device() -> None:
     assert entry.reproduced.startswith("modelled energy 7.4\u00d7 lower [")
     assert entry.quality is not None
     assert entry.quality.startswith("\u22120.6 points of accuracy [")
+
+
+def test_a_reproduced_time_stands_for_time_behaviour_whatever_its_unit() -> None:
+    found = [entry for entry in selector_entries(join(REAL, {}).values()) if entry.reproduced]
+    times = [entry for entry in found if "time" in str(entry.reproduced).split()]
+    assert 0 < len(times) < len(found)
+    for entry in found:
+        assert ("time-behaviour" in entry.effect_on) == (entry in times), entry.id
 
 
 def test_the_loss_is_the_worse_end_of_the_interval() -> None:
