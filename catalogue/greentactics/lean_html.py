@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 
 _KEPT_OR_SPACE = re.compile(
-    r"(<(pre|script|style|textarea)\b.*?</\2>)|(</t(?:d|h|r|head|body)>)|\s*\n\s*", re.DOTALL
+    r"(<(pre|script|style|textarea)\b.*?</\2>)|(</(?:t(?:d|h|r|head|body)|li|d[dt])>)|\s*\n\s*", re.DOTALL
 )
+# The theme wraps the words of each link in an element that would cut them off; they are to wrap instead.
+_WRAPPED_LINK = re.compile(
+    r'(<a [^>]*class="md-nav__link[^>]*>)\s*<span class="md-ellipsis">\s*([^<]*?)\s*</span>\s*</a>'
+)
+# The page names its tags itself, with links; the theme adds a list that it hides.
+_HIDDEN_TAGS = re.compile(r'<nav class="md-tags" hidden>.*?</nav>', re.DOTALL)
 _HIGHLIGHTED_SPACE = '<span class="w"> </span>'
 
 
 def without_indentation(page: str) -> str:
     """Return HTML with a line break for each run of space that has one; listings and scripts stay as is.
 
-    Cells, rows and groups of rows lose their end tags, which the next start tag implies
+    Items, cells, rows and groups of rows lose their end tags, which the next start tag implies
     (https://html.spec.whatwg.org/multipage/syntax.html#optional-tags). A space that a highlighter
     wrapped is a space again.
     """
-    page = page.replace(_HIGHLIGHTED_SPACE, " ")
+    page = _HIDDEN_TAGS.sub("", page.replace(_HIGHLIGHTED_SPACE, " "))
+    page = _WRAPPED_LINK.sub(r"\1\2</a>", page)
     return _KEPT_OR_SPACE.sub(lambda found: found[1] or ("" if found[3] else "\n"), page)

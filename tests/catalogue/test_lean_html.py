@@ -16,6 +16,20 @@ def test_listings_and_scripts_stay_as_they_are() -> None:
     assert "<p>\none\ntwo</p>\n<pre>" in lean
 
 
+def test_items_lose_the_end_tags_that_html_implies() -> None:
+    assert without_indentation("<ul><li>a</li><li>b</li></ul>") == "<ul><li>a<li>b</ul>"
+    assert without_indentation("<dl><dt>a</dt><dd>b</dd></dl>") == "<dl><dt>a<dd>b</dl>"
+
+
+def test_the_words_of_a_link_of_the_navigation_are_not_wrapped() -> None:
+    link = '<a href="x.html" class="md-nav__link">\n  <span class="md-ellipsis">\n    Home\n  </span>\n</a>'
+    assert without_indentation(link) == '<a href="x.html" class="md-nav__link">Home</a>'
+
+
+def test_a_hidden_list_of_tags_goes() -> None:
+    assert without_indentation('<p>a<nav class="md-tags" hidden>\n<span>b</span>\n</nav>c') == "<p>ac"
+
+
 def test_a_highlighted_space_is_a_space() -> None:
     listing = '<pre><code>make<span class="w"> </span>test<span class="c1"> #</span></code></pre>'
     assert without_indentation(listing) == '<pre><code>make test<span class="c1"> #</span></code></pre>'
