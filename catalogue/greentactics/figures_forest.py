@@ -102,8 +102,8 @@ def _row(mark: Mark, top: int, position: _Scale) -> Markup:
     y = top + 29
     bar = Markup()
     if mark.low is not None and mark.high is not None:
-        bar = Markup('<line class="gt-bar" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-            _n(position(mark.low)), _n(position(mark.high)), y, y
+        bar = Markup('<path class="gt-bar" d="M{} {}H{}"/>').format(
+            _n(position(mark.low)), y, _n(position(mark.high))
         )
     return Markup(
         '<g class="gt-{}"><text x="{}" y="{}">{}</text><text class="gt-value" x="{}" y="{}">{}</text>{}{}</g>'
@@ -126,8 +126,8 @@ def _shape(role: str, x: float, y: float) -> Markup:
         "cross": f"M{_n(x - 5)} {y - 5}l10 10m0 -10l-10 10",
     }
     if kind in paths:
-        return Markup('<path class="gt-mark" d="{}"/>').format(paths[kind])
-    return Markup('<circle class="gt-mark" cx="{}" cy="{}" r="5.5"/>').format(_n(x), y)
+        return Markup('<path d="{}"/>').format(paths[kind])
+    return Markup('<circle cx="{}" cy="{}" r="5.5"/>').format(_n(x), y)
 
 
 def _axis(panel: Panel, bottom: int, limits: tuple[float, float], position: _Scale) -> Markup:

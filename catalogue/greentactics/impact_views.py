@@ -115,8 +115,6 @@ def forest_figures(drawn: Sequence[Panel]) -> list[Figure]:
 def curve_views(record: Record, runs: Sequence[RunView]) -> tuple[tuple[RunView, tuple[Figure, ...]], ...]:
     """Return the drawings of operating points, of each run that has them; stale runs are left out."""
     drawn = [
-        (run, tuple(curve_figures(record, run.results, f"curve-{run.label}")))
-        for run in runs
-        if not run.stale
+        (run, tuple(curve_figures(record, run.results, f"c{run.label}"))) for run in runs if not run.stale
     ]
     return tuple((run, figures) for run, figures in drawn if figures)

@@ -1,4 +1,4 @@
-"""Pages without what only weighs: indentation, coloured spaces, and end tags that HTML lets one leave out."""
+"""Pages without what only weighs: indentation, and marks that no browser needs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ _WRAPPED_LINK = re.compile(
 )
 # The page names its tags itself, with links; the theme adds a list that it hides.
 _HIDDEN_TAGS = re.compile(r'<nav class="md-tags" hidden>.*?</nav>', re.DOTALL)
-_HIGHLIGHTED_SPACE = '<span class="w"> </span>'
+_WEIGHT = {
+    '<span class="w"> </span>': " ",  # a space that a highlighter wrapped
+    "<pre><span></span>": "<pre>",
+    ' xmlns="http://www.w3.org/2000/svg"': "",  # HTML knows the names of SVG
+    " data-search-exclude": "",  # read before, when the index of the search is made
+    ' tabindex=""': "",
+}
 
 
 def without_indentation(page: str) -> str:
     """Return HTML with a line break for each run of space that has one; listings and scripts stay as is.
 
-    Items, cells, rows and groups of rows lose their end tags, which the next start tag implies
-    (https://html.spec.whatwg.org/multipage/syntax.html#optional-tags). A space that a highlighter
-    wrapped is a space again.
+    Items, cells, rows and groups of rows lose their end tags, which what follows implies
+    (https://html.spec.whatwg.org/multipage/syntax.html#optional-tags).
     """
-    page = _HIDDEN_TAGS.sub("", page.replace(_HIGHLIGHTED_SPACE, " "))
-    page = _WRAPPED_LINK.sub(r"\1\2</a>", page)
+    for weight, rest in _WEIGHT.items():
+        page = page.replace(weight, rest)
+    page = _WRAPPED_LINK.sub(r"\1\2</a>", _HIDDEN_TAGS.sub("", page))
     return _KEPT_OR_SPACE.sub(lambda found: found[1] or ("" if found[3] else "\n"), page)

@@ -30,8 +30,15 @@ def test_a_hidden_list_of_tags_goes() -> None:
     assert without_indentation('<p>a<nav class="md-tags" hidden>\n<span>b</span>\n</nav>c') == "<p>ac"
 
 
+def test_marks_that_no_browser_needs_go() -> None:
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg><p data-search-exclude>a</p>'
+    assert without_indentation(drawing) == '<svg viewBox="0 0 1 1"></svg><p>a</p>'
+
+
 def test_a_highlighted_space_is_a_space() -> None:
-    listing = '<pre><code>make<span class="w"> </span>test<span class="c1"> #</span></code></pre>'
+    listing = (
+        '<pre><span></span><code>make<span class="w"> </span>test<span class="c1"> #</span></code></pre>'
+    )
     assert without_indentation(listing) == '<pre><code>make test<span class="c1"> #</span></code></pre>'
 
 
