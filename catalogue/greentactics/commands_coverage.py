@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from greentactics.archive_coverage import Entry, cover
 from greentactics.command_group import example, root_of
 from greentactics.export import json_text
-from greentactics.importing.archive_posts import read_posts
 from greentactics.vocabulary import Category
+
+if TYPE_CHECKING:
+    from greentactics.archive_coverage import Entry
 
 ARCHIVE_VARIABLE = "GREENTACTICS_ARCHIVE"
 ARCHIVE_REPOSITORY = "https://github.com/S2-group/AwesomeAndDarkTactics"
@@ -52,6 +51,8 @@ def aadt(context: click.Context, folder: Path | None, category: str, as_json: bo
 
     Exits with 1 when an entry or a field is missing, or a word is in none of our tables.
     """
+    from greentactics.archive_coverage import cover
+    from greentactics.importing.archive_posts import read_posts
     from greentactics.loading import load_catalogue
 
     if folder is None:
@@ -69,6 +70,9 @@ def aadt(context: click.Context, folder: Path | None, category: str, as_json: bo
 
 
 def _print(entries: Sequence[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
     table = Table()
     for column in ("entry", "ours", "missing"):

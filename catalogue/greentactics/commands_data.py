@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from greentactics.command_group import example
-from greentactics.console import download_progress
 from greentactics.datasets import (
     FASHION_MNIST_FILES,
     FASHION_MNIST_FOLDER,
@@ -59,6 +58,8 @@ def fetch(name: str, dest: Path | None, yes: bool, base_url: str | None) -> None
 
     NAME is fashion-mnist: 70,000 small grey images of clothes, MIT licence, 31 MB.
     """
+    from greentactics.console import download_progress
+
     folder = dest or data_folders(None)[0] / FASHION_MNIST_FOLDER
     missing = missing_files(folder, FASHION_MNIST_FILES)
     if not missing:

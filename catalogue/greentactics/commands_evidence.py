@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from greentactics.command_group import example, root_of
 from greentactics.evidence import is_stale, objections, timing_is_stale
 from greentactics.export import json_text
 from greentactics.results import SMOKE_PRESET, Results
-from greentactics.tactic_page import Tactic, join
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from greentactics.tactic_page import Tactic
 
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -27,7 +29,10 @@ def evidence(context: click.Context, as_json: bool) -> None:
 
     Everything is computed from records and committed results; nothing is run.
     """
+    from rich.console import Console
+
     from greentactics.loading import load_catalogue
+    from greentactics.tactic_page import join
 
     catalogue = load_catalogue(root_of(context))
     tactics, timing = join(catalogue, {}).values(), catalogue.timing_sha256
@@ -51,6 +56,8 @@ def results_state(tactic: Tactic, timing_sha256: str | None) -> str:
 
 
 def _table(tactics: Iterable[Tactic], timing_sha256: str | None) -> Table:
+    from rich.table import Table
+
     table = Table(show_lines=True)
     for column in ("tactic", "level", "claimed", "reproduced", "verdict", "results"):
         table.add_column(column, overflow="fold", no_wrap=column in ("tactic", "level"))

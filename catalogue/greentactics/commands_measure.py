@@ -11,7 +11,6 @@ from typing import Any, get_args
 import click
 
 from greentactics.command_group import INTERRUPTED, example, root_of
-from greentactics.console import print_results, repeat_progress
 from greentactics.errors import CatalogueError, UserError
 from greentactics.journal import Journal
 from greentactics.measuring import Destination, Existing, Measured, partial_folder
@@ -144,6 +143,8 @@ def seeds_option(default: int) -> Callable[[Command], Command]:
 @click.pass_context
 def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run a tactic's recipe and show a table; nothing is stored."""
+    from greentactics.console import print_results, repeat_progress
+
     request = Request(root=root_of(context), tactic=tactic, **options)
     arms = resolve(request)
     with tempfile.TemporaryDirectory(prefix="greentactics-") as folder, repeat_progress() as progress:
@@ -197,6 +198,8 @@ def measure(
     Each finished repeat is kept at once below build/partial/, so that an interrupted run can be continued.
     Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
     """
+    from greentactics.console import repeat_progress
+
     root = root_of(context)
     needed = control if control is not None else needs_control(_headline(root, tactic))
     request = Request(root=root, tactic=tactic, control=needed, **options)

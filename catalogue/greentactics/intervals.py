@@ -2,6 +2,7 @@
 
 The numbers are one value a pair, such as the logarithm of a cost ratio or a difference in percentage points.
 `comparison` forms them from results; `coverage` shows by simulation how far the intervals can be trusted.
+Importing scipy takes longer than most commands need for their work, so the functions that need it import it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-
-import scipy  # loads its parts when they are used: scipy.special costs most commands more than their work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,10 +79,12 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
 
     Source: Student, The probable error of a mean, Biometrika 6 (1908).
     """
+    from scipy import special
+
     mean, error = _mean_and_error(values)
     if error is None:
         return mean, None, None
-    half_width = float(scipy.special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
+    half_width = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
     return mean, mean - half_width, mean + half_width
 
 
@@ -157,14 +158,16 @@ def minimal_detectable_effect(values: Sequence[float], power: float = POWER, alp
 
     Source: Cohen, Statistical power analysis for the behavioral sciences, chapter 2 (1988).
     """
+    from scipy import special
+
     if not 0 < alpha < power < 1:
         raise ValueError(f"expected 0 < alpha < power < 1, got alpha {alpha} and power {power}")
     freedom, (_, error) = len(values) - 1, _of_several(values)
-    critical = float(scipy.special.stdtrit(freedom, 1 - alpha / 2))
+    critical = float(special.stdtrit(freedom, 1 - alpha / 2))
 
     def shown(shift: float) -> float:
         # A rejection on the wrong side shows nothing; scipy's function is also unreliable in that tail.
-        return float(1 - scipy.special.nctdtr(freedom, shift, critical))
+        return float(1 - special.nctdtr(freedom, shift, critical))
 
     low, high = 0.0, critical
     while shown(high) < power:
@@ -187,15 +190,17 @@ def equivalence(values: Sequence[float], margin: float, *, higher_is_better: boo
     Sources: Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987); Lakens, Social Psychological and
     Personality Science 8 (2017).
     """
+    from scipy import special
+
     if not (math.isfinite(margin) and margin > 0):
         raise ValueError(f"expected a positive margin, got {margin}")
     freedom, (value, error) = len(values) - 1, _of_several(values)
-    half_width = float(scipy.special.stdtrit(freedom, 1 - ALPHA)) * error
+    half_width = float(special.stdtrit(freedom, 1 - ALPHA)) * error
 
     def p_of(distance: float) -> float:
         if error == 0:
             return 0.0 if distance > 0 else 1.0
-        return float(scipy.special.stdtr(freedom, -distance / error))
+        return float(special.stdtr(freedom, -distance / error))
 
     return Equivalence(
         value=value,

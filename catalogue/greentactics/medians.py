@@ -14,8 +14,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import scipy  # loads its parts when they are used: scipy.special costs most commands more than their work
-
 TAIL = 0.025
 """Probability left out on each side of a 95 % interval."""
 
@@ -71,5 +69,7 @@ def _low_rank(count: int) -> int:
 
     By symmetry the k-th largest value is the other end.
     """
+    from scipy import special
+
     half = (count + 1) // 2
-    return next(k for k in range(1, count + 1) if scipy.special.bdtrc(half - 1, count, k / count) >= TAIL)
+    return next(k for k in range(1, count + 1) if special.bdtrc(half - 1, count, k / count) >= TAIL)

@@ -8,6 +8,7 @@ import re
 import stat
 import sys
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,9 @@ class TextFile:
 
 def display_name(path: Path, root: Path | None) -> str:
     """Return the name of a file for problems: relative to the root where it lies under it, and printable."""
-    if root is not None and path.is_relative_to(root):
-        path = path.relative_to(root)
+    if root is not None:
+        with suppress(ValueError):  # it lies elsewhere
+            path = path.relative_to(root)
     return printable(path.as_posix())
 
 
