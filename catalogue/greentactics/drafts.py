@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter, ValidationError
 
 from greentactics.diagnosis import did_you_mean
+from greentactics.file_names import DEVICE_NAMES
 from greentactics.loading import BIBLIOGRAPHY, Files
 from greentactics.schema import TacticId
 from greentactics.tactic_ids import slug, taken_ids
@@ -106,6 +107,9 @@ def _title(draft: Draft) -> Iterator[str]:
 def _identifier(identifier: str, files: Files) -> Iterator[str]:
     """Yield why an identifier cannot be that of a new tactic."""
     cure = "name another one with --id"
+    if identifier in DEVICE_NAMES:
+        yield f"id: expected a name that Windows does not keep for a device, got {identifier!a}; {cure}"
+        return
     try:
         TypeAdapter(TacticId).validate_python(identifier)
     except ValidationError:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from greentactics.file_names import DEVICE_NAMES
 from greentactics.repository import names_ever_committed
 from greentactics.schema import Record
 
@@ -30,9 +31,9 @@ def slug(text: str) -> str:
 def identifier_of(title: str) -> str:
     """Return the identifier that a title gives: a letter first, whole words; empty without a letter."""
     words = re.sub(r"^[0-9-]+", "", slug(title))
-    if len(words) <= LONGEST_ID:
-        return words
-    return words[: LONGEST_ID + 1].rpartition("-")[0] or words[:LONGEST_ID]
+    if len(words) > LONGEST_ID:
+        words = words[: LONGEST_ID + 1].rpartition("-")[0] or words[:LONGEST_ID]
+    return f"{words}-tactic" if words in DEVICE_NAMES else words
 
 
 def taken_ids(root: Path, records: Iterable[Record]) -> dict[str, str]:

@@ -140,6 +140,7 @@ def test_like_takes_over_the_words_of_another_tactic(root: Path) -> None:
         ([TITLE, "--id", "Early Exit"], "a letter first, such as early-exit, got 'Early Exit'"),
         (["2 bits"], "got '2-bits'; name another one with --id"),
         (["Lambda"], "id: expected a name that is no word of Python, got 'lambda'"),
+        (["A title", "--id", "con"], "a name that Windows does not keep for a device, got 'con'; name"),
         (["x" * 81], "title: expected 1 to 80 letters without \" and \\, got 81: 'xxx"),
         (['Say "no"'], "title: expected 1 to 80 letters"),
         (["A \x1b[1m title"], "title: expected 1 to 80 letters"),

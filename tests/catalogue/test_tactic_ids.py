@@ -121,6 +121,7 @@ def test_without_git_files_alone_take_identifiers(tmp_path: Path) -> None:
         ("word " * 40, "-".join(["word"] * 16)),
         ("x" * 200, "x" * 80),
         ("123", ""),
+        ("COM1", "com1-tactic"),
     ],
 )
 def test_identifiers_are_plain_and_short(title: str, identifier: str) -> None:
