@@ -15,7 +15,6 @@ from greentactics.bibliography import Reference
 from greentactics.citing.entries import reference_tree
 from greentactics.draft_record import DRAFTS
 from greentactics.errors import UserError
-from greentactics.file_names import DEVICE_NAMES
 from greentactics.formatting import SCHEMA_COMMENT
 from greentactics.places import printable, quoted
 from greentactics.schema import Record
@@ -69,10 +68,6 @@ def draft_id(title: str) -> str:
         UserError: It gives none.
     """
     identifier = identifier_of(title)
-    if identifier in DEVICE_NAMES:
-        raise UserError(
-            f"{quoted(title)}: expected a title of which Windows can store a file, got {identifier}"
-        )
     if not identifier:
         raise UserError(
             f"{quoted(title)}: expected a title with at least one letter, got none to make an id of"
