@@ -56,6 +56,7 @@ def walk_ways(browser, address: str, out: Path) -> None:
     choose(page, "devices", "cpu")
     shoot("find-answers")
     page.mouse.wheel(0, 500)
+    page.wait_for_timeout(500)  # a wheel scrolls by and by
     shoot("find-results")
     for index in (0, 1):
         page.locator("input.gt-tick").nth(index).check()
