@@ -204,6 +204,7 @@ def _solve(curvature: Rows, slope: Rows, cones: list[Cone]) -> Rows:
     sizes = [clarabel.SecondOrderConeT(len(offset)) for _, offset in cones]
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads = False, 1
+    settings.tol_feas = 1e-10  # the default leaves some targets missed by a little more than TOLERANCE
     quadratic = sparse.csc_matrix(sparse.diags(curvature))
     solver = clarabel.DefaultSolver(quadratic, slope, sparse.csc_matrix(rows), offsets, sizes, settings)
     return np.array(solver.solve().x)

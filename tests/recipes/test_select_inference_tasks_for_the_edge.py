@@ -75,6 +75,19 @@ def test_pairs_are_tried_from_the_weakest_on_and_no_user_loses_the_last(monkeypa
     assert tried == [[True, True, True], [True, False, True], [True, False, False]]
 
 
+def test_the_mixed_norm_leaves_the_order_to_the_channels_where_the_solver_gives_up(monkeypatch) -> None:
+    cell = drawn(0)
+    real = recipe.least_power_beams
+
+    def gives_up_on_norms(cell: Cell, active: Tensor, **keywords):
+        return None if keywords else real(cell, active)
+
+    monkeypatch.setattr(recipe, "least_power_beams", gives_up_on_norms)
+    chosen = recipe.mixed_l12(cell)
+    assert torch.equal(chosen.active, recipe.gain_order(cell).active)
+    assert not chosen.active.all()
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_round_lowers_the_log_sum_objective(seed: int) -> None:
     cell, smoothing = drawn(seed, 4, 4), 0.01
