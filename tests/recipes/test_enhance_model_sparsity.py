@@ -196,12 +196,24 @@ def test_each_arm_yields_the_net_that_it_reports(outcomes: dict[str, Outcome]) -
         assert accuracy(shipped.model, shipped.test_inputs, shipped.test_labels) == value(
             outcome, "test_accuracy"
         )
-        (point,) = outcome.details["curve"]
-        assert point["parameters"] == value(outcome, "parameters")
+        point = outcome.details["curve"][0]
+        costs = ("parameters", "nonzero_parameters", "macs")
+        assert [point[name] for name in costs] == [value(outcome, name) for name in costs]
         rows = outcome.details["layers"]
         assert [row["layer"] for row in rows] == ["conv1", "conv2", "linear1", "linear2"]
         weights = sum(int(layer.weight.count_nonzero()) for layer in prunable_layers(shipped.model).values())
         assert sum(row["nonzero_weights"] for row in rows) == weights
+
+
+def test_the_curve_goes_on_with_a_smaller_net(outcomes: dict[str, Outcome]) -> None:
+    dense = value(outcomes["baseline"], "parameters")
+    for arm, outcome in outcomes.items():
+        first, *others = outcome.details["curve"]
+        assert len(others) == (0 if arm == "baseline" else len(recipe.SMOKE.kept_fractions) - 1)
+        for row in others:
+            assert row["nonzero_parameters"] < first["nonzero_parameters"]
+            assert (row["parameters"] == dense) == (arm == "magnitude")
+            assert 0.5 < row["validation_accuracy"] <= 1
 
 
 def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Path, monkeypatch) -> None:
@@ -213,7 +225,7 @@ def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Pa
 
 def test_too_weak_a_penalty_is_an_error_and_not_a_result(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    weak = replace(recipe.SMOKE, strength=0.0, dense_examples=1280, shrink_examples=1280)
+    weak = replace(recipe.SMOKE, strengths=(0.0,), dense_examples=1280, shrink_examples=1280)
     with pytest.raises(ValueError, match="raise the strength"):
         recipe.run(weak, arm="tactic", seed=0, meter=FakeMeter())
 
