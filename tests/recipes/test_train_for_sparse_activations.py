@@ -118,7 +118,7 @@ def test_smoke_run_of_each_arm_gives_the_metrics_of_the_record(outcomes: dict[st
 def test_all_rivals_try_as_many_settings(outcomes: dict[str, Outcome]) -> None:
     rows = {arm: outcome.details["curve"] for arm, outcome in outcomes.items()}
     assert {arm: len(tried) for arm, tried in rows.items()} == {
-        "baseline": 1, "tactic": 3, "l1": 3, "threshold": 3,
+        "baseline": 1, "tactic": 4, "l1": 4, "threshold": 4,
     }  # fmt: skip
     for arm, outcome in outcomes.items():
         assert value(outcome, "training_cpu_s") == 1.5 * len(rows[arm])
