@@ -8,7 +8,7 @@ Wen et al. 2016 (arXiv 1608.03665). The reweighting is that of Candès, Wakin, B
 
 A LeNet; a group is a filter or hidden unit with all weights into and out of it. All arms learn from the same
 dense net on equally many examples, and all but `thin` start from it, which draws those of the dense training
-again. Each arm yields a net that is reported and a smaller one for the curve. Rivals leave about as many
+again. Each arm yields a net that is reported and a larger one for the curve. Rivals leave about as many
 weights: `group_lasso` (the penalty without reweighting), `magnitude` (single zeros, which stay in place),
 `group_norm` (torch-pruning), `thin` (a narrow LeNet from scratch). In bfloat16 where the processor has it.
 
@@ -65,16 +65,16 @@ class Config:
     """Examples drawn to fine-tune what is left; arms without a penalty draw both together."""
     learning_rate: float = 0.1
     """Peak of the learning rate in each training, at 128 examples a step."""
-    strengths: tuple[float, ...] = (1.5, 3.5)
+    strengths: tuple[float, ...] = (1.5, 0.65)
     """Strengths of the log-sum penalty, in typical norms of a group by step and learning rate: of the net
     reported, then of another for the curve."""
-    lasso_strengths: tuple[float, ...] = (0.18, 0.27)
+    lasso_strengths: tuple[float, ...] = (0.18, 0.11)
     """Strengths of the penalty of `group_lasso`, which needs less to leave as many weights."""
     epsilon: float = 0.1
     """Norm at which the log-sum penalty bends, in typical norms of a group."""
     reweight_steps: int = 50
     """Steps between two computations of the penalty's slopes."""
-    kept_fractions: tuple[float, ...] = (0.07, 0.03)
+    kept_fractions: tuple[float, ...] = (0.07, 0.15)
     """Shares of the weights left in `magnitude`, `group_norm` and `thin`: those of `tactic`, rounded."""
 
 
@@ -83,10 +83,10 @@ SMOKE = Config(
     dense_examples=8_000,
     shrink_examples=4_000,
     tune_examples=4_000,
-    strengths=(4.0, 8.0),
-    lasso_strengths=(0.7, 1.4),
+    strengths=(4.0, 3.0),
+    lasso_strengths=(0.7, 0.55),
     reweight_steps=5,
-    kept_fractions=(0.6, 0.4),
+    kept_fractions=(0.6, 0.8),
 )
 DEFAULT = Config()
 FULL = Config(
