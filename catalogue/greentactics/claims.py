@@ -86,6 +86,13 @@ def claim_phrase(claim: Claim) -> str:
     return f"{claim.quantity} {figure}{direction_word(claim)} ({short_setting(claim)})"
 
 
+def other_quantity(record: Record, claim: Claim) -> str:
+    """Return what the claim counts where the label of the recipe's cost does not say it, else nothing."""
+    if record.recipe is None or claim.quantity is Quantity.QUALITY:
+        return ""
+    return "" if claim.quantity.value in record.recipe.cost_label.lower() else str(claim.quantity)
+
+
 def short_setting(claim: Claim) -> str:
     """Return the first clause of the setting, which names the model or the system."""
     return re.split(r",(?!\d)|[;:(]", claim.setting, maxsplit=1)[0].strip() or claim.setting

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greentactics.claims import claim_figure, claimed_times, direction_word, effect_claims, short_setting
+from greentactics.claims import (
+    claim_figure,
+    claimed_times,
+    direction_word,
+    effect_claims,
+    other_quantity,
+    short_setting,
+)
 from greentactics.comparison import (
     BASELINE,
     POINTS,
@@ -167,7 +174,8 @@ def _claims_beside(record: Record, metric: str) -> tuple[int, ...]:
 def _claim_words(record: Record, index: int) -> str:
     claim = record.impact.claims[index]
     number = source_number(record, claim.source)
-    return typographic(f"{claim_figure(claim)} {direction_word(claim)}, {short_setting(claim)} [{number}]")
+    words = (other_quantity(record, claim), claim_figure(claim), direction_word(claim))
+    return typographic(f"{' '.join(word for word in words if word)}, {short_setting(claim)} [{number}]")
 
 
 def source_number(record: Record, key: str) -> int:
@@ -209,7 +217,8 @@ def _claim_mark(record: Record, index: int, points: bool) -> Mark | None:
         if times is None:
             return None
         value = times
-    label = f"claimed: {short_setting(claim)} [{source_number(record, claim.source)}]"
+    what = " ".join(word for word in ("claimed", other_quantity(record, claim)) if word)
+    label = f"{what}: {short_setting(claim)} [{source_number(record, claim.source)}]"
     return Mark(label, "claim", value, None, None, typographic(claim_figure(claim)))
 
 

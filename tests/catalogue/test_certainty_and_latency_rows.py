@@ -6,7 +6,7 @@ import pytest
 
 from greentactics.api_documents import tactic_document
 from greentactics.certainty_rows import certainty_rows, p_value
-from greentactics.impact_rows import metric_groups, metric_title
+from greentactics.impact_rows import metric_groups, metric_title, panels
 from greentactics.latency_rows import timed_view
 from greentactics.results import EnergyReading
 from greentactics.run_views import RunView, run_views
@@ -38,6 +38,18 @@ FOR_MAGNITUDE = {
 def test_a_title_leaves_out_the_unit_unless_it_is_the_thing_counted(name, unit, title) -> None:
     info = METRICS["test_accuracy"].model_copy(update={"unit": unit, "provenance": "measured"})
     assert metric_title(PRUNING, name, info) == title
+
+
+@pytest.mark.parametrize(("label", "named"), [("modelled energy", ""), ("operations", " energy")])
+def test_a_claim_of_another_quantity_than_the_cost_says_which(label: str, named: str) -> None:
+    assert PRUNING.recipe is not None
+    recipe = PRUNING.recipe.model_copy(update={"cost_label": label})
+    record = PRUNING.model_copy(update={"recipe": recipe})
+    entry = results()
+    runs = run_views(record, [entry], [], SHA)
+    assert panels(record, runs)[0].marks[0].label == f"claimed{named}: AlexNet [1]"
+    cost, *_ = metric_groups(record, runs)
+    assert cost.claimed.startswith(f"{named} 3.7".lstrip())
 
 
 def timed(*factors: float, **changes):
