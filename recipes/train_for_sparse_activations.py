@@ -69,13 +69,13 @@ class Config:
     """Peaks of the first training and of the fine-tunings, at 128 examples a step."""
     sigma: float = 0.01
     """Square of the activation that the penalty counts as one half; above 0."""
-    l0_weights: tuple[float, ...] = (0.6, 0.8, 1.0, 1.2)
+    l0_weights: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0)
     """Weights λ of the smooth count that `tactic` tries."""
     l1_weights: tuple[float, ...] = (0.5, 0.8, 1.1, 1.4)
     """Weights of the mean activation that `l1` tries."""
     removed_fractions: tuple[float, ...] = (0.5, 0.55, 0.6, 0.65)
     """Fractions of a layer's positive outputs below the thresholds that `threshold` tries."""
-    accuracy_budget: float = 0.006
+    accuracy_budget: float = 0.008
     """Validation accuracy that a net may lose against the baseline, as a fraction."""
     judged_images: int = 2048
     """Images whose zeros are counted: of validation for choices, of test for the reported figures."""
