@@ -162,8 +162,9 @@ def test_the_search_knows_no_listings_no_long_tables_and_no_files_of_the_api(rea
         defined = [node.name for node in ast.parse(recipe.text).body if isinstance(node, ast.FunctionDef)]
         in_code = [name for name in defined if "_" in name]
         assert in_code, identifier
+        file = f"recipes/{identifier.replace('-', '_')}.py"  # linked to; a function may share its name
         for path, text in texts.items():
-            assert not [name for name in in_code if name in text], (path, identifier)
+            assert not [name for name in in_code if name in text.replace(file, "")], (path, identifier)
     assert not [path for path, text in texts.items() if "95 % interval" in text]
 
 
