@@ -1,6 +1,8 @@
-"""Nets and inputs of digits' size, for the tests of what is shipped."""
+"""Nets and inputs of digits' size, for the tests of what is shipped and pruned."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,26 @@ class ResidualNet(nn.Module):
         first = self.stem_norm(self.stem(inputs)).relu()
         second = (first + self.inner_norm(self.inner(first))).relu()
         return self.output(nn.functional.max_pool2d(second, 2).flatten(1))
+
+
+class GroupedNet(nn.Module):
+    """A grouped and an ordinary convolution, and an output without bias: (batch, 2, 6, 6) to (batch, 5)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 8, 3, padding=1)
+        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.output = nn.Linear(8 * 36, 5, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.output(self.grouped(self.first(inputs).relu()).relu().flatten(1))
+
+
+def agreement_with(dense: nn.Module, inputs: Tensor) -> Callable[[nn.Module], float]:
+    """Return the share of the inputs to which a net gives the class that `dense` gives."""
+    with torch.no_grad():
+        wanted = dense(inputs).argmax(1)
+        return lambda model: float((model(inputs).argmax(1) == wanted).float().mean())
 
 
 class BranchingNet(nn.Module):

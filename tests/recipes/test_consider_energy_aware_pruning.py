@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
 
 from greentactics.wording import plain_label
 from recipes import consider_energy_aware_pruning as recipe
@@ -24,6 +23,7 @@ from recipes.common.pruning import (
     prune_global_magnitude,
 )
 from tests.recipes.fake_meter import FakeMeter
+from tests.recipes.small_nets import GroupedNet, agreement_with
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,25 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def one_thread_and_seed() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-
-
-class GroupedNet(nn.Module):
-    """A net with a grouped and an ordinary convolution, an unused layer and a bias-free output."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(2, 8, 3, padding=1)
-        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
-        self.output = nn.Linear(8 * 36, 5, bias=False)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.output(self.grouped(self.first(inputs).relu()).relu().flatten(1))
-
-
-def agreement_with(dense: nn.Module, inputs: Tensor):
-    with torch.no_grad():
-        wanted = dense(inputs).argmax(1)
-        return lambda model: float((model(inputs).argmax(1) == wanted).float().mean())
 
 
 def test_the_tactic_prunes_a_foreign_net_with_groups_within_the_allowed_loss() -> None:

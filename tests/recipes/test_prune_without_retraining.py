@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 from recipes import prune_without_retraining as recipe
 from recipes.common.contract import Outcome
 from recipes.common.net_report import accuracy
 from recipes.common.pruning import masks_of, prunable_layers
 from tests.recipes.fake_meter import FakeMeter
+from tests.recipes.small_nets import GroupedNet, agreement_with
 
 RECORD = Path(__file__).parents[2] / "tactics" / f"{recipe.TACTIC}.yaml"
 
@@ -27,30 +28,11 @@ def one_thread_and_seed() -> None:
     torch.manual_seed(0)
 
 
-class ForeignNet(nn.Module):
-    """A convolution in groups, another one, and an output without bias."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(2, 8, 3, padding=1)
-        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
-        self.output = nn.Linear(8 * 36, 5, bias=False)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.output(self.grouped(self.first(inputs).relu()).relu().flatten(1))
-
-
-def agreement_with(dense: nn.Module, inputs: Tensor) -> recipe.Evaluate:
-    with torch.no_grad():
-        wanted = dense(inputs).argmax(1)
-        return lambda model: float((model(inputs).argmax(1) == wanted).float().mean())
-
-
 # --- The tactic ------------------------------------------------------------------------------------------
 
 
 def test_a_foreign_net_is_pruned_within_the_allowed_loss_and_without_a_gradient() -> None:
-    net, inputs = ForeignNet().eval(), torch.randn(300, 2, 6, 6)
+    net, inputs = GroupedNet().eval(), torch.randn(300, 2, 6, 6)
     evaluate = agreement_with(copy.deepcopy(net), inputs)
     masks = recipe.prune_without_retraining(net, inputs, evaluate=evaluate, largest_loss=0.2)
     assert evaluate(net) >= 0.8
@@ -76,7 +58,7 @@ def test_a_batch_that_shares_weights_spares_the_layer_that_has_most_of_them() ->
     kept = []
     for batch_size in (1, 48):
         torch.manual_seed(0)
-        net, inputs = ForeignNet().eval(), torch.randn(300, 2, 6, 6)
+        net, inputs = GroupedNet().eval(), torch.randn(300, 2, 6, 6)
         evaluate = agreement_with(copy.deepcopy(net), inputs)
         masks = recipe.prune_without_retraining(
             net, inputs, evaluate=evaluate, largest_loss=0.2, batch_size=batch_size
@@ -87,7 +69,7 @@ def test_a_batch_that_shares_weights_spares_the_layer_that_has_most_of_them() ->
 
 
 def test_it_is_an_error_when_nothing_can_go() -> None:
-    net, inputs = ForeignNet().eval(), torch.randn(30, 2, 6, 6)
+    net, inputs = GroupedNet().eval(), torch.randn(30, 2, 6, 6)
     dense = copy.deepcopy(net.state_dict())
 
     def unchanged(model: nn.Module) -> float:
