@@ -86,11 +86,11 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
     there = catalogue.results.get(results.tactic, ())
     others = [entry for entry in there if entry.device_slug != results.device_slug]
     before, after = (
-        assess(record, entries, catalogue.bibliography, recipe.sha256)
+        assess(record, entries, catalogue.bibliography, recipe.checksum)
         for entries in (there, (*others, results))
     )
     write_results(catalogue.root / path, results)
-    verdict = verdict_line(record, (results,), recipe_sha256=recipe.sha256)
+    verdict = verdict_line(record, (results,), checksum=recipe.checksum)
     return Accepted(path, results, before, after, verdict)
 
 
@@ -137,16 +137,16 @@ def _by_the_rules(results: Results, catalogue: Catalogue) -> Iterator[Finding]:
     """Yield what the catalogue's rules, its record and its other results say against the file."""
     tactic, path = results.tactic, _RESULTS / results.tactic / f"{results.device_slug}.json"
     record, recipe = catalogue.records.get(tactic), catalogue.recipes.get(tactic)
-    sha256 = recipe.sha256 if recipe else None
+    checksum = recipe.checksum if recipe else None
     yield from results_findings(
         results,
         path,
         known=frozenset(catalogue.records),
         renamed=former_ids(catalogue.records.values()),
-        recipe_sha256=sha256,
+        checksum=checksum,
         has_recipe=recipe is not None,
     )
-    for reason in objections(results, sha256):
+    for reason in objections(results, checksum):
         if reason not in _TOLD_BY_FIELD:
             cure = f"greentactics measure {tactic} in a clone, all arms, at least {LEAST_PAIRS} seeds"
             yield Finding((), NOT_EVIDENCE, "results that count as evidence", reason, cure)

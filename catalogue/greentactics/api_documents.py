@@ -23,6 +23,7 @@ from greentactics.escaping import safe_address
 from greentactics.evidence import doubt, objections, timing_is_stale, within_tolerance
 from greentactics.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
 from greentactics.loading import Catalogue
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import SMOKE_PRESET, Results
 from greentactics.run_views import raw_path
 from greentactics.schema import Record
@@ -44,7 +45,7 @@ def tactic_document(tactic: Tactic, catalogue: Catalogue) -> TacticDocument:
     record, evidence = tactic.record, tactic.evidence
     claim = headline_claim(record)
     runs = tuple(
-        _run(record.id, entry, tactic.recipe_sha256, catalogue.timing_sha256)
+        _run(record.id, entry, tactic.checksum, catalogue.timing_sha256)
         for entry in tactic.committed
         if entry.preset != SMOKE_PRESET
     )
@@ -67,8 +68,10 @@ def tactic_document(tactic: Tactic, catalogue: Catalogue) -> TacticDocument:
     )
 
 
-def _run(tactic: str, results: Results, recipe_sha256: str | None, timing_sha256: str | None) -> RunDocument:
-    against = objections(results, recipe_sha256)
+def _run(
+    tactic: str, results: Results, checksum: RecipeChecksum | None, timing_sha256: str | None
+) -> RunDocument:
+    against = objections(results, checksum)
     stale = timing_is_stale(results, timing_sha256)
     return RunDocument(
         run=results.device_slug,
@@ -157,7 +160,7 @@ def _latency(
 def _reproduced(tactic: Tactic, runs: Iterable[RunDocument]) -> ReproducedDocument | None:
     """Take the verdict's figures from the document of the run it rests on."""
     record = tactic.record
-    shown = headline_results(record, tactic.committed, tactic.recipe_sha256)
+    shown = headline_results(record, tactic.committed, tactic.checksum)
     if shown is None or record.recipe is None:
         return None
     run = next(entry for entry in runs if entry.run == shown.device_slug)

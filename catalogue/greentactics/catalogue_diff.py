@@ -10,6 +10,7 @@ from greentactics.claims import claim_figure, direction_word, has_figure
 from greentactics.evidence import objections
 from greentactics.impact import Claim
 from greentactics.loading import Catalogue
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import Results
 from greentactics.schema import Record, SourceUse
 from greentactics.tactic_page import Tactic, join
@@ -118,7 +119,7 @@ def _aspects(tactic: Tactic, catalogue: Catalogue) -> Iterator[tuple[str, tuple[
     )
     yield "sources", tuple(_source_line(use, catalogue.bibliography) for use in record.sources)
     yield "recipe", (f"code {source.sha256[:12]}",) if source else ()
-    yield "results", tuple(_results_line(entry, tactic.recipe_sha256) for entry in tactic.committed)
+    yield "results", tuple(_results_line(entry, tactic.checksum) for entry in tactic.committed)
 
 
 def _change(tactic: str, earlier: _Side | None, later: _Side | None) -> RecordChange | None:
@@ -175,8 +176,8 @@ def _source_line(use: SourceUse, bibliography: Mapping[str, Reference]) -> str:
     return f"{use.key}: {reference.title}, {reference.year}, {identifier}; for: {use.supports}"
 
 
-def _results_line(results: Results, recipe_sha256: str | None) -> str:
-    against = ", ".join(objections(results, recipe_sha256)) or "counts as evidence"
+def _results_line(results: Results, checksum: RecipeChecksum | None) -> str:
+    against = ", ".join(objections(results, checksum)) or "counts as evidence"
     last = max(repeat.started for repeat in results.repeats)
     return (
         f"{results.device.name}, preset {results.preset}, {results.data.name}, {len(results.seeds)} seeds, "

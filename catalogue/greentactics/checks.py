@@ -245,14 +245,14 @@ def _results(files: Files) -> Iterator[Problem]:
         if document.model is None:
             continue
         recipe = files.recipes.get(path.parent.name)
-        sha256 = recipe.model.sha256 if recipe and recipe.model else None
+        checksum = recipe.model.checksum if recipe and recipe.model else None
         yield from document.located(
             results_findings(
                 document.model,
                 path,
                 known=known,
                 renamed=renamed,
-                recipe_sha256=sha256,
+                checksum=checksum,
                 has_recipe=recipe is not None,
             )
         )

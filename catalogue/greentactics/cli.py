@@ -75,7 +75,7 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     record, recipe = catalogue.records[tactic], catalogue.recipes.get(tactic)
     committed = catalogue.results.get(tactic, ())
     local = load_results_folder(folder or root / "build" / "results").get(tactic, ())
-    for line in verdict_output(record, committed, local, recipe.sha256 if recipe else None):
+    for line in verdict_output(record, committed, local, recipe.checksum if recipe else None):
         click.echo(line)
 
 

@@ -49,7 +49,7 @@ def results_state(tactic: Tactic, timing_sha256: str | None) -> str:
     if not shown:
         return "none"
     return "\n".join(
-        f"{entry.device.name}: {', '.join(objections(entry, tactic.recipe_sha256)) or 'counts'}"
+        f"{entry.device.name}: {', '.join(objections(entry, tactic.checksum)) or 'counts'}"
         + (", timing stale" if timing_is_stale(entry, timing_sha256) else "")
         for entry in shown
     )
@@ -84,14 +84,14 @@ def _entry(tactic: Tactic, timing_sha256: str | None) -> dict[str, Any]:
 
 
 def _results_entry(tactic: Tactic, results: Results, timing_sha256: str | None) -> dict[str, Any]:
-    against = objections(results, tactic.recipe_sha256)
+    against = objections(results, tactic.checksum)
     return {
         "device": results.device.name,
         "preset": results.preset,
         "data": results.data.name,
         "seeds": len(results.seeds),
         "counts": not against,
-        "stale": is_stale(results, tactic.recipe_sha256),
+        "stale": is_stale(results, tactic.checksum),
         "timing_stale": timing_is_stale(results, timing_sha256),
         "not_counted_because": list(against),
     }

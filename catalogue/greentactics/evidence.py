@@ -16,6 +16,7 @@ from greentactics.claims import claimed_times, effect_claims, has_figure, headli
 from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, compare, largest_loss
 from greentactics.datasets import KNOWN_SHA256
 from greentactics.latency import shows_difference
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import SMOKE_PRESET, Results
 from greentactics.schema import Record
 from greentactics.timings import CONTROL
@@ -49,32 +50,35 @@ class Evidence:
     """Why this level and, where contested, why that."""
 
 
-def is_stale(results: Results, recipe_sha256: str | None) -> bool:
+def is_stale(results: Results, checksum: RecipeChecksum | None) -> bool:
     """Tell whether the recipe or the data have changed since the run.
 
     What is not known is not held against the run: a recipe that is not there, data of the contributor's own.
     """
-    return _recipe_changed(results, recipe_sha256) or _data_changed(results)
+    return is_recipe_changed(results, checksum) or _data_changed(results)
 
 
-def _recipe_changed(results: Results, recipe_sha256: str | None) -> bool:
-    return recipe_sha256 is not None and results.recipe_sha256 != recipe_sha256
+def is_recipe_changed(results: Results, checksum: RecipeChecksum | None) -> bool:
+    """Tell whether what computes the numbers has changed since the run."""
+    if checksum is None:
+        return False
+    return results.recipe_sha256 != checksum(results.preset, metered=results.is_metered)
 
 
 def _data_changed(results: Results) -> bool:
     return KNOWN_SHA256.get(results.data.name, results.data.sha256) != results.data.sha256
 
 
-def objections(results: Results, recipe_sha256: str | None = None) -> tuple[str, ...]:
+def objections(results: Results, checksum: RecipeChecksum | None = None) -> tuple[str, ...]:
     """Return why results do not count as evidence; empty when they do.
 
     Args:
         results: The results of one device.
-        recipe_sha256: Checksum of the recipe as it is now; None skips the comparison.
+        checksum: Tells the checksum of the recipe as it is now; None skips the comparison.
     """
     found = {
         "smoke run": results.preset == SMOKE_PRESET,
-        "stale: the recipe has changed since": _recipe_changed(results, recipe_sha256),
+        "stale: the recipe has changed since": is_recipe_changed(results, checksum),
         "stale: the data have changed since": _data_changed(results),
         "uncommitted changes in the working tree": results.dirty,
         "not tied to a commit": results.commit is None and not results.dirty,
@@ -175,7 +179,7 @@ def assess(
     record: Record,
     results: Iterable[Results],
     bibliography: Mapping[str, Reference],
-    recipe_sha256: str | None = None,
+    checksum: RecipeChecksum | None = None,
 ) -> Evidence:
     """Derive the level of evidence.
 
@@ -183,9 +187,9 @@ def assess(
         record: The tactic.
         results: Committed results, one entry a device; a machine's own uncommitted runs are not passed in.
         bibliography: References by key, to tell independent sources.
-        recipe_sha256: Checksum of the recipe as it is now.
+        checksum: Tells the checksum of the recipe as it is now; None skips the comparison.
     """
-    counting = [entry for entry in results if not objections(entry, recipe_sha256)]
+    counting = [entry for entry in results if not objections(entry, checksum)]
     contests_found = tuple(reason for entry in counting if (reason := contests(record, entry)))
     devices = {(entry.device.kind, entry.device.name) for entry in counting if reproduces(record, entry)}
     level, reason = _level(record, len(devices), bibliography)

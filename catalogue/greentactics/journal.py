@@ -37,7 +37,7 @@ class Plan(BaseModel):
     threads: int
     """Threads of each repeat."""
     recipe_sha256: Sha256
-    """Checksum of the recipe when the run was begun."""
+    """Checksum of the recipe when the run was begun, with the meters it may read."""
     commit: str | None
     """Commit when the run was begun."""
     dirty: bool

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from greentactics.escaping import listing_to_html
-from greentactics.recipe_source import PACKAGE
+from greentactics.reached_code import PACKAGE
 
 LINE_LENGTH = 80
 _START = re.compile(r"^\s*# --8<-- \[start:tactic\]\s*$", re.MULTILINE)

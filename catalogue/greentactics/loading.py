@@ -12,8 +12,9 @@ from typing import Any
 from greentactics.bibliography import Bibliography, Reference
 from greentactics.documents import Document, read_document
 from greentactics.errors import CatalogueError, Problem, UserError
-from greentactics.recipe_source import TIMING_PROTOCOL, RecipeChecksums, recipe_file
-from greentactics.results import Results
+from greentactics.reached_code import ReachedCode
+from greentactics.recipe_source import RecipeChecksum, checksum_of_recipe, checksum_of_timing, recipe_file
+from greentactics.results import DEFAULT_PRESET, Results
 from greentactics.schema import Record
 from greentactics.text_file import RECORD_BYTES, TextFile, display_name, read_text_file
 
@@ -26,8 +27,13 @@ class RecipeSource:
 
     text: str
     """The file's text."""
-    sha256: str
-    """Checksum of the recipe and of the shared modules it uses."""
+    checksum: RecipeChecksum
+    """Tells the checksum of what it computes."""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of what it computes with the settings that are published, without meters."""
+        return self.checksum(DEFAULT_PRESET, metered=False)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def read_files(root: Path) -> Files:
         UserError: There is no catalogue at this place.
     """
     root = catalogue_root(root)
-    checksums = RecipeChecksums(root)
+    code = ReachedCode(root)
     tactics = sorted(path for path in (root / "tactics").glob("*.yaml") if path.name != "references.yaml")
     recipes = sorted(path for path in (root / "recipes").glob("*.py") if not path.name.startswith("_"))
     results = sorted((root / "recipes" / "results").glob("*/*.json"))
@@ -111,7 +117,7 @@ def read_files(root: Path) -> Files:
         root,
         {path.stem: read_document(path, Record, root=root) for path in tactics},
         read_document(root / BIBLIOGRAPHY, Bibliography, root=root),
-        {path.stem.replace("_", "-"): _read_recipe(path, root, checksums) for path in recipes},
+        {path.stem.replace("_", "-"): _read_recipe(path, root, code) for path in recipes},
         {path: read_document(path, Results, root=root) for path in results},
     )
 
@@ -141,7 +147,7 @@ def catalogue_of(files: Files) -> Catalogue:
         dict(sorted(bibliography.items())),
         _by_tactic(document.model for document in files.results.values() if document.model),
         {tactic: document.model for tactic, document in files.recipes.items() if document.model},
-        RecipeChecksums(files.root).of_module(TIMING_PROTOCOL),
+        checksum_of_timing(ReachedCode(files.root)),
     )
 
 
@@ -181,29 +187,27 @@ def load_results_folder(folder: Path) -> dict[str, tuple[Results, ...]]:
     return _by_tactic(document.model for document in documents if document.model)
 
 
-def recipe_checksum(root: Path, tactic_id: str) -> str:
-    """Return the SHA-256 of what a recipe computes: its code and that of the shared modules it imports.
-
-    Comments, docstrings and layout do not count.
+def recipe_checksum(root: Path, tactic_id: str) -> RecipeChecksum:
+    """Return what tells the checksum of what a recipe computes.
 
     Raises:
         UserError: There is no recipe.
-        CatalogueError: The recipe or a module it imports is not Python.
     """
     if not recipe_file(root, tactic_id).is_file():
         name = recipe_file(Path(), tactic_id).as_posix()
         raise UserError(f"no recipe for {tactic_id}: expected {name}")
-    return RecipeChecksums(root.resolve()).of(tactic_id)
+    return checksum_of_recipe(ReachedCode(root.resolve()), tactic_id)
 
 
-def _read_recipe(path: Path, root: Path, checksums: RecipeChecksums) -> Document[RecipeSource]:
+def _read_recipe(path: Path, root: Path, code: ReachedCode) -> Document[RecipeSource]:
+    checksum = checksum_of_recipe(code, path.stem.replace("_", "-"))
     try:
         source = read_text_file(path, root=root, max_bytes=RECORD_BYTES)
-        sha256 = checksums.of(path.stem.replace("_", "-"))
+        checksum(DEFAULT_PRESET, metered=False)
     except CatalogueError as error:
-        # A mistake in a shared module is the problem of that module, for each recipe that imports it.
+        # A mistake in a shared module is the problem of that module, for each recipe that uses it.
         return Document(TextFile(display_name(path, root), "", ()), None, error.problems)
-    return Document(source, RecipeSource(source.text, sha256), ())
+    return Document(source, RecipeSource(source.text, checksum), ())
 
 
 def _by_tactic(results: Iterable[Results]) -> dict[str, tuple[Results, ...]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from greentactics.datasets import find_fashion_mnist
 from greentactics.errors import CatalogueError, UserError
+from greentactics.evidence import is_recipe_changed
 from greentactics.journal import Journal, Plan, locked, plan_differences, version_differences
-from greentactics.loading import load_results
+from greentactics.loading import load_results, recipe_checksum
 from greentactics.merging import ConditionsDiffer, device_slug, write_results
 from greentactics.progress import Progress
 from greentactics.recipe_source import recipe_file
@@ -81,7 +82,7 @@ def measure(request: Request, destination: Destination, progress: Progress) -> M
     with locked(folder):
         journal, plan = Journal(folder), make_plan(request)
         if destination.existing is Existing.IF_NEEDED:
-            kept = _reusable(request, destination, arms, plan, progress)
+            kept = _reusable(request, destination, arms, progress)
             if kept is not None:
                 return kept
         else:
@@ -218,7 +219,7 @@ def _refuse_existing(path: Path | None, destination: Destination) -> None:
 
 
 def _reusable(
-    request: Request, destination: Destination, arms: tuple[str, ...], plan: Plan, progress: Progress
+    request: Request, destination: Destination, arms: tuple[str, ...], progress: Progress
 ) -> Measured | None:
     """Return older results that still answer the request, or None; says why they do not."""
     path = _older_file(request, destination)
@@ -226,7 +227,7 @@ def _reusable(
         return None
     results = load_results(path)
     reasons = version_differences(results.versions)
-    if results.recipe_sha256 != plan.recipe_sha256:
+    if is_recipe_changed(results, recipe_checksum(request.root, request.tactic)):
         reasons.append("the recipe, or a shared module it uses, has been changed since")
     if (results.preset, results.threads) != (request.preset, request.threads):
         reasons.append(f"preset {results.preset} with {results.threads} threads before")

@@ -70,7 +70,7 @@ def savings_panels(tactics: Iterable[Tactic]) -> list[SavingsPanel]:
     """Return the figures that the verdicts rest on, apart by what is saved; what was metered comes first."""
     found: dict[tuple[int, str], list[tuple[Point, ...]]] = {}
     for tactic in tactics:
-        shown = headline_results(tactic.record, tactic.committed, tactic.recipe_sha256)
+        shown = headline_results(tactic.record, tactic.committed, tactic.checksum)
         recipe = tactic.record.recipe
         if shown is None or recipe is None:
             continue
@@ -149,7 +149,7 @@ def _reproduced(tactic: Tactic, recipe: RecipeUse, shown: Results) -> Point:
         if quality is None
         else f"{recipe.quality_label} {typographic(estimate_phrase(quality))}",
         provenance=info.provenance,
-        against=objections(shown, tactic.recipe_sha256),
+        against=objections(shown, tactic.checksum),
     )
 
 

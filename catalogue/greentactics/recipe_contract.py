@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from greentactics.errors import Problem
-from greentactics.recipe_source import parse_python, top_level_assignments
+from greentactics.reached_code import parse_python
+from greentactics.recipe_source import top_level_assignments
 from greentactics.rules import Rule
 
 KEY_LINES_START = "# --8<-- [start:tactic]"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greentactics.errors import UserError
-from greentactics.recipe_source import PACKAGE, parse_python, recipe_file, top_level_assignments
+from greentactics.reached_code import PACKAGE, parse_python
+from greentactics.recipe_source import recipe_file, top_level_assignments
 from greentactics.text_file import RECORD_BYTES, read_text_file
 
 

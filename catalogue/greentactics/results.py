@@ -21,6 +21,8 @@ SMOKE_PRESET = "smoke"
 """Preset of tests; never published."""
 
 DEFAULT_PRESET = "default"
+NO_METER = "none"
+"""Source of energy of a run without a meter."""
 """Preset of published results; those of another one stand beside them."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -137,6 +139,11 @@ class Conditions(BaseModel):
     meter: MeterInfo
     """What was measured with."""
 
+    @property
+    def is_metered(self) -> bool:
+        """Whether energy was read from a meter."""
+        return self.meter.energy != NO_METER
+
 
 class Observation(BaseModel):
     """What is recorded of one arm with one seed, wherever its values stand."""
@@ -202,7 +209,7 @@ class Results(Conditions):
     device_slug: DeviceSlug
     """Name of the device in file names."""
     recipe_sha256: Sha256
-    """Checksum of the recipe and of the shared modules it uses."""
+    """Checksum of what the recipe's run reaches."""
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None
     """Commit of the working tree, where there is one."""
     dirty: bool

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from greentactics.diagnosis import did_you_mean, one_of
+from greentactics.evidence import is_recipe_changed
 from greentactics.places import FieldPath, Finding, printable
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import Results
 from greentactics.rules import Rule
 from greentactics.schema import Record
@@ -20,7 +22,7 @@ def results_findings(
     *,
     known: frozenset[str],
     renamed: Mapping[str, str],
-    recipe_sha256: str | None,
+    checksum: RecipeChecksum | None,
     has_recipe: bool,
 ) -> Iterator[Finding]:
     """Yield what is wrong with one results file.
@@ -30,7 +32,7 @@ def results_findings(
         path: The file; its folder names the tactic and its stem the device.
         known: Identifiers of all records.
         renamed: Their former identifiers, each with the present one.
-        recipe_sha256: Checksum of the tactic's recipe as it is now; None where it cannot be told.
+        checksum: Tells the checksum of the tactic's recipe as it is now; None where it cannot be told.
         has_recipe: Whether there is a recipe.
     """
     tactic, stem = printable(path.parent.name), printable(path.stem)
@@ -53,8 +55,9 @@ def results_findings(
     elif not has_recipe:
         name = f"recipes/{tactic.replace('-', '_')}.py"
         yield Finding((), Rule.RESULTS_WITHOUT_RECIPE, f"the recipe {name}", "none", "remove the results")
-    elif recipe_sha256 is not None and results.recipe_sha256 != recipe_sha256:
-        expected = f"the checksum of the recipe as it is now, {recipe_sha256[:12]}..."
+    elif checksum is not None and is_recipe_changed(results, checksum):
+        now = checksum(results.preset, metered=results.is_metered)
+        expected = f"the checksum of the recipe as it is now, {now[:12]}..."
         found = f"{results.recipe_sha256[:12]}..."
         yield Finding(("recipe_sha256",), Rule.RESULTS_STALE, expected, found, again)
     yield from _unpublishable(results, again)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from greentactics.evidence import objections
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import SMOKE_PRESET, Results
 from greentactics.schema import Record
 from greentactics.wording import quantity
@@ -52,7 +53,7 @@ class RunView:
 
 
 def run_views(
-    record: Record, committed: Iterable[Results], local: Iterable[Results], recipe_sha256: str | None
+    record: Record, committed: Iterable[Results], local: Iterable[Results], checksum: RecipeChecksum | None
 ) -> tuple[RunView, ...]:
     """Return the runs a page shows, committed ones first; smoke runs are never shown."""
     entries = [(entry, False) for entry in committed] + [(entry, True) for entry in local]
@@ -62,7 +63,7 @@ def run_views(
             label=_letter(index),
             results=entry,
             local=is_local,
-            against=objections(entry, recipe_sha256),
+            against=objections(entry, checksum),
             raw=raw_path(record.id, entry, is_local),
         )
         for index, (entry, is_local) in enumerate(shown)

@@ -23,7 +23,7 @@ from greentactics.processes import (
 )
 from greentactics.progress import Progress
 from greentactics.recipe_outline import check_choice, read_outline
-from greentactics.recipe_source import recipe_file
+from greentactics.recipe_source import RecipeChecksum, recipe_file
 from greentactics.repository import read_revision
 from greentactics.results import Failure, Results, Run
 from greentactics.timing_passes import NOTHING_TIMED, Timed, TimingRequest, time_nets
@@ -72,6 +72,8 @@ class Performed:
     """Repeats that failed."""
     plan: Plan
     """What the run was made with."""
+    checksum: RecipeChecksum
+    """Tells the checksum of the recipe that ran."""
     timed: Timed = NOTHING_TIMED
     """What the timing passes gave."""
 
@@ -94,7 +96,7 @@ class Performed:
             timing_sha256=self.timed.protocol_sha256,
             not_timed=self.timed.not_timed,
             device_slug=device_slug,
-            recipe_sha256=self.plan.recipe_sha256,
+            recipe_sha256=self.checksum(self.plan.preset, metered=self.runs[0].is_metered),
             commit=self.plan.commit,
             dirty=self.plan.dirty,
             jobs=self.plan.jobs,
@@ -128,7 +130,7 @@ def make_plan(request: Request) -> Plan:
         tactic=request.tactic,
         preset=request.preset,
         threads=request.threads,
-        recipe_sha256=recipe_checksum(request.root, request.tactic),
+        recipe_sha256=recipe_checksum(request.root, request.tactic)(request.preset, metered=True),
         commit=revision.commit,
         dirty=revision.dirty,
         jobs=request.jobs,
@@ -178,7 +180,7 @@ def perform(request: Request, journal: Journal, progress: Progress, gate: Gate |
             if gate is not None and len(runs) == len(finished) + 1:
                 gate(run)
     _require_unchanged(request, plan)
-    performed = Performed(tuple(runs), tuple(failures), plan)
+    performed = Performed(tuple(runs), tuple(failures), plan, recipe_checksum(request.root, request.tactic))
     return _with_nets_timed(performed, request, journal, progress) if request.latency_seeds else performed
 
 
@@ -235,7 +237,7 @@ def _require_asked(run: Run, request: Request, pair: Pair) -> None:
 
 
 def _require_unchanged(request: Request, plan: Plan) -> None:
-    if recipe_checksum(request.root, request.tactic) != plan.recipe_sha256:
+    if recipe_checksum(request.root, request.tactic)(request.preset, metered=True) != plan.recipe_sha256:
         raise UserError(
             "the recipe, or a shared module it uses, was edited meanwhile; nothing was written, as old and "
             "new code must not stand in one file; measure anew with --replace"

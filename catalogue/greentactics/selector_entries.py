@@ -105,7 +105,7 @@ def selector_entries(tactics: Iterable[Tactic]) -> list[Entry]:
 
 def _entry(tactic: Tactic) -> Entry:
     record = tactic.record
-    shown = headline_results(record, tactic.committed, tactic.recipe_sha256)
+    shown = headline_results(record, tactic.committed, tactic.checksum)
     return Entry(
         id=record.id,
         title=record.title,
@@ -138,10 +138,10 @@ def _reproduction(tactic: Tactic, shown: Results | None) -> dict[str, Any]:
     if shown is None or recipe is None:
         names = ("reproduced", "not_counted", "effect", "quality", "loss_points")
         return dict.fromkeys(names) | {"effect_on": (), "provenance": NONE, "devices": (NONE,)}
-    against = objections(shown, tactic.recipe_sha256)
+    against = objections(shown, tactic.checksum)
     cost, quality = cost_estimate(record, shown), quality_estimate(record, shown)
     info = shown.metrics[recipe.cost_metric]
-    counting = [entry for entry in tactic.committed if not objections(entry, tactic.recipe_sha256)]
+    counting = [entry for entry in tactic.committed if not objections(entry, tactic.checksum)]
     different = cost is not None and cost.unit != POINTS and not against and doubt(record, shown) is None
     loss = None if quality is None else largest_loss(quality, shown.metrics[recipe.quality_metric].better)
     return {

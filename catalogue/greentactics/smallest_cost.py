@@ -34,7 +34,7 @@ def block(root: Path) -> str:
     """Return what stands between the page's marks: the tables, or a line that there are no results."""
     catalogue = load_catalogue(root)
     record, recipe = catalogue.records[ID], catalogue.recipes[ID]
-    results = headline_results(record, catalogue.results.get(ID, ()), recipe.sha256)
+    results = headline_results(record, catalogue.results.get(ID, ()), recipe.checksum)
     if results is None or record.recipe is None:
         return NOT_MEASURED
     return table(results, record.recipe) + shapes_table(results) + types_table(results)

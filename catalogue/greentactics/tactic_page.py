@@ -21,7 +21,8 @@ from greentactics.impact_views import full_impact, headline_impact, rivals_table
 from greentactics.latency_rows import timed_view
 from greentactics.listings import highlighted, key_lines, usage
 from greentactics.loading import Catalogue, RecipeSource
-from greentactics.recipe_source import PACKAGE
+from greentactics.reached_code import PACKAGE
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.relation_graph import Tie
 from greentactics.results import Results
 from greentactics.rival_rows import rival_rows
@@ -46,7 +47,7 @@ class Tactic:
     record: Record
     committed: tuple[Results, ...]
     local: tuple[Results, ...]
-    recipe_sha256: str | None
+    checksum: RecipeChecksum | None
     evidence: Evidence
     verdict: str
     local_verdict: str | None
@@ -70,7 +71,7 @@ class Tactic:
     @property
     def reproduced(self) -> str:
         """The headline cost of the committed results in words."""
-        shown = headline_results(self.record, self.committed, self.recipe_sha256)
+        shown = headline_results(self.record, self.committed, self.checksum)
         estimate = cost_estimate(self.record, shown) if shown else None
         if shown is None or estimate is None or self.record.recipe is None:
             return "not yet"
@@ -80,7 +81,7 @@ class Tactic:
     @property
     def reproduced_on(self) -> str:
         """The devices of the runs that count as evidence, in words, and whether none was an accelerator."""
-        devices = [entry.device for entry in self.committed if not objections(entry, self.recipe_sha256)]
+        devices = [entry.device for entry in self.committed if not objections(entry, self.checksum)]
         if not devices:
             return "no device yet"
         names = dict.fromkeys(
@@ -104,16 +105,16 @@ def join(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) -> dict
 def _tactic(catalogue: Catalogue, record: Record, local: tuple[Results, ...]) -> Tactic:
     committed = _in_order(catalogue.results.get(record.id, ()))
     source = catalogue.recipes.get(record.id)
-    sha256 = source.sha256 if source else None
-    shown_locally = headline_results(record, local, sha256)
+    checksum = source.checksum if source else None
+    shown_locally = headline_results(record, local, checksum)
     return Tactic(
         record=record,
         committed=committed,
         local=local,
-        recipe_sha256=sha256,
-        evidence=assess(record, committed, catalogue.bibliography, sha256),
-        verdict=verdict_line(record, committed, recipe_sha256=sha256),
-        local_verdict=verdict_line(record, local, recipe_sha256=sha256) if shown_locally else None,
+        checksum=checksum,
+        evidence=assess(record, committed, catalogue.bibliography, checksum),
+        verdict=verdict_line(record, committed, checksum=checksum),
+        local_verdict=verdict_line(record, local, checksum=checksum) if shown_locally else None,
     )
 
 
@@ -132,7 +133,7 @@ def quality_word(record: Record) -> str:
 def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> dict[str, Any]:
     """Return the values for the templates of a tactic's pages; `ties` are its relations."""
     record = tactic.record
-    runs = run_views(record, tactic.committed, tactic.local, tactic.recipe_sha256)
+    runs = run_views(record, tactic.committed, tactic.local, tactic.checksum)
     verdict_run = _verdict_run(record, runs)
     full, rivals = full_impact(record, runs), rival_rows(record, runs)
     return {
@@ -171,7 +172,7 @@ def _recipe_context(tactic: Tactic, source: RecipeSource | None, runs: Sequence[
     if source is None:
         return {"source": None}
     marked, used = key_lines(source.text), usage(source.text, record.module)
-    lines = verdict_output(record, tactic.committed, tactic.local, tactic.recipe_sha256)
+    lines = verdict_output(record, tactic.committed, tactic.local, tactic.checksum)
     if runs and not runs[0].local:
         path = Path(PACKAGE, "results", record.id, f"{runs[0].results.device_slug}.json")
         lines = (stored_line(path, runs[0].results), *lines)

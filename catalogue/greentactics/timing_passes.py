@@ -23,7 +23,8 @@ from greentactics.processes import (
     termination_interrupts,
 )
 from greentactics.progress import Progress
-from greentactics.recipe_source import TIMING_PROTOCOL, RecipeChecksums
+from greentactics.reached_code import ReachedCode
+from greentactics.recipe_source import TIMING_PROTOCOL, checksum_of_timing
 from greentactics.results import DeviceInfo, Failure
 from greentactics.timings import Engine, Timing
 from greentactics.writing import write_atomically
@@ -87,8 +88,8 @@ class PassFile(BaseModel):
 
 
 def protocol_checksum(root: Path) -> str | None:
-    """Return the checksum of the timing protocol and what it imports; None where a checkout has none."""
-    return RecipeChecksums(root.resolve()).of_module(TIMING_PROTOCOL)
+    """Return the checksum of the timing protocol; None where a checkout has none."""
+    return checksum_of_timing(ReachedCode(root.resolve()))
 
 
 def time_nets(request: TimingRequest, journal: Journal, progress: Progress) -> Timed:

@@ -22,6 +22,7 @@ from greentactics.evidence import (
     quality_estimate,
     within_tolerance,
 )
+from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import DEFAULT_PRESET, SMOKE_PRESET, Results
 from greentactics.schema import RecipeUse, Record
 from greentactics.vocabulary import Kind
@@ -33,7 +34,9 @@ from greentactics.wording import (
 )
 
 
-def verdict_line(record: Record, results: Iterable[Results] = (), *, recipe_sha256: str | None = None) -> str:
+def verdict_line(
+    record: Record, results: Iterable[Results] = (), *, checksum: RecipeChecksum | None = None
+) -> str:
     """Return the verdict: saving and quality with intervals, seeds, data, condition, and the claim.
 
     Smoke and stale results are never shown. Results that do not count as evidence for another reason are
@@ -42,14 +45,14 @@ def verdict_line(record: Record, results: Iterable[Results] = (), *, recipe_sha2
     Args:
         record: The tactic.
         results: Its results, committed ones or those of this machine.
-        recipe_sha256: Checksum of the recipe as it is now; None takes no result for stale.
+        checksum: Tells the checksum of the recipe as it is now; None takes no result for stale.
     """
     known = tuple(results)
-    shown = headline_results(record, known, recipe_sha256)
+    shown = headline_results(record, known, checksum)
     if record.recipe is None or shown is None:
-        stale = any(is_stale(entry, recipe_sha256) and entry.preset != SMOKE_PRESET for entry in known)
+        stale = any(is_stale(entry, checksum) and entry.preset != SMOKE_PRESET for entry in known)
         return _without_reproduction(record, stale)
-    against = objections(shown, recipe_sha256)
+    against = objections(shown, checksum)
     contested = None if against else contests(record, shown)
     line = f"{_reproduced(record, record.recipe, shown)}; {_claimed(record, record.recipe)}"
     if contested:
@@ -58,25 +61,25 @@ def verdict_line(record: Record, results: Iterable[Results] = (), *, recipe_sha2
 
 
 def verdict_output(
-    record: Record, committed: Iterable[Results], local: Iterable[Results], recipe_sha256: str | None
+    record: Record, committed: Iterable[Results], local: Iterable[Results], checksum: RecipeChecksum | None
 ) -> tuple[str, ...]:
     """Return the lines of the command `verdict`; the second, on this machine, only where it has results."""
     here = tuple(local)
-    lines = [f"published: {verdict_line(record, committed, recipe_sha256=recipe_sha256)}"]
+    lines = [f"published: {verdict_line(record, committed, checksum=checksum)}"]
     if here:
-        lines.append(f"this machine: {verdict_line(record, here, recipe_sha256=recipe_sha256)}")
+        lines.append(f"this machine: {verdict_line(record, here, checksum=checksum)}")
     return tuple(lines)
 
 
 def headline_results(
-    record: Record, results: Iterable[Results], recipe_sha256: str | None = None
+    record: Record, results: Iterable[Results], checksum: RecipeChecksum | None = None
 ) -> Results | None:
     """Return the results a verdict rests on: counting ones first, the default preset, then more seeds."""
     usable = [
         entry
         for entry in results
         if entry.preset != SMOKE_PRESET
-        and not is_stale(entry, recipe_sha256)
+        and not is_stale(entry, checksum)
         and cost_estimate(record, entry) is not None
     ]
     order = sorted(

@@ -48,7 +48,7 @@ def _table(timing: Timing) -> str:
     return "\n".join(lines)
 
 
-def _time_all(
+def time_all(
     nets: Mapping[str, Deployable], engines: Sequence[Engine], settings: Settings, meter: Meter
 ) -> tuple[list[Timing], dict[str, str]]:
     """Return a pass for each engine that could run all nets, and by engine why another could not."""
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_writable("--out", options.out)
         nets = _named_nets(options.net)
         engines = [engine for engine in ENGINES if engine in (options.engine or ENGINES)]
-        timings, not_timed = _time_all(nets, engines, settings, choose_meter())
+        timings, not_timed = time_all(nets, engines, settings, choose_meter())
         if options.out is not None:
             entries = [timing.model_dump(mode="json") for timing in timings]
             conditions = {"device": environment.device(), "versions": environment.versions()}

@@ -17,7 +17,7 @@ from greentactics.accepting import ACCEPTED_BYTES
 from greentactics.cli import main
 from greentactics.loading import load_catalogue, load_results
 from greentactics.verdict import verdict_line
-from tests.catalogue.device_results import HERE, OURS, SHA256, TACTIC, THEIRS, document, theirs, timed
+from tests.catalogue.device_results import HERE, OURS, TACTIC, THEIRS, document, theirs, timed
 from tests.catalogue.example_files import copy_valid
 
 
@@ -55,7 +55,9 @@ def test_a_second_device_lifts_the_level(root, offer):
     assert filed.model_dump(mode="json")["repeats"][0]["duration_s"] == theirs()["repeats"][0]["duration_s"]
     assert CliRunner().invoke(main, ["--root", str(root), "check"]).exit_code == 0
     catalogue = load_catalogue(root)
-    line = verdict_line(catalogue.records[TACTIC], catalogue.results[TACTIC], recipe_sha256=SHA256)
+    line = verdict_line(
+        catalogue.records[TACTIC], catalogue.results[TACTIC], checksum=catalogue.recipes[TACTIC].checksum
+    )
     assert "2.5x lower" in line
 
 
@@ -209,7 +211,7 @@ def test_a_control_makes_measured_costs_acceptable(root, offer):
 
 def test_timing_by_another_protocol_is_refused(root, offer):
     (root / "recipes" / "common").mkdir()
-    (root / "recipes" / "common" / "timing.py").write_text('"""Time."""\n')
+    (root / "recipes" / "common" / "timing.py").write_text("def time_all():\n    pass\n")
     from tests.site.synthetic import timing
 
     found = theirs() | {"timing_sha256": "d" * 64, "timings": [timing(0, 2.0).model_dump(mode="json")]}

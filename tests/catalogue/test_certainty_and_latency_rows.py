@@ -13,7 +13,7 @@ from greentactics.run_views import RunView, run_views
 from greentactics.tactic_page import join
 from greentactics.timings import CONTROL
 from tests.site.records import PRUNING, SPARSITY, catalogue
-from tests.site.synthetic import METRICS, SHA, results, timing
+from tests.site.synthetic import METRICS, UNCHANGED, results, timing
 
 TITLES = [
     ("pruning_cpu_s", "s", "measured pruning CPU time"),
@@ -46,7 +46,7 @@ def test_a_claim_of_another_quantity_than_the_cost_says_which(label: str, named:
     recipe = PRUNING.recipe.model_copy(update={"cost_label": label})
     record = PRUNING.model_copy(update={"recipe": recipe})
     entry = results()
-    runs = run_views(record, [entry], [], SHA)
+    runs = run_views(record, [entry], [], UNCHANGED)
     assert panels(record, runs)[0].marks[0].label == f"claimed{named}: AlexNet [1]"
     cost, *_ = metric_groups(record, runs)
     assert cost.claimed.startswith(f"{named} 3.7".lstrip())
@@ -66,7 +66,7 @@ def timed(*factors: float, **changes):
 
 
 def view(entry) -> RunView:
-    (found,) = run_views(PRUNING, [entry], [], SHA)
+    (found,) = run_views(PRUNING, [entry], [], UNCHANGED)
     return found
 
 

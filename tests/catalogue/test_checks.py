@@ -164,7 +164,8 @@ def test_the_same_work_under_two_keys(tmp_path: Path) -> None:
 def test_a_mistake_in_a_shared_module_is_reported_once(tmp_path: Path) -> None:
     root = copy_valid(tmp_path)
     recipe = root / "recipes" / "base_measured.py"
-    recipe.write_text(recipe.read_text(encoding="utf-8") + "\nimport recipes.common.data\n", encoding="utf-8")
+    text = recipe.read_text(encoding="utf-8").replace("count // 2", "data.half(count)")
+    recipe.write_text(f"from recipes.common import data\n{text}", encoding="utf-8")
     (root / "recipes" / "common").mkdir()
     (root / "recipes" / "common" / "data.py").write_text("def (", encoding="utf-8")
     report = checks.check(root)

@@ -7,7 +7,7 @@ from greentactics.results import DataInfo, DeviceInfo, MeterInfo
 from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity, ReadIn
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, claim, with_claims
-from tests.site.synthetic import METRICS, SHA, results
+from tests.site.synthetic import METRICS, UNCHANGED, results
 
 SMALL = {"tactic": (2.0, 2.0, -0.001, 2.0, 2.0)}
 WORSE = {"tactic": (0.8, 0.8, -0.001, 1.0, 1.0)}
@@ -23,7 +23,7 @@ OTHER_DATA = DataInfo(
 
 
 def evidence(record, *entries):
-    return assess(record, entries, REAL.bibliography, SHA)
+    return assess(record, entries, REAL.bibliography, UNCHANGED)
 
 
 def argued():
@@ -91,7 +91,7 @@ def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
 )
 def test_some_results_never_count(changes, reason) -> None:
     entry = results(**changes)
-    assert any(reason in found for found in objections(entry, SHA))
+    assert any(reason in found for found in objections(entry, UNCHANGED))
     found = evidence(PRUNING, entry)
     assert (found.level, found.contested) == (Level.E1, False)
     worse = results(arms=TWO_ARMS, factors=WORSE, **changes)

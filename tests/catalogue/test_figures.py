@@ -16,7 +16,7 @@ from greentactics.results import Results
 from greentactics.run_views import run_views
 from greentactics.schema import Step
 from tests.site.records import PRUNING, ROOT
-from tests.site.synthetic import results
+from tests.site.synthetic import CHANGED, results
 
 STEPS = PRUNING.steps
 
@@ -200,5 +200,5 @@ def test_curves_are_on_the_page_with_unique_identifiers() -> None:
     identifiers = [re.findall(r'id="([^"]+)"', str(figure.svg)) for _, drawn in views for figure in drawn]
     assert len(identifiers) == 2
     assert not set(identifiers[0]) & set(identifiers[1])
-    stale = run_views(PRUNING, [with_curves()], [], "f" * 64)
+    stale = run_views(PRUNING, [with_curves()], [], CHANGED)
     assert curve_views(PRUNING, stale) == ()

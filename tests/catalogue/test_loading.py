@@ -13,7 +13,6 @@ import pytest
 from greentactics import loading
 from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import load_catalogue, load_results, load_results_folder, recipe_checksum
-from greentactics.recipe_source import code_tokens
 from greentactics.rules import Rule
 from tests.catalogue.example_files import REPOSITORY, copy_valid
 
@@ -28,7 +27,9 @@ def test_a_right_catalogue_is_loaded_whole(tmp_path: Path) -> None:
     assert list(catalogue.bibliography) == ["smith-2020"]
     assert [entry.device_slug for entry in catalogue.results["base-measured"]] == ["example-processor"]
     assert catalogue.recipes["base-measured"].text.startswith('"""Leave out work')
-    assert catalogue.recipes["base-measured"].sha256 == recipe_checksum(root, "base-measured")
+    assert catalogue.recipes["base-measured"].sha256 == recipe_checksum(root, "base-measured")(
+        "default", metered=False
+    )
 
 
 @pytest.mark.parametrize("searching", [True, False])
@@ -103,106 +104,6 @@ def test_a_problem_in_results_names_its_line(tmp_path: Path) -> None:
     line = (root / RESULTS).read_text(encoding="utf-8").splitlines()[problem.line - 1]
     assert line[problem.column - 1 :] == '"0",'
     assert (problem.field, problem.rule) == ("repeats.1.seed", Rule.WRONG_TYPE)
-
-
-EARLY_EXIT = '''"""Doc."""
-import torch
-from recipes.common import data, missing
-
-X = 1
-'''
-EARLY_EXIT_IN_OTHER_WORDS = '''"""Another
-
-text."""
-
-import torch  # why
-
-
-from recipes.common import data, \\
-    missing
-X   =  1
-"""What X is."""
-# end'''
-
-
-@pytest.fixture
-def recipe_root(tmp_path: Path) -> Path:
-    common = tmp_path / "recipes" / "common"
-    common.mkdir(parents=True)
-    for name, text in {
-        "recipes/early_exit.py": EARLY_EXIT,
-        "recipes/common/data.py": "from . import arrays\nfrom .arrays import ONE\n",
-        "recipes/common/arrays.py": "from recipes.common import data\nONE = 1\n",
-        "recipes/common/unused.py": "TWO = 2\n",
-    }.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-@pytest.mark.parametrize("name", ["early_exit.py", "common/data.py", "common/arrays.py"])
-def test_the_checksum_follows_code_of_all_imported_modules(recipe_root: Path, name: str) -> None:
-    before = recipe_checksum(recipe_root, "early-exit")
-    path = recipe_root / "recipes" / name
-    path.write_text(path.read_text(encoding="utf-8") + "ADDED = 3\n", encoding="utf-8")
-    assert recipe_checksum(recipe_root, "early-exit") != before
-
-
-def test_the_checksum_leaves_out_what_is_not_imported(recipe_root: Path) -> None:
-    before = recipe_checksum(recipe_root, "early-exit")
-    (recipe_root / "recipes" / "common" / "unused.py").write_text("TWO = 3\n", encoding="utf-8")
-    assert recipe_checksum(recipe_root, "early-exit") == before
-
-
-def test_the_checksum_leaves_out_comments_docstrings_and_layout(recipe_root: Path) -> None:
-    before = recipe_checksum(recipe_root, "early-exit")
-    path = recipe_root / "recipes" / "early_exit.py"
-    path.write_text(EARLY_EXIT_IN_OTHER_WORDS, encoding="utf-8")
-    assert recipe_checksum(recipe_root, "early-exit") == before
-
-
-def test_a_checksum_without_recipe_says_so(recipe_root: Path) -> None:
-    with pytest.raises(UserError, match=r"no recipe for late-exit: expected recipes/late_exit\.py"):
-        recipe_checksum(recipe_root, "late-exit")
-    (recipe_root / "recipes" / "common" / "data.py").write_text("def (", encoding="utf-8")
-    with pytest.raises(CatalogueError, match=r"recipes/common/data\.py:1:5: expected Python"):
-        recipe_checksum(recipe_root, "early-exit")
-
-
-PROGRAM = '''"""Doc."""
-import os  # comment
-
-
-class A:
-    """Doc."""
-
-    size: int = 1
-    """Field doc."""
-
-    def f(self, x):
-        "doc"
-        if x:
-            return f"a{x!r:>{self.size}}b{f'{x}'}", rb"c" "d"
-
-        return (
-            1,  # one
-            -2.0e3,
-        )
-'''
-TOKENS = """
-import os NEWLINE class A : NEWLINE INDENT size : int = 1 NEWLINE
-def f ( self , x ) : NEWLINE INDENT if x : NEWLINE INDENT
-return f"a{x!r:>{self.size}}b{f'{x}'}" , rb"c" "d" NEWLINE DEDENT
-return ( 1 , - 2.0e3 , ) NEWLINE DEDENT DEDENT
-"""
-
-
-def test_the_tokens_of_a_program() -> None:
-    assert " ".join(code_tokens(PROGRAM)) == " ".join(TOKENS.split())
-
-
-def test_indentation_counts() -> None:
-    assert list(code_tokens("if a:\n  b\nc\n")) != list(code_tokens("if a:\n  b\n  c\n"))
-    assert list(code_tokens("if a:\n  b\n")) == list(code_tokens("if a:\n\n    b  # c\n"))
 
 
 def test_loading_imports_no_recipe_and_no_torch() -> None:

@@ -26,8 +26,8 @@ def files(*committed, local=()):
     return render_site(made, {PRUNING.id: tuple(local)})
 
 
-def views(*committed, recipe_sha256=None):
-    runs = run_views(PRUNING, committed, [], recipe_sha256)
+def views(*committed, checksum=None):
+    runs = run_views(PRUNING, committed, [], checksum)
     return runs, full_impact(PRUNING, runs)
 
 

@@ -4,7 +4,7 @@ from greentactics.comparison import compare
 from greentactics.rival_rows import rival_rows
 from greentactics.run_views import run_views
 from tests.site.records import PRUNING
-from tests.site.synthetic import results
+from tests.site.synthetic import CHANGED, results
 
 
 def test_each_rival_is_compared_with_the_tactic_seed_by_seed() -> None:
@@ -38,4 +38,4 @@ def test_an_interval_that_holds_no_difference_says_so() -> None:
 
 
 def test_stale_runs_are_left_out() -> None:
-    assert rival_rows(PRUNING, run_views(PRUNING, [results()], [], "f" * 64)) == ()
+    assert rival_rows(PRUNING, run_views(PRUNING, [results()], [], CHANGED)) == ()

@@ -8,7 +8,7 @@ from greentactics.results import DataInfo
 from greentactics.verdict import verdict_line
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
 from tests.site.records import DARK, PRUNING, SPARSITY, claim, with_claims
-from tests.site.synthetic import METRICS, SHA, results
+from tests.site.synthetic import METRICS, UNCHANGED, results
 
 TWO_ARMS = ("baseline", "tactic")
 EXACT = {"tactic": (7.4, 3.1, -0.005, 8.0, 4.0)}
@@ -19,7 +19,7 @@ def two_arms(*factors, **changes):
 
 
 def test_reproduced() -> None:
-    line = verdict_line(PRUNING, [results()], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [results()], checksum=UNCHANGED)
     assert line == (
         "modelled energy 7.4x lower [7.3, 7.5] at -0.6 points of accuracy [-0.7, -0.5] "
         "(5 seeds, Fashion-MNIST, batch 1); claimed 3.7x (AlexNet)"
@@ -60,13 +60,13 @@ def test_the_default_preset_leads() -> None:
 
 
 def test_stale_results_are_not_shown_and_said_to_be_stale() -> None:
-    line = verdict_line(PRUNING, [results(recipe_sha256="c" * 64)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [results(recipe_sha256="c" * 64)], checksum=UNCHANGED)
     assert line.startswith("No current reproduction, as the recipe or its data have changed")
     assert "7.4" not in line
 
 
 def test_contested_comes_first() -> None:
-    line = verdict_line(PRUNING, [two_arms(2.5, 2.0, 0.0, 1.0, 1.0)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [two_arms(2.5, 2.0, 0.0, 1.0, 1.0)], checksum=UNCHANGED)
     assert line.startswith("Contested: modelled energy 2.5x lower")
 
 
@@ -80,7 +80,7 @@ def test_contested_comes_first() -> None:
     ],
 )
 def test_results_that_do_not_count_say_why(changes, words) -> None:
-    line = verdict_line(PRUNING, [results(**changes)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [results(**changes)], checksum=UNCHANGED)
     assert words in line
     assert not line.startswith("Contested")
 
@@ -102,20 +102,20 @@ def test_the_data_say_modelled_or_measured_and_not_the_label() -> None:
 
 
 def test_no_clear_effect_and_a_higher_cost() -> None:
-    line = verdict_line(PRUNING, [two_arms(1.0, 1.0, 0.0, 1.0, 1.0)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [two_arms(1.0, 1.0, 0.0, 1.0, 1.0)], checksum=UNCHANGED)
     assert line.startswith("Contested: no difference shown: modelled energy 1.0")
-    line = verdict_line(PRUNING, [two_arms(0.5, 1.0, 0.0, 1.0, 1.0)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [two_arms(0.5, 1.0, 0.0, 1.0, 1.0)], checksum=UNCHANGED)
     assert line.startswith("Contested: modelled energy 2.0x higher [")
 
 
 def test_a_loss_outside_the_tolerance_is_said() -> None:
-    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.03, 8.0, 4.0)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.03, 8.0, 4.0)], checksum=UNCHANGED)
     assert ", outside the tolerance of 1 (" in line
     assert "tolerance" not in verdict_line(PRUNING, [results(seeds=3)])
 
 
 def test_a_loss_whose_interval_holds_the_tolerance_is_not_called_outside() -> None:
-    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.01, 8.0, 4.0)], recipe_sha256=SHA)
+    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.01, 8.0, 4.0)], checksum=UNCHANGED)
     assert ", not shown to lie within the tolerance of 1 (" in line
 
 
