@@ -29,7 +29,7 @@ class Listed:
     domains: tuple[str, ...]
     """What it covers."""
     left_out: tuple[str, ...] = ()
-    """What has a counter but is not read, as it overlaps with `domains`."""
+    """Parts whose counter is not added: they overlap with `domains`, or the reason stands in brackets."""
     reason: str | None = None
     """Why it cannot be used."""
     cure: str | None = None

@@ -247,8 +247,8 @@ def _measuring(sources: Sequence[EnergySource]) -> Iterator[dict[str, float]]:
     with ExitStack() as stack:
         counted = [stack.enter_context(source.measure()) for source in sources]
         yield energy_j
-    for source, counted_j in zip(sources, counted, strict=True):
-        energy_j.update({domain: counted_j.get(domain, 0.0) for domain in source.domains})
+    for counted_j in counted:
+        energy_j.update(counted_j)
 
 
 def _after_rest(sources: Sequence[EnergySource]) -> EnergyMeter | None:

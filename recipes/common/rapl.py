@@ -1,13 +1,15 @@
 """Energy of processor and memory from RAPL, through the Linux powercap tree (Intel, and AMD since Zen).
 
 A zone has a counter in microjoules, `energy_uj`, that starts again at `max_energy_range_uj`: at 200 W a range
-of 262 kJ lasts 22 minutes. A thread therefore looks at the counters while a window is open, so often that
-even at 1 kW per zone no more than half a range passes between two looks; each adds what was counted since
-the one before. If a look comes so late that a whole range may have passed, there is no number but an error.
+of 262 kJ lasts 22 minutes. A thread therefore looks at the counters while a window is open, every second and
+so often that even at 1 kW per zone no more than half a range passes between two looks; each adds what was
+counted since the one before. If a look comes so late that a whole range may have passed, or tells more than
+1 kW per zone, as when a counter was set back, there is no number but an error.
 
 Zones overlap. `core` and `uncore` are part of their package, `psys` holds the packages and more, and the
 zones of `intel-rapl-mmio` are those of `intel-rapl` seen another way. Packages and `dram` are counted; `psys`
-only where there is no package.
+only where there is no package. Some AMD processors (Zen 1 and 2, and later ones under some kernels) show a
+package once for each of its dies, all with the counter of the whole package: it is counted once.
 
 Counters cover whole packages: what other programs do on the machine is in them.
 
@@ -26,16 +28,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.energy_source import EnergySource, Unavailable
-from recipes.common.errors import UserError
+from recipes.common.energy_source import (
+    PEAK_POWER_W,
+    EnergySource,
+    Unavailable,
+    impossible,
+    lost,
+    most_j,
+)
 
 UPDATE_S = 0.001
 """RAPL steps about every millisecond."""
 QUIET_S = 2.0
-PEAK_POWER_W = 1000.0
-"""More than any one zone takes, so that a range lasts longer than it would at this power."""
 LOOKS_PER_RANGE = 2
-"""Looks at the counters in the shortest time a range can last."""
+"""Looks at the counters in the shortest time a range can last, which is that at `PEAK_POWER_W`."""
+LOOK_S = 1.0
+"""Longest time between two looks: the shorter, the less a counter that was set back can pass for energy."""
+MIRROR_J = 1.0
+"""Two counters that differ by no more, both above it, are one counter shown twice."""
 
 _POWERCAP = "sys/class/powercap"
 _PERMISSION_CURE = (
@@ -70,30 +80,42 @@ def find_source(root: Path = Path("/")) -> EnergySource:
         root: Root of the file system.
 
     Raises:
-        Unavailable: There are none, or they may not be read.
+        Unavailable: There are none, or one of a package may not be read or tells nothing that can be used.
     """
     zones = find_zones(root)
     counted = not_overlapping(zones)
     if not counted:
         raise _absent(root)
-    try:
-        ranges_uj = {zone.name: _read_number(zone.folder / "max_energy_range_uj") for zone in counted}
-        _counters_uj(counted)
-    except PermissionError:
-        raise Unavailable("only root may read the counters (CVE-2020-8694)", _PERMISSION_CURE) from None
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"a counter cannot be read ({error})", "measure on another machine") from None
+    unused, ranges_uj = dict[Zone, str](), dict[Zone, int]()
+    for zone in counted:
+        try:
+            range_uj, _ = _range_uj(zone), _counter_uj(zone)
+        except (OSError, ValueError) as error:
+            if zone.kind != "dram":
+                raise _unreadable(error) from None
+            unused[zone] = "cannot be read"
+        else:
+            ranges_uj[zone] = range_uj
+    mirrors = mirrored(tuple(ranges_uj))
+    unused |= {zone: f"is the counter of {original.name}" for zone, original in mirrors.items()}
+    used = [zone for zone in ranges_uj if zone not in mirrors]
+    names = [zone.name for zone in used]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Unavailable(f"two counters are called {twice}", "measure on another machine")
 
     @contextmanager
-    def measure() -> Iterator[Mapping[str, float]]:
+    def count() -> Iterator[Mapping[str, float]]:
         energy_j: dict[str, float] = {}
-        tally = _Tally(counted, ranges_uj)
+        tally = _Tally({zone: ranges_uj[zone] for zone in used})
         with tally.kept_up():
             yield energy_j
         energy_j.update(tally.result_j())
 
-    left_out = tuple(zone.name for zone in zones if zone not in counted)
-    return EnergySource("RAPL", tuple(ranges_uj), left_out, UPDATE_S, QUIET_S, measure)
+    left_out = tuple(
+        f"{zone.name} ({unused[zone]})" if zone in unused else zone.name for zone in zones if zone not in used
+    )
+    return EnergySource("RAPL", tuple(names), left_out, UPDATE_S, QUIET_S, count)
 
 
 def find_zones(root: Path = Path("/")) -> tuple[Zone, ...]:
@@ -106,6 +128,16 @@ def not_overlapping(zones: Sequence[Zone]) -> tuple[Zone, ...]:
     """Return the zones whose energies can be added: packages and memory, else the platform."""
     packages = tuple(zone for zone in zones if zone.kind in ("package", "dram"))
     return packages or tuple(zone for zone in zones if zone.kind == "psys")
+
+
+def mirrored(zones: Sequence[Zone]) -> dict[Zone, Zone]:
+    """Return the zones that show the counter of an earlier zone of the same package, with that zone."""
+    found: dict[Zone, Zone] = {}
+    for zone, earlier in ((zone, other) for index, zone in enumerate(zones) for other in zones[:index]):
+        of_one_package = zone.name.partition("-die-")[0] == earlier.name.partition("-die-")[0]
+        if of_one_package and not {zone, earlier} & found.keys() and _is_one_counter(earlier, zone):
+            found[zone] = earlier
+    return found
 
 
 def energy_counted_uj(readings_uj: Sequence[int], range_uj: int) -> int:
@@ -135,8 +167,7 @@ def is_container(root: Path = Path("/")) -> bool:
 class _Tally:
     """What some counters have counted since this was made."""
 
-    def __init__(self, zones: Sequence[Zone], ranges_uj: Mapping[str, int]) -> None:
-        self._zones = zones
+    def __init__(self, ranges_uj: Mapping[Zone, int]) -> None:
         self._ranges_uj = ranges_uj
         self._safe_s = min(ranges_uj.values()) / 1e6 / PEAK_POWER_W
         self._counted_uj = dict.fromkeys(ranges_uj, 0)
@@ -159,41 +190,74 @@ class _Tally:
 
     def result_j(self) -> dict[str, float]:
         if self._fault:
-            raise UserError(
-                f"RAPL: {self._fault}, so the energy of this window is not known; run it again, or without "
-                "energy figures with GREENTACTICS_METER=none"
-            )
-        return {name: counted_uj / 1e6 for name, counted_uj in self._counted_uj.items()}
+            raise lost("RAPL", self._fault)
+        return {zone.name: counted_uj / 1e6 for zone, counted_uj in self._counted_uj.items()}
 
     def _keep_up(self) -> None:
-        while not self._closed.wait(self._safe_s / LOOKS_PER_RANGE):
+        while not self._closed.wait(min(LOOK_S, self._safe_s / LOOKS_PER_RANGE)):
             self._look()
 
     def _look(self) -> None:
-        readings_uj, now_s = self._read(), time.monotonic()
-        if now_s - self._looked_s > self._safe_s:
-            self._fault = f"the counters were not looked at for {now_s - self._looked_s:.0f} s"
+        # From before one reading to after the next: this thread may be held up between reading and clock.
+        before_s = time.monotonic()
+        readings_uj = self._read()
+        passed_s = time.monotonic() - self._looked_s
+        if passed_s > self._safe_s:
+            self._fault = f"the counters were not looked at for {passed_s:.0f} s"
         if self._fault:
             return
-        for name, range_uj in self._ranges_uj.items():
-            pair = (self._last_uj[name], readings_uj[name])
-            self._counted_uj[name] += energy_counted_uj(pair, range_uj)
-        self._last_uj, self._looked_s = readings_uj, now_s
+        for zone, range_uj in self._ranges_uj.items():
+            step_uj = energy_counted_uj((self._last_uj[zone], readings_uj[zone]), range_uj)
+            if step_uj / 1e6 > most_j(zone.name, passed_s):
+                self._fault = impossible(zone.name, step_uj / 1e6, passed_s)
+            self._counted_uj[zone] += step_uj
+        self._last_uj, self._looked_s = readings_uj, before_s
 
-    def _read(self) -> dict[str, int]:
+    def _read(self) -> dict[Zone, int]:
         try:
-            return _counters_uj(self._zones)
+            return {zone: _counter_uj(zone) for zone in self._ranges_uj}
         except (OSError, ValueError) as error:
             self._fault = f"a counter could no longer be read ({error})"
             return {}
 
 
-def _counters_uj(zones: Sequence[Zone]) -> dict[str, int]:
-    return {zone.name: _read_number(zone.folder / "energy_uj") for zone in zones}
+def _is_one_counter(first: Zone, second: Zone) -> bool:
+    """Return whether the reading of one lies between two readings of the other."""
+    try:
+        range_uj = _range_uj(first)
+        before_uj, between_uj, after_uj = map(_counter_uj, (first, second, first))
+    except (OSError, ValueError):
+        return False
+    near_uj = round(1e6 * MIRROR_J)
+    rose_uj = energy_counted_uj((before_uj, after_uj), range_uj)
+    apart_uj = (between_uj - before_uj + near_uj) % range_uj
+    return min(before_uj, between_uj) >= near_uj and apart_uj <= rose_uj + 2 * near_uj
+
+
+def _counter_uj(zone: Zone) -> int:
+    return _read_number(zone.folder / "energy_uj")
+
+
+def _range_uj(zone: Zone) -> int:
+    path = zone.folder / "max_energy_range_uj"
+    if (range_uj := _read_number(path)) <= 0:
+        raise ValueError(f"{path}: expected a number above 0, got {range_uj}")
+    return range_uj
 
 
 def _read_number(path: Path) -> int:
-    return int(path.read_bytes())
+    text = path.read_bytes()
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{path}: expected a number, got {text[:20]!r}") from None
+
+
+def _unreadable(error: OSError | ValueError) -> Unavailable:
+    """Say why a counter that cannot be done without cannot be used."""
+    if isinstance(error, PermissionError):
+        return Unavailable("only root may read the counters (CVE-2020-8694)", _PERMISSION_CURE)
+    return Unavailable(f"a counter cannot be read ({error})", "measure on another machine")
 
 
 def _zone(folder: Path) -> Zone:

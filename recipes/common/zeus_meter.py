@@ -20,9 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from recipes.common.energy_source import EnergySource, Unavailable
+from recipes.common.energy_source import EnergySource, Unavailable, lost
 from recipes.common.errors import UserError
-from recipes.common.rapl import find_zones, not_overlapping
+from recipes.common.rapl import find_zones, mirrored, not_overlapping
 
 UPDATE_S = 0.1
 QUIET_S = 5.0
@@ -45,7 +45,7 @@ def find_source(root: Path = Path("/"), monitor: Any = None) -> EnergySource:  #
     numbers = itertools.count()
 
     @contextmanager
-    def measure() -> Iterator[Mapping[str, float]]:
+    def count() -> Iterator[Mapping[str, float]]:
         energy_j: dict[str, float] = {}
         key = f"window {next(numbers)}"
         _ask(zeus.begin_window, key)
@@ -58,13 +58,13 @@ def find_source(root: Path = Path("/"), monitor: Any = None) -> EnergySource:  #
         energy_j.update(energy_by_domain_j(_ask(zeus.end_window, key)))
 
     try:
-        with measure() as first:
+        with count() as first:
             pass
     except UserError as error:
         raise Unavailable(str(error), _CURE) from None
     if not first:
         raise Unavailable("zeus finds no GPU, processor counter or chip that it may read", _CURE)
-    return EnergySource("zeus", tuple(first), (), UPDATE_S, QUIET_S, measure)
+    return EnergySource("zeus", tuple(first), (), UPDATE_S, QUIET_S, count)
 
 
 def energy_by_domain_j(measured: Any) -> dict[str, float]:  # noqa: ANN401 - zeus.monitor.Measurement
@@ -97,7 +97,7 @@ def _chip_mj(chip: Any) -> float | None:  # noqa: ANN401 - AppleSiliconMeasureme
 
 
 def _monitor(root: Path) -> Any:  # noqa: ANN401 - ZeusMonitor
-    """Start zeus; of the zones it takes for processors, those that hold others are left out."""
+    """Start zeus; of the zones it takes for processors, those that hold or mirror others are left out."""
     try:
         module = importlib.import_module("zeus.monitor")
     except ImportError:
@@ -109,9 +109,9 @@ def _monitor(root: Path) -> Any:  # noqa: ANN401 - ZeusMonitor
     except Exception as error:
         raise Unavailable(f"zeus does not start ({error})", _CURE) from None
     zones = [zone for zone in find_zones(root) if zone.folder.name.count(":") == 1]
-    counted = not_overlapping(zones)
-    overlapping = [index for index, zone in enumerate(zones) if zone not in counted]
-    zeus.cpu_indices = [index for index in zeus.cpu_indices if index not in overlapping]
+    counted = set(not_overlapping(zones)) - mirrored(zones).keys()
+    left_out = [index for index, zone in enumerate(zones) if zone not in counted]
+    zeus.cpu_indices = [index for index in zeus.cpu_indices if index not in left_out]
     return zeus
 
 
@@ -124,7 +124,4 @@ def _ask(call: Callable[..., Any], key: str) -> Any:  # noqa: ANN401 - what zeus
             warnings.simplefilter("ignore")
             return call(key, sync_execution=False)
     except Exception as error:
-        raise UserError(
-            f"zeus: {error}, so the energy of this window is not known; run it again, or without energy "
-            "figures with GREENTACTICS_METER=none"
-        ) from None
+        raise lost("zeus", str(error)) from None

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from recipes.common import meters, nvml, zeus_meter
+from recipes.common import energy_source, meters, nvml, rapl, zeus_meter
 from recipes.common.contract import Meter
 from recipes.common.energy_source import Unavailable
 
@@ -46,7 +46,10 @@ class NVMLError(Exception):
 
 
 class FakeNvml:
-    """What stands for `pynvml`: `energy_mj` holds the counters of GPUs, and `broken` ones do not answer."""
+    """What stands for `pynvml`: `energy_mj` holds the counters of GPUs, and `broken` ones tell no energy.
+
+    `lost` GPUs do not answer at all, `nameless` ones tell no text as name, `divided` ones are in MIG mode.
+    """
 
     NVMLError = NVMLError
 
@@ -54,6 +57,9 @@ class FakeNvml:
         self.models = models
         self.energy_mj = [1_000_000 * (index + 1) for index in range(len(models))]
         self.broken: set[int] = set()
+        self.lost: set[int] = set()
+        self.nameless: set[int] = set()
+        self.divided: set[int] = set()
         self.start_error = start_error
 
     def nvmlInit(self) -> None:  # noqa: N802
@@ -64,10 +70,17 @@ class FakeNvml:
         return len(self.models)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        if index in self.lost:
+            raise NVMLError("GPU is lost")
         return index
 
     def nvmlDeviceGetName(self, handle: int) -> str:  # noqa: N802
-        return self.models[handle]
+        return b"\xf8".decode() if handle in self.nameless else self.models[handle]
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:  # noqa: N802
+        if handle not in self.divided:
+            raise NVMLError("Not Supported")
+        return [1, 1]
 
     def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
         return f"GPU-{handle}a{handle}b-0000"
@@ -83,6 +96,7 @@ class FakeMachine:
 
     def __init__(self, root: Path) -> None:
         self.now_s = 100.0
+        self.suspended_s = 0.0
         self.slept_s: list[float] = []
         self.tree = PowercapTree(root)
         self.gpu = FakeNvml()
@@ -121,7 +135,14 @@ class FakeMachine:
         clock = SimpleNamespace(
             perf_counter=lambda: self.now_s, process_time=lambda: self.now_s / 2, sleep=self.sleep
         )
+        with_suspend = SimpleNamespace(
+            monotonic=lambda: self.now_s,
+            clock_gettime=lambda _: self.now_s + self.suspended_s,
+            CLOCK_MONOTONIC=1,
+        )
         monkeypatch.setattr(meters, "time", clock)
+        for module in (energy_source, rapl):
+            monkeypatch.setattr(module, "time", with_suspend)
         monkeypatch.setattr(nvml, "_library", lambda: self.gpu)
         monkeypatch.setattr(zeus_meter, "find_source", no_zeus)
         monkeypatch.delitem(sys.modules, "torch", raising=False)

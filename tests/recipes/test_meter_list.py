@@ -65,6 +65,17 @@ def test_the_list_names_domains_and_reads_no_idle_power(machine: FakeMachine, ca
     assert machine.slept_s == []
 
 
+def test_the_list_names_what_is_not_added_and_why(machine: FakeMachine, capsys) -> None:
+    for die in (0, 1):
+        machine.tree.add(f"intel-rapl:{die}", f"package-0-die-{die}", 70_000_000)
+    machine.tree.add("intel-rapl:0:0", "dram")
+    (machine.tree.folder / "intel-rapl:0:0/energy_uj").unlink()
+    text = listed(capsys, machine)
+    assert "RAPL            package-0-die-0\n" in text
+    left_out = "dram-0-die-0 (cannot be read), package-0-die-1 (is the counter of package-0-die-0)"
+    assert f"    left out: {left_out}\n" in text
+
+
 def test_the_list_says_when_the_choice_cannot_be_had(machine: FakeMachine, capsys, monkeypatch) -> None:
     monkeypatch.setenv("GREENTACTICS_METER", "rapl")
     assert meter_list.main([], machine.root) == 1

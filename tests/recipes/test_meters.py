@@ -204,6 +204,20 @@ def test_a_lost_counter_is_an_error_at_the_end_of_the_window(machine: FakeMachin
         (machine.tree.folder / "intel-rapl:0:0/energy_uj").unlink()
 
 
+def test_a_window_in_which_the_machine_was_suspended_gives_no_number(machine: FakeMachine) -> None:
+    machine.add_processor()
+    meter = machine.choose()
+
+    def sleep() -> None:
+        machine.suspended_s += 60.0
+
+    with pytest.raises(UserError, match=r"RAPL: the machine was suspended for 60\.0 s"), meter.window("work"):
+        sleep()
+    with meter.window("work") as window:
+        machine.pass_time(5.0)
+    assert window.energy_j == pytest.approx(125.0)
+
+
 def test_a_block_that_raises_has_clocks_and_no_energy(machine: FakeMachine) -> None:
     machine.add_processor()
     meter = machine.choose()

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.common import rapl
+from recipes.common import energy_source, rapl
 from recipes.common.energy_source import Unavailable
 from recipes.common.errors import UserError
 from tests.recipes.fake_machine import RANGE_UJ, PowercapTree
@@ -73,6 +77,51 @@ def test_dies_of_one_package_have_their_own_memory(tmp_path: Path) -> None:
     assert rapl.find_source(tree.root).domains == expected
 
 
+@pytest.mark.parametrize(
+    ("readings_uj", "domains"),
+    [
+        # Zen 1 and 2, and others under some kernels: each die shows the counter of the package.
+        ((68_000_000, 68_000_000, 68_000_000), ("package-0-die-0",)),
+        ((68_000_000, 68_200_000, 67_900_000), ("package-0-die-0",)),
+        ((RANGE_UJ - 100_000, 1_500_000), ("package-0-die-0", "package-0-die-1")),
+        ((68_000_000, 75_000_000), ("package-0-die-0", "package-0-die-1")),
+        ((68_000_000, 75_000_000, 68_100_000), ("package-0-die-0", "package-0-die-1")),
+        ((0, 0), ("package-0-die-0", "package-0-die-1")),
+    ],
+)
+def test_dies_that_show_one_counter_are_counted_once(tmp_path: Path, readings_uj, domains) -> None:
+    tree = PowercapTree(tmp_path)
+    for die, reading_uj in enumerate(readings_uj):
+        tree.add(f"intel-rapl:{die}", f"package-0-die-{die}", reading_uj)
+    tree.add("intel-rapl:7", "package-1", readings_uj[0])
+    source = rapl.find_source(tree.root)
+    assert source.domains == (*domains, "package-1"), "packages are never taken for one"
+    expected = tuple(
+        f"package-0-die-{die} (is the counter of package-0-die-0)"
+        for die in range(len(readings_uj))
+        if f"package-0-die-{die}" not in domains
+    )
+    assert source.left_out == expected
+
+
+def test_a_counter_seen_twice_by_one_name_is_counted_once_or_refused(tmp_path: Path) -> None:
+    tree = PowercapTree(tmp_path)
+    tree.add("intel-rapl:0", "package-0", 70_000_000)
+    (tree.folder / "intel-rapl:1").symlink_to(tree.folder / "intel-rapl:0")
+    assert rapl.find_source(tree.root).domains == ("package-0",)
+    (tree.folder / "intel-rapl:1").unlink()
+    tree.add("intel-rapl:1", "package-0", 90_000_000)
+    assert reason_and_cure(tree.root)[0] == "two counters are called package-0"
+
+
+@pytest.mark.parametrize("file", ["energy_uj", "max_energy_range_uj"])
+def test_memory_that_cannot_be_read_is_left_out(tree: PowercapTree, file: str) -> None:
+    (tree.folder / "intel-rapl:1:1" / file).unlink()
+    source = rapl.find_source(tree.root)
+    assert source.domains == ("package-0", "dram-0", "package-1")
+    assert source.left_out == ("core-0", "core-1", "dram-1 (cannot be read)")
+
+
 def test_zones_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     tree = PowercapTree(tmp_path)
     for socket in (10, 9, 2):
@@ -98,24 +147,55 @@ def test_wraps_lose_no_energy(start_uj: int, steps_uj: list[int]) -> None:
     assert rapl.energy_counted_uj(readings_uj, RANGE_UJ) == sum(steps_uj)
 
 
-def test_counters_are_looked_at_while_a_window_is_open(tree: PowercapTree, monkeypatch) -> None:
+def pretend_time(monkeypatch, now_s: Callable[[], float]) -> None:
+    clock = SimpleNamespace(monotonic=now_s, clock_gettime=lambda _: now_s(), CLOCK_MONOTONIC=1)
+    for module in (rapl, energy_source):
+        monkeypatch.setattr(module, "time", clock)
+
+
+def test_counters_are_looked_at_while_a_window_is_open(tmp_path: Path, monkeypatch) -> None:
     """Three wraps inside one window, which its two ends alone could not tell."""
+    tree = PowercapTree(tmp_path)
+    tree.add("intel-rapl:0", "package-0")
     source = rapl.find_source(tree.root)
-    step_uj, looks, enough = RANGE_UJ * 3 // 4, iter(range(5)), threading.Event()
+    step_uj, looks, enough = RANGE_UJ * 3 // 8, itertools.count(), threading.Event()
+    look = 0
 
-    def counters_uj(zones):
-        look = next(looks, None)
-        if look is None:
+    def counter_uj(zone: rapl.Zone) -> int:
+        nonlocal look
+        look = min(next(looks), 8)
+        if look == 8:
             enough.set()
-        taken_uj = step_uj * (4 if look is None else look)
-        return {zone.name: taken_uj % RANGE_UJ if zone.name == "package-0" else 1 for zone in zones}
+        return step_uj * look % RANGE_UJ
 
-    monkeypatch.setattr(rapl, "_counters_uj", counters_uj)
+    monkeypatch.setattr(rapl, "_counter_uj", counter_uj)
     monkeypatch.setattr(rapl, "LOOKS_PER_RANGE", 100_000)
+    pretend_time(monkeypatch, lambda: 125.0 * look)
     with source.measure() as energy_j:
         assert enough.wait(10)
-    assert energy_j["package-0"] == pytest.approx(4 * step_uj / 1e6)
+    assert energy_j["package-0"] == pytest.approx(8 * step_uj / 1e6)
     assert not poller_is_running()
+
+
+@pytest.mark.parametrize(
+    ("before_uj", "after_uj", "duration_s", "told"),
+    [
+        (200_000_000_000, 3_000_000, 0.3, "62,146.3 J in 0.3 s"),  # as after suspend, or a driver's reset
+        (1_000_000, 5_001_000_000, 4.0, "5,000 J in 4.0 s"),
+        (RANGE_UJ - 1_000_000, 900_000_000, 1.5, None),
+    ],
+)
+def test_more_than_a_package_can_take_gives_no_number(
+    tree: PowercapTree, monkeypatch, before_uj: int, after_uj: int, duration_s: float, told: str | None
+) -> None:
+    now_s = 0.0
+    pretend_time(monkeypatch, lambda: now_s)
+    tree.set("intel-rapl:0", before_uj)
+    refused = pytest.raises(UserError, match=f"RAPL: package-0 counted {told}, which cannot be: its counter")
+    with refused if told else nullcontext(), rapl.find_source(tree.root).measure() as energy_j:
+        now_s += duration_s
+        tree.set("intel-rapl:0", after_uj)
+    assert bool(energy_j) == (told is None)
 
 
 def test_windows_may_be_nested_and_leave_no_thread_behind(tree: PowercapTree) -> None:
@@ -152,15 +232,15 @@ def test_an_error_of_the_block_is_not_hidden_by_a_lost_counter(tree: PowercapTre
 
 def test_a_look_that_comes_too_late_gives_no_number(tree: PowercapTree, monkeypatch) -> None:
     """A process that was stopped for minutes may have missed a whole range."""
-    now_s = [0.0]
+    now_s = 0.0
     source = rapl.find_source(tree.root)
-    monkeypatch.setattr(rapl.time, "monotonic", lambda: now_s[0])
+    pretend_time(monkeypatch, lambda: now_s)
     with source.measure() as energy_j:
-        now_s[0] = 65.0
+        now_s = 65.0
     assert energy_j["package-0"] == 0.0
     late = pytest.raises(UserError, match="the counters were not looked at for 66 s")
     with late, source.measure():
-        now_s[0] += 66.0
+        now_s += 66.0
 
 
 def test_rights_are_missing(tree: PowercapTree, monkeypatch) -> None:
@@ -181,10 +261,18 @@ def test_rights_are_missing_on_a_real_file(tree: PowercapTree) -> None:
     assert reason_and_cure(tree.root)[0].startswith("only root may read")
 
 
-def test_a_counter_that_is_no_number(tree: PowercapTree) -> None:
-    (tree.folder / "intel-rapl:0/energy_uj").write_text("")
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("energy_uj", "", "energy_uj: expected a number, got b''"),
+        ("max_energy_range_uj", "0\n", "max_energy_range_uj: expected a number above 0, got 0"),
+    ],
+)
+def test_a_counter_that_tells_nothing(tree: PowercapTree, file: str, text: str, told: str) -> None:
+    (tree.folder / "intel-rapl:0" / file).write_text(text)
     reason, cure = reason_and_cure(tree.root)
-    assert reason.startswith("a counter cannot be read (invalid literal")
+    assert reason.startswith("a counter cannot be read (")
+    assert reason.endswith(f"intel-rapl:0/{told})")
     assert cure == "measure on another machine"
 
 

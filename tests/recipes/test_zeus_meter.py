@@ -105,6 +105,22 @@ def test_a_counter_that_is_lost_gives_no_number() -> None:
         zeus_meter.find_source(monitor=monitor)
 
 
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"gpu_energy": {0: -5.0}}, "gpu-0 counted -5 J"),
+        ({"gpu_energy": {0: 62_146.0}}, "gpu-0 counted 62,146 J"),
+        ({"cpu_energy": {0: 1_000.0}}, "package-0 counted 1,000 J"),
+        ({"dram_energy": {0: float("nan")}}, "dram-0 counted nan J"),
+    ],
+)
+def test_energy_that_cannot_be_gives_no_number(parts: dict[str, Any], told: str) -> None:
+    source = zeus_meter.find_source(monitor=FakeMonitor(measurement(**parts)))
+    with pytest.raises(UserError, match=f"zeus: {told}.*, which cannot be"), source.measure() as energy_j:
+        pass
+    assert energy_j == {}
+
+
 def start_zeus(monkeypatch, root: Path, monitor: Any) -> Any:
     monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(ZeusMonitor=monitor))
     return zeus_meter.find_source(root)
@@ -115,6 +131,15 @@ def test_the_platform_is_not_added_to_the_packages_it_holds(tmp_path: Path, monk
     laptop.add("intel-rapl:0", "package-0")
     laptop.add("intel-rapl:0:0", "core")
     laptop.add("intel-rapl:1", "psys")
+    monitor = FakeMonitor(measurement(cpu_energy={0: 1.0}), cpus=2)
+    start_zeus(monkeypatch, tmp_path, lambda: monitor)
+    assert monitor.cpu_indices == [0]
+
+
+def test_a_package_shown_for_each_of_its_dies_is_counted_once(tmp_path: Path, monkeypatch) -> None:
+    tree = PowercapTree(tmp_path)
+    for die in (0, 1):
+        tree.add(f"intel-rapl:{die}", f"package-0-die-{die}", 70_000_000)
     monitor = FakeMonitor(measurement(cpu_energy={0: 1.0}), cpus=2)
     start_zeus(monkeypatch, tmp_path, lambda: monitor)
     assert monitor.cpu_indices == [0]
