@@ -122,7 +122,37 @@ def test_a_gpu_that_is_lost_gives_no_number() -> None:
 
 def test_a_counter_that_goes_backwards_gives_no_number() -> None:
     fake = FakeNvml("H200")
-    lost = pytest.raises(UserError, match="NVML: a counter went backwards")
+    lost = pytest.raises(UserError, match=r"NVML: gpu-0 counted -999\.99 J in 0\.0 s, which cannot be")
     with lost, nvml.find_source({}, fake).measure() as energy_j:
         fake.energy_mj[0] = 10
     assert energy_j == {}
+
+
+def test_a_name_that_is_no_text_is_left_out() -> None:
+    fake = FakeNvml("A100", "A100")
+    fake.nameless.add(0)
+    assert gpus_measured(fake) == [0, 1]
+    assert gpus_measured(fake, CUDA_VISIBLE_DEVICES="0", CUDA_DEVICE_ORDER="PCI_BUS_ID") == [0]
+    reason, _ = reason_and_cure(fake, CUDA_VISIBLE_DEVICES="0")
+    assert "picks from several models of GPU" in reason, "they may be of one model, but nothing tells"
+    fake.broken.add(0)
+    assert reason_and_cure(fake)[0].startswith("GPU 0 does not tell its energy (Not Supported)")
+
+
+def test_a_gpu_that_is_lost_is_missed_only_where_it_is_meant() -> None:
+    fake = FakeNvml(*ALIKE)
+    fake.lost.add(1)
+    assert gpus_measured(fake, CUDA_VISIBLE_DEVICES="0") == [0]
+    assert gpus_measured(fake, CUDA_VISIBLE_DEVICES="GPU-2a2b-0000") == [2]
+    for visible in ("1", "0,1", "2"):  # the number of a GPU behind it may have changed for CUDA
+        reason, cure = reason_and_cure(fake, CUDA_VISIBLE_DEVICES=visible)
+        assert reason == "GPU 1 does not answer (GPU is lost)"
+        assert "CUDA_VISIBLE_DEVICES by their UUID" in cure
+    assert reason_and_cure(fake)[0] == "GPU 1 does not answer (GPU is lost)"
+
+
+def test_a_gpu_that_is_divided_counts_for_others_too() -> None:
+    fake = FakeNvml("H200", "H200")
+    fake.divided.add(1)
+    assert gpus_measured(fake, CUDA_VISIBLE_DEVICES="0") == [0]
+    assert reason_and_cure(fake)[0].startswith("CUDA uses a part of a GPU (MIG)")
