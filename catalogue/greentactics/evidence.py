@@ -17,7 +17,7 @@ from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, com
 from greentactics.datasets import KNOWN_SHA256
 from greentactics.latency import shows_difference
 from greentactics.recipe_source import RecipeChecksum
-from greentactics.results import SMOKE_PRESET, Results
+from greentactics.results import SMOKE_PRESET, DeviceInfo, Results
 from greentactics.schema import Record
 from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, Kind, ReadIn, Term
@@ -191,9 +191,17 @@ def assess(
     """
     counting = [entry for entry in results if not objections(entry, checksum)]
     contests_found = tuple(reason for entry in counting if (reason := contests(record, entry)))
-    devices = {(entry.device.kind, entry.device.name) for entry in counting if reproduces(record, entry)}
-    level, reason = _level(record, len(devices), bibliography)
+    devices = _device_count([entry.device for entry in counting if reproduces(record, entry)])
+    level, reason = _level(record, devices, bibliography)
     return Evidence(level, bool(contests_found), (reason, *contests_found))
+
+
+def _device_count(devices: Iterable[DeviceInfo]) -> int:
+    """Count devices that are surely different: by name, and by model where both tell it."""
+    models: dict[tuple[str, str], set[str]] = {}
+    for device in devices:
+        models.setdefault((device.kind, device.name), set()).update(filter(None, [device.model]))
+    return sum(max(1, len(known)) for known in models.values())
 
 
 def _level(record: Record, devices: int, bibliography: Mapping[str, Reference]) -> tuple[Level, str]:

@@ -81,14 +81,24 @@ class DeviceInfo(BaseModel):
     """What did the work."""
     name: Text
     """Model name of the processor or accelerator."""
+    model: Text | None = None
+    """What tells apart processors of one name: family and model number, or the chip; None if unknown."""
     cores: Annotated[int, Field(ge=1)]
     """Processor cores the process may use."""
+    quota_cores: Annotated[float, Field(gt=0)] | None = None
+    """Processor time a second that a container may take, in cores; None where it is not less than `cores`."""
     memory_bytes: Annotated[int, Field(ge=0)]
     """Main memory."""
     system: Text
     """Operating system and release."""
     machine: Text
     """Instruction set, such as `x86_64`."""
+
+    @property
+    def share(self) -> str:
+        """The cores, and how much of their time a container may take."""
+        quota = "" if self.quota_cores is None else f" (quota {self.quota_cores:g})"
+        return f"{self.cores} core{'s' * (self.cores != 1)}{quota}"
 
 
 class MeterInfo(BaseModel):

@@ -73,6 +73,23 @@ def test_five_seeds_with_saving_at_acceptable_quality_are_e3() -> None:
 def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
     second = results(device=OTHER_DEVICE, device_slug="other")
     assert evidence(PRUNING, results(), second).level is Level.E4
+
+
+@pytest.mark.parametrize(
+    ("models", "level"),
+    [
+        ((None, "family 26, model 2"), Level.E3),
+        (("family 26, model 2", "family 26, model 2"), Level.E3),
+        (("family 25, model 1", "family 26, model 2"), Level.E4),
+        (("family 25, model 1", None, "family 26, model 2"), Level.E4),
+    ],
+)
+def test_devices_of_one_name_are_two_only_where_both_tell_their_model(models, level) -> None:
+    entries = []
+    for model in models:
+        made = results()
+        entries.append(made.model_copy(update={"device": made.device.model_copy(update={"model": model})}))
+    assert evidence(PRUNING, *entries).level is level
     assert evidence(PRUNING, results(), results(device_slug="twin")).level is Level.E3
 
 

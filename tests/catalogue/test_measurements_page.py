@@ -47,6 +47,14 @@ def test_the_page_holds_the_tactic_in_each_metric_and_rivals_in_those_of_the_ver
     }  # fmt: skip
 
 
+def test_the_runs_tell_the_processor_and_how_much_of_it_a_container_had() -> None:
+    entry = results()
+    assert "<td>Example Processor 9000, 2 cores, 1 thread</td>" in files(entry)[MEASUREMENTS]
+    capped = entry.device.model_copy(update={"model": "family 26, model 2", "quota_cores": 1.5})
+    text = files(entry.model_copy(update={"device": capped}))[MEASUREMENTS]
+    assert "<td>Example Processor 9000 (family 26, model 2), 2 cores (quota 1.5), 1 thread</td>" in text
+
+
 def test_rivals_stand_beside_the_baseline_and_beside_the_tactic() -> None:
     entry = results()
     runs, full = views(entry)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from greentactics.results import DeviceInfo
 from recipes import consider_energy_aware_pruning
 from recipes.common import cli, environment
 from recipes.common.contract import DataUsed, Metric, Outcome
@@ -84,7 +85,7 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
     assert record["started"].endswith("+00:00")
     assert record["meter"] == {"name": "process clocks", "energy": "none"}
     assert record["energy"] is None
-    assert set(record["device"]) == {"kind", "name", "cores", "memory_bytes", "system", "machine"}
+    assert set(record["device"]) == set(DeviceInfo.model_fields)
     versions = set(record["versions"])
     assert versions - set(environment.OPTIONAL_PACKAGES) == {"python", "torch", "numpy", "scikit-learn"}
     assert "onnxruntime" in versions
