@@ -10,7 +10,8 @@ A LeNet; a group is a filter or hidden unit with all weights into and out of it.
 dense net on equally many examples, and all but `thin` start from it, which draws those of the dense training
 again. Each arm yields a net that is reported and a larger one for the curve. Rivals leave about as many
 weights: `group_lasso` (the penalty without reweighting), `magnitude` (single zeros, which stay in place),
-`group_norm` (torch-pruning), `thin` (a narrow LeNet from scratch). In bfloat16 where the processor has it.
+`group_norm` (torch-pruning), `thin` (a net of the very shape that the tactic yields, from random weights; the
+search for the shape is charged to it, too). In bfloat16 where the processor has it.
 
     python -m recipes.enhance_model_sparsity --arm tactic --seed 0 --preset default
 
@@ -75,7 +76,7 @@ class Config:
     reweight_steps: int = 50
     """Steps between two computations of the penalty's slopes."""
     kept_fractions: tuple[float, ...] = (0.07, 0.15)
-    """Shares of the weights left in `magnitude`, `group_norm` and `thin`: those of `tactic`, rounded."""
+    """Shares of the weights left in `magnitude` and `group_norm`: those of `tactic`, rounded."""
 
 
 SMOKE = Config(
@@ -226,8 +227,8 @@ def yield_net(
     net, inputs, rate = copy.deepcopy(dense), images.train_images[:256], config.learning_rate
     examples, masks = config.tune_examples, None
     learn = partial(train, images=images, rate=rate, teacher_logits=logits_of(dense, images.train_images))
-    if arm in ("tactic", "group_lasso"):
-        reweighted = arm == "tactic"
+    if arm in ("tactic", "group_lasso", "thin"):
+        reweighted = arm != "group_lasso"
         strength = (config.strengths if reweighted else config.lasso_strengths)[size]
         epsilon = config.epsilon if reweighted else math.inf
         penalty = Penalty(find_groups(net, inputs), strength, epsilon, config.reweight_steps)
@@ -238,15 +239,16 @@ def yield_net(
     if arm == "magnitude":
         prune_global_magnitude(net, config.kept_fractions[size])
         masks = masks_of(net)
-    if arm in ("group_norm", "thin"):
+    if arm == "group_norm":
         limit = config.kept_fractions[size] * count_weights(dense)
-        net = cut_channels(dense, inputs, count_weights, limit, in_each=arm == "thin")
+        net = cut_channels(dense, inputs, count_weights, limit)
     if arm == "thin":
+        # Only the shape is kept of what was found; the weights draw what all that led to it drew.
         torch.manual_seed(seed)
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 layer.reset_parameters()
-        examples += config.dense_examples
+        examples += config.dense_examples + config.shrink_examples
     learn(net, examples=examples, seed=seed + 1_000_000, masks=masks)
     return net
 

@@ -242,6 +242,30 @@ def test_every_arm_draws_as_many_examples(monkeypatch: pytest.MonkeyPatch) -> No
             recipe, "train", lambda *_, examples, counts=counts, **__: counts.append(examples)
         )
         recipe.yield_net(arm, dense, config, images, seed=0)
-        drawn[arm] = sum(counts) + (config.dense_examples if arm != "thin" else 0)
+        # What a weight learns from: the search for its shape gives `thin` no weights.
+        learned = counts[1:] if arm == "thin" else counts
+        drawn[arm] = sum(learned) + (config.dense_examples if arm != "thin" else 0)
     assert len(drawn) == 6
     assert set(drawn.values()) == {16_000}
+
+
+def test_thin_has_the_shape_that_the_tactic_finds_and_none_of_its_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GREENTACTICS_DATA", "/nonexistent")
+    config = replace(recipe.SMOKE, tune_examples=0, shrink_examples=2_560, strengths=(9.0, 6.0))
+    images = cifar10.load_images(config.data, None)
+    dense = recipe.build_model(config, images, seed=0).eval()
+    starts: dict[str, list[torch.Tensor]] = {}
+    trained = recipe.train
+
+    def train(net, *arguments, penalty=None, **options):
+        if penalty is not None:
+            trained(net, *arguments, penalty=penalty, **options)
+
+    monkeypatch.setattr(recipe, "train", train)
+    for arm in ("tactic", "thin"):
+        starts[arm] = list(recipe.yield_net(arm, dense, config, images, seed=0).state_dict().values())
+    shapes = {arm: [value.shape for value in values] for arm, values in starts.items()}
+    assert shapes["thin"] == shapes["tactic"] != [value.shape for value in dense.state_dict().values()]
+    assert not any(torch.equal(one, other) for one, other in zip(*starts.values(), strict=True))
