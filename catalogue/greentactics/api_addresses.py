@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from greentactics.errors import UserError
 from greentactics.escaping import safe_address
+from greentactics.results import Results
 
 API = "api/v1"
 LICENCE_ADDRESS = "https://creativecommons.org/licenses/by/4.0/"
@@ -114,3 +115,8 @@ def page_path(tactic: str) -> str:
 def vocabulary_path(name: str) -> str:
     """Return the address of a vocabulary's document."""
     return f"{API}/vocabularies/{name}.json"
+
+
+def raw_path(tactic: str, results: Results, local: bool) -> str:
+    """Return where the raw JSON of results lies, relative to the site's root."""
+    return f"results/{tactic}/{'local/' if local else ''}{results.device_slug}.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from greentactics.api_addresses import page_path
+from greentactics.api_addresses import page_path, raw_path
 from greentactics.api_models import (
     ComparisonDocument,
     EstimateDocument,
@@ -18,16 +18,15 @@ from greentactics.api_models import (
 )
 from greentactics.bibliography import Reference
 from greentactics.claims import headline_claim
-from greentactics.comparison import BASELINE, TACTIC, Estimate, NotComparable, absolute, compare
+from greentactics.comparison import Estimate, NotComparable, absolute, compare
 from greentactics.escaping import safe_address
 from greentactics.evidence import doubt, objections, timing_is_stale, within_tolerance
 from greentactics.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
 from greentactics.loading import Catalogue
 from greentactics.recipe_source import RecipeChecksum
-from greentactics.results import SMOKE_PRESET, Results
-from greentactics.run_views import raw_path
+from greentactics.results import BASELINE, SMOKE_PRESET, TACTIC, Results
 from greentactics.schema import Record
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.timings import CONTROL, Timing
 from greentactics.verdict import headline_results
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from greentactics.api_addresses import API, document_path, schema_path, vocabulary_path
+from greentactics.api_addresses import API, document_path, raw_path, schema_path, vocabulary_path
 from greentactics.api_collection_models import ChangesDocument, TacticsDocument
 from greentactics.api_collections import (
     changes_document,
@@ -26,9 +26,8 @@ from greentactics.loading import Catalogue
 from greentactics.openapi import openapi_text
 from greentactics.plain_text import overview_text, tactic_text, text_environment
 from greentactics.results import SMOKE_PRESET
-from greentactics.run_views import raw_path
 from greentactics.schema_export import schema_files
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.term_pages import TermPage
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C takes a seventh of the time

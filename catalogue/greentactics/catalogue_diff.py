@@ -13,7 +13,7 @@ from greentactics.loading import Catalogue
 from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import Results
 from greentactics.schema import Record, SourceUse
-from greentactics.tactic_page import Tactic, join
+from greentactics.tactic import Tactic, join
 from greentactics.vocabulary import Status
 
 ADDED, CHANGED, WITHDRAWN, REMOVED = "added", "changed", "withdrawn", "removed"

@@ -121,7 +121,7 @@ def render(
 
     root = root_of(context)
     local = load_results_folder(folder or root / "build" / "results")
-    files = rendered_files(load_catalogue(root), local, site_url, edit_url)
+    files = rendered_files(load_catalogue(root), local, site_url, edit_url, commands=main)
     count = write_site(out, files, root / "catalogue" / "pages", replace=replace)
     click.echo(f"{count} generated files written to {out}")
 

@@ -16,7 +16,7 @@ from greentactics.results import SMOKE_PRESET, Results
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from greentactics.tactic_page import Tactic
+    from greentactics.tactic import Tactic
 
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -32,7 +32,7 @@ def evidence(context: click.Context, as_json: bool) -> None:
     from rich.console import Console
 
     from greentactics.loading import load_catalogue
-    from greentactics.tactic_page import join
+    from greentactics.tactic import join
 
     catalogue = load_catalogue(root_of(context))
     tactics, timing = join(catalogue, {}).values(), catalogue.timing_sha256

@@ -20,10 +20,8 @@ from greentactics.intervals import (
     mean_interval,
     minimal_detectable_effect,
 )
-from greentactics.results import Better, Results
+from greentactics.results import BASELINE, Better, Results
 
-BASELINE = "baseline"
-TACTIC = "tactic"
 TIMES_LOWER = "times lower"
 TIMES_HIGHER = "times higher"
 POINTS = "percentage points"

@@ -22,9 +22,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from greentactics.comparison import BASELINE, TACTIC, NotComparable, absolute, compare
+from greentactics.comparison import NotComparable, absolute, compare
 from greentactics.processes import Pair
-from greentactics.results import Failure, Results
+from greentactics.results import BASELINE, TACTIC, Failure, Results
 from greentactics.wording import estimate_phrase, plain_label, quantity
 
 _LONG_AGO_S = 24 * 3600.0

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from greentactics.comparison import BASELINE
-from greentactics.results import Repeat, Results
+from greentactics.results import BASELINE, Repeat, Results
 from greentactics.schema import Record
 from greentactics.timings import CONTROL
 

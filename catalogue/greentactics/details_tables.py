@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from greentactics.comparison import BASELINE, TACTIC
-from greentactics.results import Repeat, Results
+from greentactics.results import BASELINE, TACTIC, Repeat, Results
 from greentactics.wording import plain_label, quantity
 
 MOST_ROWS = 40

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from greentactics.bibliography import Name, Reference
 from greentactics.claims import claimed_times, effect_claims, has_figure, headline_claim
-from greentactics.comparison import POINTS, TACTIC, Estimate, NotComparable, compare, largest_loss
+from greentactics.comparison import POINTS, Estimate, NotComparable, compare, largest_loss
 from greentactics.datasets import KNOWN_SHA256
 from greentactics.latency import shows_difference
-from greentactics.recipe_source import RecipeChecksum
-from greentactics.results import SMOKE_PRESET, DeviceInfo, Results
+from greentactics.recipe_source import RecipeChecksum, is_recipe_changed
+from greentactics.results import SMOKE_PRESET, TACTIC, DeviceInfo, Results
 from greentactics.schema import Record
 from greentactics.timings import CONTROL
 from greentactics.vocabulary import Bound, Kind, ReadIn, Term
@@ -56,13 +56,6 @@ def is_stale(results: Results, checksum: RecipeChecksum | None) -> bool:
     What is not known is not held against the run: a recipe that is not there, data of the contributor's own.
     """
     return is_recipe_changed(results, checksum) or _data_changed(results)
-
-
-def is_recipe_changed(results: Results, checksum: RecipeChecksum | None) -> bool:
-    """Tell whether what computes the numbers has changed since the run."""
-    if checksum is None:
-        return False
-    return results.recipe_sha256 != checksum(results.preset, metered=results.is_metered)
 
 
 def _data_changed(results: Results) -> bool:

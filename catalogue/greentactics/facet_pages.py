@@ -11,7 +11,7 @@ from markupsafe import Markup
 from greentactics.escaping import text_to_html
 from greentactics.evidence import Level
 from greentactics.quality_stage_matrix import matrix_rows, not_improved
-from greentactics.tactic_page import Tactic, effects_by_direction
+from greentactics.tactic import Tactic, effects_by_direction
 from greentactics.term_pages import FURTHER, VOCABULARIES, WAYS, TermPage
 from greentactics.vocabulary import Direction, Kind, Quality, Stage, Term
 

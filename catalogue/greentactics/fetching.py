@@ -20,7 +20,7 @@ from typing import Protocol
 from greentactics import __version__
 from greentactics.datasets import DataFile
 from greentactics.errors import UserError
-from greentactics.places import shown
+from greentactics.places import why_broken
 
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 30.0
@@ -190,11 +190,3 @@ def _require_right(opened: BufferedRandom, file: DataFile, url: str) -> None:
     found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != file.sha256:
         raise UserError(f"{url}: expected sha256 {file.sha256}, got {found}; nothing was stored")
-
-
-def why_broken(error: Exception) -> str:
-    """Return why a connection failed, in words."""
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-    if isinstance(reason, OSError):
-        reason = reason.strerror or reason
-    return f"no connection or a broken one ({shown(str(reason))})"

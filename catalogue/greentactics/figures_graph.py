@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from greentactics.escaping import text_to_html
 from greentactics.relation_graph import Tie
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.vocabulary import Group, Kind, RelationType
 
 DIRECTED = (RelationType.REQUIRES, RelationType.SPECIALISES, RelationType.COUNTERED_BY)

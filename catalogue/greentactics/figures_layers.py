@@ -11,9 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from greentactics.comparison import BASELINE, TACTIC
 from greentactics.figures import Figure
-from greentactics.results import Results
+from greentactics.results import BASELINE, TACTIC, Results
 from greentactics.wording import plain_label, quantity
 
 WIDTH = 360

@@ -13,19 +13,10 @@ from greentactics.claims import (
     other_quantity,
     short_setting,
 )
-from greentactics.comparison import (
-    BASELINE,
-    POINTS,
-    TACTIC,
-    TIMES_HIGHER,
-    Estimate,
-    NotComparable,
-    absolute,
-    compare,
-)
+from greentactics.comparison import POINTS, TIMES_HIGHER, Estimate, NotComparable, absolute, compare
 from greentactics.evidence import NOISY
 from greentactics.figures_forest import Mark, Panel
-from greentactics.results import MetricInfo
+from greentactics.results import BASELINE, TACTIC, MetricInfo
 from greentactics.run_views import RunView
 from greentactics.schema import Record
 from greentactics.timings import CONTROL

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from greentactics.comparison import TACTIC
 from greentactics.figures import Figure
 from greentactics.figures_curve import curve_figures
 from greentactics.figures_forest import Panel, extent, forest
 from greentactics.impact_rows import AGAIN, DASH, MetricGroup, metric_groups, panels
+from greentactics.results import TACTIC
 from greentactics.rival_rows import RivalRow
 from greentactics.run_views import RunView
 from greentactics.schema import Record

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from greentactics.comparison import BASELINE, POINTS, TIMES_LOWER, Estimate, NotComparable, times_lower
+from greentactics.comparison import POINTS, TIMES_LOWER, Estimate, NotComparable, times_lower
 from greentactics.medians import MedianRatio, median_ratio
+from greentactics.results import BASELINE
 from greentactics.timings import CONTROL, Engine, Timing
 
 LEAST_PASSES = 3

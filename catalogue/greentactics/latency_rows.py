@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from greentactics.comparison import BASELINE, Estimate, NotComparable
+from greentactics.comparison import Estimate, NotComparable
 from greentactics.evidence import timing_is_stale
 from greentactics.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
-from greentactics.results import Results
+from greentactics.results import BASELINE, Results
 from greentactics.run_views import RunView
 from greentactics.timings import Engine, Timing
 from greentactics.wording import estimate_phrase, plain_label, quantity, typographic

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from greentactics.datasets import find_fashion_mnist
 from greentactics.errors import CatalogueError, UserError
-from greentactics.evidence import is_recipe_changed
 from greentactics.journal import Journal, Plan, locked, plan_differences, version_differences
 from greentactics.loading import load_results, recipe_checksum
 from greentactics.merging import ConditionsDiffer, device_slug, write_results
 from greentactics.progress import Progress
-from greentactics.recipe_source import recipe_file
+from greentactics.recipe_source import is_recipe_changed, recipe_file
 from greentactics.results import DEFAULT_PRESET, DeviceInfo, Results, Run
 from greentactics.runner import Performed, Request, make_plan, perform, resolve
 from greentactics.timing_passes import protocol_checksum

@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from greentactics.api_addresses import repository_address
+from greentactics.cli import main
 from greentactics.content_security import with_policy
 from greentactics.errors import CatalogueError, UserError
 from greentactics.lean_html import without_indentation
@@ -49,7 +50,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     except CatalogueError as error:
         raise Abort(f"The catalogue has mistakes:\n{error}") from error
     try:
-        rendered = render_site(catalogue, local, config.site_url, config.extra.get("edit_url"))
+        rendered = render_site(catalogue, local, config.site_url, config.extra.get("edit_url"), commands=main)
     except UserError as error:
         raise Abort(str(error)) from error
     for path, text in rendered.items():

@@ -11,7 +11,7 @@ from greentactics.evidence import cost_estimate, objections, quality_estimate
 from greentactics.impact import Claim
 from greentactics.results import MetricInfo, Results
 from greentactics.schema import RecipeUse, Record
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.verdict import headline_results
 from greentactics.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 from greentactics.wording import estimate_phrase, typographic, with_provenance

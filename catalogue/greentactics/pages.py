@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -34,7 +35,8 @@ from greentactics.relation_graph import Tie, by_group, stated_ties, ties_by_tact
 from greentactics.results import Results
 from greentactics.schema import Record
 from greentactics.selector import find_page
-from greentactics.tactic_page import Tactic, join, page_context
+from greentactics.tactic import Tactic, join
+from greentactics.tactic_page import page_context
 from greentactics.term_pages import question, term_pages
 from greentactics.wording import sentence, typographic
 
@@ -44,10 +46,12 @@ def render_site(
     local: Mapping[str, tuple[Results, ...]],
     site_url: str | None = None,
     edit_url: str | None = None,
+    *,
+    commands: click.Group | None = None,
 ) -> dict[str, str]:
     """Render all generated files, in the order of their paths; arguments and errors are `rendered_files`'."""
     with _collector_paused():
-        return dict(sorted(rendered_files(catalogue, local, site_url, edit_url)))
+        return dict(sorted(rendered_files(catalogue, local, site_url, edit_url, commands=commands)))
 
 
 def rendered_files(
@@ -55,6 +59,8 @@ def rendered_files(
     local: Mapping[str, tuple[Results, ...]],
     site_url: str | None = None,
     edit_url: str | None = None,
+    *,
+    commands: click.Group | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Return an iterator that renders one file after the other, so that a large site need not lie in memory.
 
@@ -63,6 +69,7 @@ def rendered_files(
         local: Results of this machine by tactic; shown beside the committed ones, never counted as evidence.
         site_url: Address of the root of the site; without it all addresses are relative.
         edit_url: Address below which files of the repository are edited; without it pages say how instead.
+        commands: The command line; without it there is no page of its commands.
 
     Returns:
         Path below the docs folder and text of each file; no path twice.
@@ -70,11 +77,15 @@ def rendered_files(
     Raises:
         UserError: `site_url` or `edit_url` is not an address of the web.
     """
-    return _rendered(catalogue, local, site_root(site_url), edit_root(edit_url))
+    return _rendered(catalogue, local, site_root(site_url), edit_root(edit_url), commands)
 
 
 def _rendered(
-    catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]], site: str | None, edit: str | None
+    catalogue: Catalogue,
+    local: Mapping[str, tuple[Results, ...]],
+    site: str | None,
+    edit: str | None,
+    commands: click.Group | None,
 ) -> Iterator[tuple[str, str]]:
     tactics = join(catalogue, local)
     current = {key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None}
@@ -97,7 +108,8 @@ def _rendered(
     yield from _relations_page(environment, current, ties, seen).items()
     yield from facet_pages(environment, terms, current.values()).items()
     yield from find_page(environment, current.values(), catalogue.bibliography).items()
-    yield from _commands(environment).items()
+    if commands is not None:
+        yield from command_page(environment, commands).items()
     yield from api_files(documents, catalogue, terms, site)
 
 
@@ -193,12 +205,6 @@ def _relations_page(
         root="../",
     )
     return {"relations/index.md": text}
-
-
-def _commands(environment: Environment) -> dict[str, str]:
-    from greentactics.cli import main  # late, as the command `render` brings in this module
-
-    return command_page(environment, main)
 
 
 def template_environment(site: str | None = None, edit: str | None = None) -> Environment:

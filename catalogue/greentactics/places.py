@@ -94,3 +94,11 @@ def printable(text: str) -> str:
 def quoted(text: str) -> str:
     """Return text as a problem shows it."""
     return f'"{shown(text)}"'
+
+
+def why_broken(error: Exception) -> str:
+    """Return why a connection failed, in words."""
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    if isinstance(reason, OSError):
+        reason = reason.strerror or reason
+    return f"no connection or a broken one ({shown(str(reason))})"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.vocabulary import Direction, Kind, Quality, Stage
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from greentactics.reached_code import PACKAGE, Place, ReachedCode
+from greentactics.results import Results
 
 _CLOCKS = (Place("recipes.common.meters", "ProcessMeter"),)
 _METERS = (
@@ -50,6 +51,13 @@ def checksum_of_recipe(code: ReachedCode, tactic_id: str) -> RecipeChecksum:
         return code.checksum(roots, settings=Place(module, preset.upper()))
 
     return checksum
+
+
+def is_recipe_changed(results: Results, checksum: RecipeChecksum | None) -> bool:
+    """Tell whether what computes the numbers has changed since the run."""
+    if checksum is None:
+        return False
+    return results.recipe_sha256 != checksum(results.preset, metered=results.is_metered)
 
 
 def checksum_of_timing(code: ReachedCode) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from greentactics.vocabulary import Group, RelationType
 
 if TYPE_CHECKING:
-    from greentactics.tactic_page import Tactic
+    from greentactics.tactic import Tactic
 
 MIRRORED = {
     RelationType.REQUIRES: "Required by",

@@ -21,6 +21,8 @@ SMOKE_PRESET = "smoke"
 """Preset of tests; never published."""
 
 DEFAULT_PRESET = "default"
+BASELINE = "baseline"
+TACTIC = "tactic"
 NO_METER = "none"
 """Source of energy of a run without a meter."""
 """Preset of published results; those of another one stand beside them."""

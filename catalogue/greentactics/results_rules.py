@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from greentactics.diagnosis import did_you_mean, one_of
-from greentactics.evidence import is_recipe_changed
 from greentactics.places import FieldPath, Finding, printable
-from greentactics.recipe_source import RecipeChecksum
+from greentactics.recipe_source import RecipeChecksum, is_recipe_changed
 from greentactics.results import Results
 from greentactics.rules import Rule
 from greentactics.schema import Record

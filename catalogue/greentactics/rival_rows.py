@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greentactics.comparison import BASELINE, TACTIC, NotComparable, compare
+from greentactics.comparison import NotComparable, compare
 from greentactics.impact_rows import metric_title, shown_metrics
+from greentactics.results import BASELINE, TACTIC
 from greentactics.run_views import RunView
 from greentactics.schema import Record
 from greentactics.wording import estimate_phrase, includes_no_effect, plain_label, typographic

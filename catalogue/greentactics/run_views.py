@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from greentactics.api_addresses import raw_path
 from greentactics.evidence import objections
 from greentactics.recipe_source import RecipeChecksum
 from greentactics.results import SMOKE_PRESET, Results
@@ -68,11 +69,6 @@ def run_views(
         )
         for index, (entry, is_local) in enumerate(shown)
     )
-
-
-def raw_path(tactic: str, results: Results, local: bool) -> str:
-    """Return where the raw JSON of results lies, relative to the site's root."""
-    return f"results/{tactic}/{'local/' if local else ''}{results.device_slug}.json"
 
 
 def _letter(index: int) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from greentactics.comparison import BASELINE
 from greentactics.errors import UserError
 from greentactics.journal import Journal, Plan
 from greentactics.loading import recipe_checksum
@@ -25,7 +24,7 @@ from greentactics.progress import Progress
 from greentactics.recipe_outline import check_choice, read_outline
 from greentactics.recipe_source import RecipeChecksum, recipe_file
 from greentactics.repository import read_revision
-from greentactics.results import Failure, Results, Run
+from greentactics.results import BASELINE, Failure, Results, Run
 from greentactics.timing_passes import NOTHING_TIMED, Timed, TimingRequest, time_nets
 from greentactics.timings import CONTROL
 

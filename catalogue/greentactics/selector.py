@@ -15,7 +15,7 @@ from greentactics.escaping import one_line
 from greentactics.evidence import Level
 from greentactics.export import LICENCE, bibtex_entry
 from greentactics.selector_entries import NONE, Entry, selector_entries
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.vocabulary import (
     Artifact,
     EffortLevel,

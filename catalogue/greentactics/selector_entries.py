@@ -10,7 +10,7 @@ from greentactics.comparison import POINTS, Estimate, largest_loss
 from greentactics.evidence import cost_estimate, doubt, objections, quality_estimate
 from greentactics.results import Results
 from greentactics.schema import RecipeUse, Record
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.verdict import headline_results
 from greentactics.vocabulary import Direction, Quality, Term
 from greentactics.wording import estimate_phrase, points_interval, points_phrase, typographic

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from greentactics.comparison import BASELINE, TACTIC, Estimate, NotComparable, compare, largest_loss
+from greentactics.comparison import Estimate, NotComparable, compare, largest_loss
 from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import load_catalogue
-from greentactics.results import Results
+from greentactics.results import BASELINE, TACTIC, Results
 from greentactics.schema import RecipeUse
 from greentactics.timings import CONTROL
 from greentactics.verdict import headline_results

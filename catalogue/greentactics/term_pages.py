@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from greentactics.evidence import Level
-from greentactics.tactic_page import Tactic
+from greentactics.tactic import Tactic
 from greentactics.vocabulary import (
     Artifact,
     Bound,

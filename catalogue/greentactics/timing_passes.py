@@ -11,7 +11,6 @@ from typing import get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from greentactics.bibliography import STRICT
-from greentactics.comparison import BASELINE
 from greentactics.errors import UserError
 from greentactics.journal import Journal
 from greentactics.processes import (
@@ -25,7 +24,7 @@ from greentactics.processes import (
 from greentactics.progress import Progress
 from greentactics.reached_code import ReachedCode
 from greentactics.recipe_source import TIMING_PROTOCOL, checksum_of_timing
-from greentactics.results import DeviceInfo, Failure
+from greentactics.results import BASELINE, DeviceInfo, Failure
 from greentactics.timings import Engine, Timing
 from greentactics.writing import write_atomically
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from greentactics.pages import template_environment
 from greentactics.selector import find_page
-from greentactics.tactic_page import Tactic, join
+from greentactics.tactic import Tactic, join
 from tests.site.records import REAL, ROOT
 
 _STYLES = ("palette.css", "site.css")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from greentactics.selector_entries import Entry, selector_entries
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from tests.site.records import REAL
 
 ENTRIES = selector_entries(join(REAL, {}).values())

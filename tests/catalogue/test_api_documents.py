@@ -16,7 +16,7 @@ from greentactics.errors import UserError
 from greentactics.pages import render_site
 from greentactics.schema import Change
 from greentactics.schema_export import schema_files
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.term_pages import VOCABULARIES
 from greentactics.timings import CONTROL
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue

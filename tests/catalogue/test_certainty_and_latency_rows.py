@@ -10,7 +10,7 @@ from greentactics.impact_rows import metric_groups, metric_title, panels
 from greentactics.latency_rows import timed_view
 from greentactics.results import EnergyReading
 from greentactics.run_views import RunView, run_views
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.timings import CONTROL
 from tests.site.records import PRUNING, SPARSITY, catalogue
 from tests.site.synthetic import METRICS, UNCHANGED, results, timing

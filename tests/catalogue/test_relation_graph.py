@@ -19,7 +19,7 @@ from greentactics.figures_graph import (
 )
 from greentactics.relation_graph import by_group, stated_ties, ties_by_tactic
 from greentactics.schema import Relation
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.vocabulary import Group, Kind, RelationType
 from tests.site.records import PRUNING, catalogue
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greentactics.schema import Effect
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.term_pages import FURTHER, VOCABULARIES, question, term_pages
 from greentactics.vocabulary import Direction, EffortLevel, Kind, Participant, Quality, Stage, Tag, Term
 from tests.site.records import DARK, PRUNING, catalogue

@@ -14,7 +14,7 @@ from greentactics.quality_stage_matrix import Field, matrix_rows, not_improved
 from greentactics.schema import Effect, TradeOff
 from greentactics.selector import advised_improvements, questions
 from greentactics.selector_entries import selector_entries
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.term_pages import VOCABULARIES, term_pages
 from greentactics.vocabulary import Direction, Quality, Stage
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue

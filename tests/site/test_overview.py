@@ -11,7 +11,7 @@ import pytest
 from greentactics.figures_overview import MOST_LETTERS, Frame, frame, savings_figure
 from greentactics.overview import published_pair, saved_kind, savings_panels
 from greentactics.pages import render_site
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.vocabulary import Bound, ClaimDirection, ClaimUnit, Kind, Quantity
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue, claim, with_claims
 from tests.site.synthetic import FACTORS, METRICS, results

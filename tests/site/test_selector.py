@@ -11,7 +11,7 @@ from greentactics.pages import render_site
 from greentactics.schema import Effect
 from greentactics.selector import advised_improvements, questions, script_json
 from greentactics.selector_entries import Entry, selector_entries
-from greentactics.tactic_page import join
+from greentactics.tactic import join
 from greentactics.vocabulary import Direction, Quality
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue
 from tests.site.synthetic import FACTORS, METRICS, results

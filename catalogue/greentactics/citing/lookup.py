@@ -20,7 +20,7 @@ from greentactics.citing.entries import identifiers_of
 from greentactics.citing.identifiers import Identifier
 from greentactics.citing.raw_entries import references_of
 from greentactics.errors import CatalogueError, UserError
-from greentactics.fetching import why_broken
+from greentactics.places import why_broken
 
 RESOLVER = "https://doi.org/"
 """Address that leads to the registry of a DOI."""
