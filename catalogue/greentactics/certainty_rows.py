@@ -13,10 +13,16 @@ from greentactics.comparison import (
     detectable,
     equivalence_in_points,
 )
-from greentactics.impact_rows import metric_title
 from greentactics.run_views import RunView
 from greentactics.schema import Record
-from greentactics.wording import estimate_phrase, plain_label, points_digits, ratio_digits, typographic
+from greentactics.wording import (
+    estimate_phrase,
+    metric_title,
+    plain_label,
+    points_digits,
+    ratio_digits,
+    typographic,
+)
 
 DASH = "\u2013"
 

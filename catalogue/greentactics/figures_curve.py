@@ -11,10 +11,9 @@ from markupsafe import Markup
 from greentactics.curves import Curve, curves
 from greentactics.figures import Figure
 from greentactics.figures_forest import ticks
-from greentactics.impact_rows import metric_title
 from greentactics.results import Results
 from greentactics.schema import Record
-from greentactics.wording import plain_label
+from greentactics.wording import metric_title, plain_label
 
 WIDTH, HEIGHT = 360, 250
 LEFT, RIGHT, BOTTOM = 46, 12, 44

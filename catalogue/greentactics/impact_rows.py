@@ -23,16 +23,15 @@ from greentactics.timings import CONTROL
 from greentactics.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 from greentactics.wording import (
     estimate_phrase,
+    metric_title,
     plain_label,
     quantity,
     typographic,
-    with_provenance,
 )
 
 DASH = "\u2013"
 AGAIN = "baseline again (A/A)"
 """How the page calls the control: the baseline, run a second time."""
-UNITS_IN_NAMES = frozenset({"s", "ms", "J", "W"})
 
 
 @dataclass(frozen=True)
@@ -93,18 +92,6 @@ def _group(record: Record, runs: Sequence[RunView], name: str) -> MetricGroup:
             if arm != BASELINE and run.results.values(arm, name)
         ),
     )
-
-
-def metric_title(record: Record, name: str, info: MetricInfo) -> str:
-    """Return how the page calls a metric; a modelled one is always called so."""
-    recipe = record.recipe
-    if recipe is not None and name == recipe.cost_metric:
-        label = with_provenance(recipe.cost_label, info)
-        return f"{label}, {recipe.condition}" if recipe.condition else label
-    if recipe is not None and name == recipe.quality_metric:
-        return recipe.quality_label
-    unit = f"_{info.unit.lower()}" if info.unit in UNITS_IN_NAMES else ""
-    return with_provenance(plain_label(name.removesuffix(unit)), info)
 
 
 def _unit_words(info: MetricInfo) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greentactics.comparison import NotComparable, compare
-from greentactics.impact_rows import metric_title, shown_metrics
+from greentactics.impact_rows import shown_metrics
 from greentactics.results import BASELINE, TACTIC
 from greentactics.run_views import RunView
 from greentactics.schema import Record
-from greentactics.wording import estimate_phrase, includes_no_effect, plain_label, typographic
+from greentactics.wording import estimate_phrase, includes_no_effect, metric_title, plain_label, typographic
 
 
 @dataclass(frozen=True)

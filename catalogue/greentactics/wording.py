@@ -7,7 +7,9 @@ from pathlib import Path
 
 from greentactics.comparison import POINTS, TIMES_HIGHER, TIMES_LOWER, Estimate
 from greentactics.results import MetricInfo, Results
+from greentactics.schema import Record
 
+_UNITS_IN_NAMES = frozenset({"s", "ms", "J", "W"})
 _PROVENANCE_WORD = re.compile(
     r"^(?:(?:modell?ed|measured|metered|counted|simulated|estimated)\s+)+", re.IGNORECASE
 )
@@ -140,3 +142,15 @@ def _bytes(value: float) -> str:
         if abs(value) >= limit:
             return f"{value / limit:.3g} {name}"
     return f"{value:.0f} bytes"
+
+
+def metric_title(record: Record, name: str, info: MetricInfo) -> str:
+    """Return how the page calls a metric; a modelled one is always called so."""
+    recipe = record.recipe
+    if recipe is not None and name == recipe.cost_metric:
+        label = with_provenance(recipe.cost_label, info)
+        return f"{label}, {recipe.condition}" if recipe.condition else label
+    if recipe is not None and name == recipe.quality_metric:
+        return recipe.quality_label
+    unit = f"_{info.unit.lower()}" if info.unit in _UNITS_IN_NAMES else ""
+    return with_provenance(plain_label(name.removesuffix(unit)), info)

@@ -6,12 +6,13 @@ import pytest
 
 from greentactics.api_documents import tactic_document
 from greentactics.certainty_rows import certainty_rows, p_value
-from greentactics.impact_rows import metric_groups, metric_title, panels
+from greentactics.impact_rows import metric_groups, panels
 from greentactics.latency_rows import timed_view
 from greentactics.results import EnergyReading
 from greentactics.run_views import RunView, run_views
 from greentactics.tactic import join
 from greentactics.timings import CONTROL
+from greentactics.wording import metric_title
 from tests.site.records import PRUNING, SPARSITY, catalogue
 from tests.site.synthetic import METRICS, UNCHANGED, results, timing
 
