@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -118,10 +119,13 @@ def render(
     """Write the pages, generated and hand-written, as Markdown, JSON and SVG for any site generator."""
     from greentactics.loading import load_catalogue, load_results_folder
     from greentactics.pages import rendered_files, write_site
+    from greentactics.recipe_files import recipe_archives
 
     root = root_of(context)
     local = load_results_folder(folder or root / "build" / "results")
-    files = rendered_files(load_catalogue(root), local, site_url, edit_url, commands=main)
+    catalogue = load_catalogue(root)
+    rendered = rendered_files(catalogue, local, site_url, edit_url, commands=main)
+    files = chain[tuple[str, str | bytes]](rendered, recipe_archives(catalogue))
     count = write_site(out, files, root / "catalogue" / "pages", replace=replace)
     click.echo(f"{count} generated files written to {out}")
 

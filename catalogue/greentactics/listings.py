@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import symtable
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from greentactics.escaping import listing_to_html
 from greentactics.reached_code import PACKAGE
+from greentactics.recipe_files import needed_files
 
 LINE_LENGTH = 80
 _START = re.compile(r"^\s*# --8<-- \[start:tactic\]\s*$", re.MULTILINE)
@@ -39,7 +41,18 @@ class Usage:
     text: str
     """An import, and the statements with which the recipe calls them."""
     modules: tuple[str, ...]
-    """Files of shared functions that the marked lines need, from the repository's root."""
+    """Files that the marked lines need, directly or not, from the repository's root."""
+    definitions: tuple[str, ...]
+    """Names that the recipe defines elsewhere and that the marked lines need, directly or not."""
+
+    @property
+    def folders(self) -> dict[str, list[str]]:
+        """Names of the files by folder."""
+        named: dict[str, list[str]] = {}
+        for path in self.modules:
+            folder, _, name = path.rpartition("/")
+            named.setdefault(folder, []).append(name)
+        return named
 
 
 def key_lines(text: str) -> str | None:
@@ -61,12 +74,13 @@ def highlighted(text: str) -> Markup:
     return Markup().join([*parts, listing_to_html(text[end:])])
 
 
-def usage(text: str, module: str) -> Usage | None:
+def usage(text: str, module: str, modules: Mapping[str, str]) -> Usage | None:
     """Return how a recipe calls the public functions of its marked lines; None where it calls none.
 
     Args:
         text: The recipe.
         module: Its name below `recipes`.
+        modules: Text of the files that recipes may import, by path.
     """
     region = _region(text)
     if region is None:
@@ -84,7 +98,10 @@ def usage(text: str, module: str) -> Usage | None:
         return None
     names = ", ".join(name for name in functions if name in calls)
     lines = "\n".join(dict.fromkeys(calls.values()))
-    return Usage(f"from {PACKAGE}.{module} import {names}\n\n{lines}\n", _shared_modules(tree, marked))
+    definitions, used = _needed_definitions(tree, marked)
+    files = needed_files(_imported_modules(tree, used), modules)
+    shown = tuple(path for path in files if not path.endswith("/__init__.py"))  # they hold nothing
+    return Usage(f"from {PACKAGE}.{module} import {names}\n\n{lines}\n", shown, definitions)
 
 
 def _region(text: str) -> tuple[int, int] | None:
@@ -140,13 +157,42 @@ def _target(function: ast.FunctionDef) -> str:
     return "" if function.returns is None or ast.unparse(function.returns) == "None" else "result = "
 
 
-def _shared_modules(tree: ast.Module, marked: Sequence[ast.stmt]) -> tuple[str, ...]:
-    used = {inner.id for node in marked for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-    modules = {
-        node.module if node.module != f"{PACKAGE}.common" else f"{node.module}.{alias.name}"
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{PACKAGE}.")
-        for alias in node.names
-        if (alias.asname or alias.name) in used
-    }
-    return tuple(sorted(f"{module.replace('.', '/')}.py" for module in modules))
+def _needed_definitions(tree: ast.Module, marked: Sequence[ast.stmt]) -> tuple[tuple[str, ...], set[str]]:
+    """Return the names of what marked lines need from the rest of a file, and all names they use with it."""
+    elsewhere = {name: node for node in tree.body if node not in marked for name in _defined(node)}
+    needed, used, waiting = dict[str, ast.stmt](), set[str](), list(marked)
+    while waiting:
+        names = _names_from_outside(waiting.pop())
+        used |= names
+        new = {name: node for name, node in elsewhere.items() if name in names and name not in needed}
+        needed |= new
+        waiting += new.values()
+    return tuple(name for name in elsewhere if name in needed), used
+
+
+def _defined(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement at the top of a file defines; what it imports is none of them."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        yield from (name.id for part in targets for name in ast.walk(part) if isinstance(name, ast.Name))
+
+
+def _names_from_outside(node: ast.stmt) -> set[str]:
+    """Return the names that a statement takes from the file around it."""
+    names, scopes = set[str](), [symtable.symtable(ast.unparse(node), "recipe", "exec")]
+    while scopes:
+        scope = scopes.pop()
+        names |= {one.get_name() for one in scope.get_symbols() if one.is_global() and one.is_referenced()}
+        scopes += scope.get_children()
+    return names
+
+
+def _imported_modules(tree: ast.Module, used: set[str]) -> Iterator[str]:
+    """Yield what may be the modules that some of a file's names come from."""
+    for node in tree.body:
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            if (alias.asname or alias.name).partition(".")[0] in used:
+                above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                yield from (above.rstrip("."), f"{above}{alias.name}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import greentactics
 from greentactics.bibliography import Bibliography, Reference
 from greentactics.documents import Document, read_document
 from greentactics.errors import CatalogueError, Problem, UserError
@@ -19,6 +20,9 @@ from greentactics.schema import Record
 from greentactics.text_file import RECORD_BYTES, TextFile, display_name, read_text_file
 
 BIBLIOGRAPHY = "tactics/references.yaml"
+LICENCE = "LICENSE"
+OWN_PACKAGES = ("greentactics", "recipes")
+"""Packages that recipes import and that no index holds."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Catalogue:
     """Recipes by tactic."""
     timing_sha256: str | None = None
     """Checksum of the timing protocol as it is now; None where the checkout has none."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Text of the Python files that recipes may import, by path from the folder they run in, and of the
+    licence."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ def load_catalogue(root: Path) -> Catalogue:
     files = read_files(root)
     if files.problems or files.bibliography.model is None:
         raise CatalogueError(files.problems)
-    return catalogue_of(files)
+    return replace(catalogue_of(files), modules=_read_modules(files.root))
 
 
 def catalogue_of(files: Files) -> Catalogue:
@@ -208,6 +215,19 @@ def _read_recipe(path: Path, root: Path, code: ReachedCode) -> Document[RecipeSo
         # A mistake in a shared module is the problem of that module, for each recipe that uses it.
         return Document(TextFile(display_name(path, root), "", ()), None, error.problems)
     return Document(source, RecipeSource(source.text, checksum), ())
+
+
+def _read_modules(root: Path) -> dict[str, str]:
+    """Read what recipes may import; a file that cannot be read is needed by none of those that were read."""
+    modules = {}
+    for path in (root / LICENCE, *sorted((root / "recipes").rglob("*.py"))):
+        with suppress(CatalogueError):
+            text = read_text_file(path, root=root, max_bytes=RECORD_BYTES).text
+            modules[path.relative_to(root).as_posix()] = text
+    package = Path(greentactics.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        modules[path.relative_to(package.parent).as_posix()] = path.read_text(encoding="utf-8")
+    return modules
 
 
 def _by_tactic(results: Iterable[Results]) -> dict[str, tuple[Results, ...]]:

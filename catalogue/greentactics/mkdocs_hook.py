@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from greentactics.errors import CatalogueError, UserError
 from greentactics.lean_html import without_indentation
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
+from greentactics.recipe_files import recipe_archives
 
 ASKS_THE_HOST = ' data-md-component="source"'
 LOCAL_RESULTS = Path("build/results")
@@ -53,8 +55,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         rendered = render_site(catalogue, local, config.site_url, config.extra.get("edit_url"), commands=main)
     except UserError as error:
         raise Abort(str(error)) from error
-    for path, text in rendered.items():
-        file = File.generated(config, path, content=text)
+    for path, content in chain[tuple[str, str | bytes]](rendered.items(), recipe_archives(catalogue)):
+        file = File.generated(config, path, content=content)
         file.edit_uri = _edited_in(path)
         files.append(file)
     return files

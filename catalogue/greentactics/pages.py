@@ -97,12 +97,14 @@ def _rendered(
     yield from _front_pages(environment, current, withdrawn, home).items()
     yield from _redirects(environment, tactics).items()
     ties = stated_ties(current)
-    seen = ties_by_tactic(tactics, ties)
+    seen, shared = ties_by_tactic(tactics, ties), set[str]()
     for identifier, tactic in tactics.items():
         context = page_context(tactic, catalogue, seen[identifier])
         context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
         yield from _tactic_pages(environment, context).items()
+        shared |= set(context["usage"].modules if context.get("usage") else ())
         yield from raw_files(tactic).items()
+    yield from ((path, catalogue.modules[path]) for path in sorted(shared))
     yield from _overview_page(environment, current).items()
     yield from _corrections_page(environment, tactics).items()
     yield from _relations_page(environment, current, ties, seen).items()
@@ -239,14 +241,16 @@ def front_matter_text(text: str) -> Markup:
     return Markup(json.dumps(str(escape(str(text_to_html(text).unescape())))))  # noqa: S704 - escaped on this line
 
 
-def write_site(out: Path, files: Iterable[tuple[str, str]], static: Path, *, replace: bool = False) -> int:
+def write_site(
+    out: Path, files: Iterable[tuple[str, str | bytes]], static: Path, *, replace: bool = False
+) -> int:
     """Write rendered files and hand-written pages to a folder that any generator can build.
 
     Files are written where their bytes differ. Nothing is removed, and nothing is written outside the folder.
 
     Args:
         out: Docs folder to write; made when missing.
-        files: What `rendered_files` yields.
+        files: What `rendered_files` and `recipe_archives` yield.
         static: Folder of hand-written pages and assets.
         replace: Whether the folder may hold something, of which files of the same names are replaced.
 
@@ -272,8 +276,8 @@ def write_site(out: Path, files: Iterable[tuple[str, str]], static: Path, *, rep
             _write(root, root / path.relative_to(static), path.read_bytes())
     count = 0
     with _collector_paused():
-        for name, text in files:
-            _write(root, root / name, text.encode())
+        for name, content in files:
+            _write(root, root / name, content.encode() if isinstance(content, str) else content)
             count += 1
     return count
 

@@ -18,8 +18,9 @@ from greentactics.impact_rows import source_number
 from greentactics.impact_views import full_impact, headline_impact, rivals_table
 from greentactics.latency_rows import timed_view
 from greentactics.listings import highlighted, key_lines, usage
-from greentactics.loading import Catalogue, RecipeSource
+from greentactics.loading import Catalogue
 from greentactics.reached_code import PACKAGE
+from greentactics.recipe_files import archive_path, archived_files, packed
 from greentactics.relation_graph import Tie
 from greentactics.rival_rows import rival_rows
 from greentactics.run_views import RunView, run_views
@@ -67,16 +68,18 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
         "source_number": lambda key: source_number(record, key),
         "paragraphs": paragraphs,
-        **_recipe_context(tactic, catalogue.recipes.get(record.id), runs),
+        **_recipe_context(tactic, catalogue, runs),
     }
 
 
-def _recipe_context(tactic: Tactic, source: RecipeSource | None, runs: Sequence[RunView]) -> dict[str, Any]:
+def _recipe_context(tactic: Tactic, catalogue: Catalogue, runs: Sequence[RunView]) -> dict[str, Any]:
     """Return what the pages show of the recipe: commands with their output, key lines, the whole file."""
     record = tactic.record
+    source = catalogue.recipes.get(record.id)
     if source is None:
         return {"source": None}
-    marked, used = key_lines(source.text), usage(source.text, record.module)
+    marked, used = key_lines(source.text), usage(source.text, record.module, catalogue.modules)
+    archived = archived_files(record.id, catalogue)
     lines = verdict_output(record, tactic.committed, tactic.local, tactic.checksum)
     if runs and not runs[0].local:
         path = Path(PACKAGE, "results", record.id, f"{runs[0].results.device_slug}.json")
@@ -88,6 +91,8 @@ def _recipe_context(tactic: Tactic, source: RecipeSource | None, runs: Sequence[
         "key_lines": highlighted(marked) if marked else None,
         "usage": used,
         "usage_lines": highlighted(used.text) if used else None,
+        "archive": archive_path(record.id) if archived else None,
+        "archive_size": f"{len(archived)} files, {len(packed(archived)) / 1000:.0f} kB",
         "listing": highlighted(source.text),
         "line_count": source.text.count("\n"),
     }

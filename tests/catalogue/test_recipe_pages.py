@@ -25,11 +25,15 @@ PAGES = render_site(REAL, {})
 CALLED = """
 from recipes.common import pruning
 from recipes.common.models import Net
+LIMIT = 3
+unrelated = inputs = LIMIT
+def _half():
+    return pruning, LIMIT
 # --8<-- [start:tactic]
 def cut(net: Net, inputs, share=0.5, *, seed):
-    return _inner(net, pruning)
-def _inner(net, pruning):
-    return net
+    return _inner(net)
+def _inner(net):
+    return net, _half()
 def unused():
     pass
 # --8<-- [end:tactic]
@@ -104,7 +108,7 @@ def test_a_reader_leaves_with_commands_that_exist_and_the_tactic(identifier) -> 
 @pytest.mark.parametrize("identifier", RECIPES)
 def test_the_calls_on_the_page_fit_the_functions_they_import(identifier) -> None:
     text, record = REAL.recipes[identifier].text, REAL.records[identifier]
-    used = usage(text, record.module)
+    used = usage(text, record.module, REAL.modules)
     assert used is not None
     tree = ast.parse(used.text)
     (imported,) = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
@@ -129,14 +133,16 @@ def test_the_calls_on_the_page_fit_the_functions_they_import(identifier) -> None
 
 
 def test_the_shortest_call_is_shown_and_what_partial_leaves_open_has_its_name() -> None:
-    used = usage(CALLED, "cutting")
+    modules = {f"recipes/common/{name}.py": "" for name in ("__init__", "data", "models", "pruning")}
+    used = usage(CALLED, "cutting", modules)
     assert used is not None
     assert used.text == "from recipes.cutting import cut\n\ncut(net, inputs, seed=seed)\n"
     assert used.modules == ("recipes/common/models.py", "recipes/common/pruning.py")
+    assert used.definitions == ("LIMIT", "_half")
 
 
 def test_a_statement_keeps_its_lines_and_loses_its_indentation() -> None:
-    used = usage(CALLED.replace("later = partial(cut, seed=seed)", "pass"), "cutting")
+    used = usage(CALLED.replace("later = partial(cut, seed=seed)", "pass"), "cutting", {})
     assert used is not None
     assert used.text == "from recipes.cutting import cut\n\ncut(\n    net, seed=seed,\n)\n"
 
@@ -152,20 +158,20 @@ def test_a_statement_keeps_its_lines_and_loses_its_indentation() -> None:
 )  # fmt: skip
 def test_a_result_is_taken_and_what_must_be_named_is_named(replaced, by, shown) -> None:
     text = CALLED.replace("*, seed):", "*, seed) -> Net:").replace(replaced, by)
-    used = usage(text, "cutting")
+    used = usage(text, "cutting", {})
     assert used is not None
     assert used.text == f"from recipes.cutting import cut\n\n{shown}\n"
 
 
 def test_a_call_for_its_effect_takes_no_result() -> None:
-    used = usage(CALLED.replace("*, seed):", "*, seed) -> None:"), "cutting")
+    used = usage(CALLED.replace("*, seed):", "*, seed) -> None:"), "cutting", {})
     assert used is not None
     assert used.text.endswith("\ncut(net, inputs, seed=seed)\n")
 
 
 def test_a_recipe_that_calls_nothing_marked_has_no_usage() -> None:
-    assert usage(RECIPE_TEXT, "made_up") is None
-    assert usage("x = 1\n", "made_up") is None
+    assert usage(RECIPE_TEXT, "made_up", {}) is None
+    assert usage("x = 1\n", "made_up", {}) is None
 
 
 def test_the_whole_file_has_a_page_of_its_own_and_can_be_downloaded() -> None:
