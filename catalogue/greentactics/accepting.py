@@ -28,6 +28,7 @@ from greentactics.rules import Rule
 from greentactics.tactic_ids import former_ids
 from greentactics.text_file import display_name
 from greentactics.verdict import verdict_line
+from greentactics.writing import catalogue_locked
 
 ACCEPTED_BYTES = 5_000_000
 """Largest file that is looked at; the largest one in the catalogue has less than a tenth of it."""
@@ -71,7 +72,8 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
 
     Raises:
         CatalogueError: The file is not right; it carries all problems.
-        UserError: Results of this name are there, or their folder lies outside the catalogue.
+        UserError: Results of this name are there, their folder lies outside the catalogue, or another command
+            holds the lock of the catalogue.
     """
     document = _read(file)
     results = document.model
@@ -81,7 +83,6 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
     if problems:
         raise CatalogueError(problems)
     path = _RESULTS / results.tactic / f"{results.device_slug}.json"
-    _require_free(catalogue.root, path, replace=replace)
     record, recipe = catalogue.records[results.tactic], catalogue.recipes[results.tactic]
     there = catalogue.results.get(results.tactic, ())
     others = [entry for entry in there if entry.device_slug != results.device_slug]
@@ -89,7 +90,9 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
         assess(record, entries, catalogue.bibliography, recipe.checksum)
         for entries in (there, (*others, results))
     )
-    write_results(catalogue.root / path, results)
+    with catalogue_locked(catalogue.root):
+        _require_free(catalogue.root, path, replace=replace)
+        write_results(catalogue.root / path, results)
     verdict = verdict_line(record, (results,), checksum=recipe.checksum)
     return Accepted(path, results, before, after, verdict)
 
@@ -181,6 +184,6 @@ def _require_free(root: Path, path: Path, *, replace: bool) -> None:
         raise UserError(f"{link}: expected a file or folder of the catalogue, got a link; remove it")
     if target.exists() and not replace:
         raise UserError(
-            f"{path}: results of this name are there; replace them with --replace, or measure with another "
-            "--device-slug where it is another device"
+            f"{path.as_posix()}: results of this name are there; replace them with --replace, or measure "
+            "with another --device-slug where it is another device"
         )

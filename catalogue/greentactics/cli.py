@@ -137,4 +137,4 @@ def schema(context: click.Context) -> None:
     from greentactics.schema_export import write_schema_files
 
     changed = write_schema_files(root_of(context))
-    click.echo("\n".join(f"{path}: written" for path in changed) or "the schemas are up to date")
+    click.echo("\n".join(f"{path.as_posix()}: written" for path in changed) or "the schemas are up to date")

@@ -94,7 +94,7 @@ def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDra
         points = f"; {count} point{'s' * (count != 1)} to clarify" if count else ""
         holder = taken.get(draft.id)
         clash = f"; its id is taken: {holder}; choose another, or take over what is new" if holder else ""
-        click.echo(f"{written.path}: {written.state}{points}{clash}")
+        click.echo(f"{written.path.as_posix()}: {written.state}{points}{clash}")
     click.echo(f"{done} in {DRAFTS}/, {mistakes} not imported")
     context.exit(1 if mistakes else 0)
 

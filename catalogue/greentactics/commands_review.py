@@ -60,8 +60,8 @@ def accept(context: click.Context, file: Path, replace: bool) -> None:
     accepted = accept_results(load_catalogue(root_of(context)), file, replace=replace, now=now)
     results, before, after = accepted.results, accepted.before, accepted.after
     click.echo(
-        f"{accepted.path}: filed, {len(results.repeats)} repeats with {len(results.seeds)} seeds on "
-        f"{results.device.name}"
+        f"{accepted.path.as_posix()}: filed, {len(results.repeats)} repeats with {len(results.seeds)} seeds "
+        f"on {results.device.name}"
     )
     click.echo(f"this device: {accepted.verdict}")
     contested = ", contested" if after.contested else ""
@@ -94,7 +94,7 @@ def from_issue(context: click.Context, file: Path) -> None:
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
     cure = "finish it, or move it away"
     written = write_draft(root, draft.id, draft.text, replace=False, cure=cure)
-    click.echo(f"{written.path}: {written.state}")
+    click.echo(f"{written.path.as_posix()}: {written.state}")
     for entry in draft.to_cite:
         click.echo(f"to do: add with greentactics cite: {entry}")
     click.echo(f"Complete it, move it to tactics/ and run `greentactics check tactics/{draft.id}.yaml`.")

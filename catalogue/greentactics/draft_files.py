@@ -8,7 +8,7 @@ from pathlib import Path
 from greentactics.draft_record import DRAFTS
 from greentactics.errors import UserError
 from greentactics.text_file import RECORD_BYTES, read_text_file
-from greentactics.writing import write_atomically
+from greentactics.writing import catalogue_locked, write_atomically
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ def write_draft(root: Path, identifier: str, text: str, *, replace: bool, cure: 
         cure: What to do about such a file.
 
     Raises:
-        UserError: A file with another text is there, or the folder of drafts lies elsewhere.
+        UserError: A file with another text is there, the folder of drafts lies elsewhere, or another command
+            holds the lock of the catalogue.
         CatalogueError: What is there cannot be read.
     """
     folder = root / DRAFTS
@@ -40,14 +41,17 @@ def write_draft(root: Path, identifier: str, text: str, *, replace: bool, cure: 
         raise UserError(f"{DRAFTS}: expected a folder, got a link or a file; remove it")
     path = folder / f"{identifier}.yaml"
     name, state = path.relative_to(root), "written"
-    if path.is_symlink() or path.exists():
-        known = "" if path.is_symlink() else read_text_file(path, root=None, max_bytes=RECORD_BYTES).text
-        state = "unchanged" if known == text else "replaced"
-    if state == "replaced" and not replace:
-        raise UserError(
-            f"{name}: expected no such file, or the text that is to be written, got another text; it was "
-            f"edited or made from something else, and stays as it is; {cure}"
-        )
-    if state != "unchanged":
-        write_atomically(path, text)
+    with catalogue_locked(root):
+        if path.is_symlink() or path.exists():
+            known = "" if path.is_symlink() else read_text_file(path, root=None, max_bytes=RECORD_BYTES).text
+            state = "unchanged" if known == text else "replaced"
+        if state == "replaced" and not replace:
+            raise UserError(
+                f"{name.as_posix()}: expected no such file, or the text that is to be written, got another "
+                f"text; it was edited or made from something else, and stays as it is; {cure}"
+            )
+        if path.is_symlink():
+            path.unlink()  # what it leads to is no draft
+        if state != "unchanged":
+            write_atomically(path, text)
     return Written(name, state)

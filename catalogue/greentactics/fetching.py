@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from http import HTTPStatus
-from io import BufferedRandom
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +18,7 @@ from greentactics import __version__
 from greentactics.datasets import DataFile
 from greentactics.errors import UserError
 from greentactics.places import why_broken
+from greentactics.writing import write_atomically
 
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 30.0
@@ -68,8 +66,8 @@ def fetch_files(
 ) -> None:
     """Download files into a folder.
 
-    Each file arrives under a temporary name, is checked, and takes its own name only when it is right. A
-    broken connection is tried again and goes on where it broke, where the server can do that.
+    Each file is checked before it is stored. A broken connection is tried again and goes on where it broke,
+    where the server can do that.
 
     Args:
         folder: Made when missing.
@@ -85,6 +83,8 @@ def fetch_files(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another with --dest") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: may not be written to; choose another with --dest")
     for file in files:
         url = f"{base_url.rstrip('/')}/{file.name}" if base_url else file.url
         _require_web(url)
@@ -99,78 +99,57 @@ def _require_web(url: str) -> None:
 
 def _fetch_file(path: Path, file: DataFile, url: str, progress: Progress, pause_s: float) -> None:
     """Download one file, in several attempts where the connection breaks."""
-    with _temporary_beside(path) as (temporary, opened):
-        progress.begin(file.name, file.size_bytes)
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                _receive(opened, file, url, progress)
-                break
-            except _BrokenConnectionError as error:
-                if attempt == _ATTEMPTS:
-                    raise UserError(
-                        f"{url}: {error}, after {_ATTEMPTS} attempts; check the network and run the command "
-                        "again, or name another address with --base-url"
-                    ) from None
-                progress.note(f"{file.name}: {error}; trying again")
-                time.sleep(pause_s * attempt)
-        _require_right(opened, file, url)
-        opened.flush()
-        os.fsync(opened.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+    received = bytearray()
+    progress.begin(file.name, file.size_bytes)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _receive(received, file, url, progress)
+            break
+        except _BrokenConnectionError as error:
+            if attempt == _ATTEMPTS:
+                raise UserError(
+                    f"{url}: {error}, after {_ATTEMPTS} attempts; check the network and run the command "
+                    "again, or name another address with --base-url"
+                ) from None
+            progress.note(f"{file.name}: {error}; trying again")
+            time.sleep(pause_s * attempt)
+    found = hashlib.sha256(received).hexdigest()
+    if found != file.sha256:
+        raise UserError(f"{url}: expected sha256 {file.sha256}, got {found}; nothing was stored")
+    write_atomically(path, bytes(received))
 
 
-@contextmanager
-def _temporary_beside(path: Path) -> Iterator[tuple[Path, BufferedRandom]]:
-    """Open a temporary file in the same folder and remove it when it has not been renamed."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w+b") as opened:
-            yield temporary, opened
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _receive(opened: BufferedRandom, file: DataFile, url: str, progress: Progress) -> None:
+def _receive(received: bytearray, file: DataFile, url: str, progress: Progress) -> None:
     """Receive what is still missing of a file.
 
     Raises:
         _BrokenConnectionError: The connection failed or broke.
         UserError: The server refuses, or sends more than the file has.
     """
-    have = opened.seek(0, os.SEEK_END)
+    have = len(received)
     headers = {"User-Agent": f"greentactics/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme has been checked
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
             if have and response.status != HTTPStatus.PARTIAL_CONTENT:
-                opened.truncate(0)
-                opened.seek(0)
-                have = 0
+                received.clear()
                 progress.begin(file.name, file.size_bytes)
             while chunk := response.read(_CHUNK_BYTES):
-                have += len(chunk)
-                if have > file.size_bytes:
+                received += chunk
+                if len(received) > file.size_bytes:
                     raise UserError(
                         f"{url}: expected {file.size_bytes:,} bytes, got more; nothing was stored"
                     )
-                _store(opened, chunk)
                 progress.advance(len(chunk))
     except urllib.error.HTTPError as error:
         with error:
             _refused(error, url)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise _BrokenConnectionError(why_broken(error)) from None
-    if have < file.size_bytes:
-        raise _BrokenConnectionError(f"the connection ended after {have:,} of {file.size_bytes:,} bytes")
-
-
-def _store(opened: BufferedRandom, chunk: bytes) -> None:
-    try:
-        opened.write(chunk)
-    except OSError as error:
-        raise UserError(f"{opened.name}: cannot be written ({error.strerror}); nothing was stored") from None
+    if len(received) < file.size_bytes:
+        raise _BrokenConnectionError(
+            f"the connection ended after {len(received):,} of {file.size_bytes:,} bytes"
+        )
 
 
 def _refused(error: urllib.error.HTTPError, url: str) -> None:
@@ -183,10 +162,3 @@ def _refused(error: urllib.error.HTTPError, url: str) -> None:
     raise UserError(
         f"{url}: the server answered {error.code} {error.reason}; name another address with --base-url"
     )
-
-
-def _require_right(opened: BufferedRandom, file: DataFile, url: str) -> None:
-    opened.seek(0)
-    found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if found != file.sha256:
-        raise UserError(f"{url}: expected sha256 {file.sha256}, got {found}; nothing was stored")

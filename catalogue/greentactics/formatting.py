@@ -19,7 +19,7 @@ from greentactics.places import FieldPath
 from greentactics.schema import Record
 from greentactics.schema_tree import schema_tree
 from greentactics.text_file import RECORD_BYTES, TextFile, decode, display_name, read_text_file
-from greentactics.writing import write_atomically
+from greentactics.writing import catalogue_locked, write_atomically
 from greentactics.yaml_source import compose, tree_of_right_yaml
 
 SCHEMA_COMMENT = "# yaml-language-server: $schema="
@@ -42,17 +42,21 @@ def format_files(root: Path, files: Sequence[Path]) -> list[str]:
 
     Returns:
         Names of the files that changed.
+
+    Raises:
+        UserError: Another command holds the lock of the catalogue.
     """
     changed = []
-    for path in files:
-        try:
-            source = read_text_file(path, root=root, max_bytes=RECORD_BYTES)
-        except CatalogueError:
-            continue
-        text = formatted(source, Bibliography if path.name == "references.yaml" else Record)
-        if text is not None and text.encode() != path.read_bytes():
-            write_atomically(path.resolve(), text)
-            changed.append(display_name(path, root))
+    with catalogue_locked(root):
+        for path in files:
+            try:
+                source = read_text_file(path, root=root, max_bytes=RECORD_BYTES)
+            except CatalogueError:
+                continue
+            text = formatted(source, Bibliography if path.name == "references.yaml" else Record)
+            if text is not None and text.encode() != path.read_bytes():
+                write_atomically(path, text)
+                changed.append(display_name(path, root))
     return changed
 
 

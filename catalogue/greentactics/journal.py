@@ -7,7 +7,6 @@ however it ends.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import platform
 import shutil
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from greentactics.bibliography import STRICT, Text
@@ -131,14 +131,13 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: Another run is at work there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"{folder}: another measuring run of this tactic and preset is under way; wait for its end"
-            ) from None
-        yield
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock"), blocking=False):
+            yield
+    except Timeout:
+        raise UserError(
+            f"{folder}: another measuring run of this tactic and preset is under way; wait for its end"
+        ) from None
 
 
 def plan_differences(there: Plan, here: Plan) -> list[str]:

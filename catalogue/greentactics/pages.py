@@ -39,6 +39,7 @@ from greentactics.tactic import Tactic, join
 from greentactics.tactic_page import page_context
 from greentactics.term_pages import question, term_pages
 from greentactics.wording import sentence, typographic
+from greentactics.writing import write_atomically
 
 
 def render_site(
@@ -296,9 +297,8 @@ def _collector_paused() -> Iterator[None]:
 
 def _write(root: Path, path: Path, data: bytes) -> None:
     _require_inside(root, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_file() or path.read_bytes() != data:
-        path.write_bytes(data)
+        write_atomically(path, data, flush_to_disk=False)
 
 
 def _require_inside(root: Path, path: Path) -> None:

@@ -14,6 +14,7 @@ from greentactics.errors import UserError
 from greentactics.placeholders import PLACEHOLDER_KEY
 from greentactics.plain_scalars import plain_value
 from greentactics.vocabulary import Group, Quality
+from greentactics.writing import errors_name
 
 _PLAIN = re.compile(r"[A-Za-z][\w ,'()-]*")
 
@@ -52,7 +53,7 @@ def write_new(root: Path, files: Mapping[str, str]) -> None:
         for name, text in files.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8", newline="\n") as stream:
+            with errors_name(path), path.open("x", encoding="utf-8", newline="\n") as stream:
                 written.append(path)
                 stream.write(text)
     except BaseException as error:

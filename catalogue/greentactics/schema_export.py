@@ -20,6 +20,7 @@ from greentactics.bibliography import Bibliography
 from greentactics.draft_record import DraftRecord
 from greentactics.results import Results
 from greentactics.schema import Record
+from greentactics.writing import write_atomically
 
 FOLDER = Path("catalogue") / "schema"
 MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -47,8 +48,7 @@ def write_schema_files(root: Path) -> list[Path]:
     for name, text in schema_files().items():
         path = root / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+            write_atomically(path, text)
             changed.append(name)
     return changed
 

@@ -19,6 +19,7 @@ from greentactics.schema import RecipeUse
 from greentactics.timings import CONTROL
 from greentactics.verdict import headline_results
 from greentactics.wording import estimate_phrase, plain_label, quantity, typographic
+from greentactics.writing import write_atomically
 
 ID = "redesign-distil-and-quantise"
 PAGE = Path("catalogue/pages/smallest-cost.md")
@@ -134,7 +135,7 @@ def main(root: Path = Path()) -> int:
     """Renew the page; return the exit code, 1 after an error the user can put right."""
     path = root / PAGE
     try:
-        path.write_text(filled(path.read_text(encoding="utf-8"), block(root)), encoding="utf-8")
+        write_atomically(path, filled(path.read_text(encoding="utf-8"), block(root)))
     except (CatalogueError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -282,3 +284,18 @@ def test_the_bibliography_of_an_unknown_tactic(root: Path) -> None:
     finished = run(root, "bibliography", "nothing")
     assert finished.exit_code == 2
     assert "nothing: no such tactic; there are base-awesome" in finished.stderr
+
+
+def test_works_added_at_the_same_time_are_all_kept(root: Path) -> None:
+    count = 6
+    start = threading.Barrier(count)
+
+    def add(number: int) -> str:
+        start.wait()
+        given = reference(title=f"Work number {number}", author=(Name(family=f"Name{number}"),))
+        return add_references(root, [given])[0].key
+
+    with ThreadPoolExecutor(count) as pool:
+        keys = list(pool.map(add, range(count)))
+    assert set(keys) == {f"name{number}-2021" for number in range(count)}
+    assert set(keys) <= set(read_bibliography(root))

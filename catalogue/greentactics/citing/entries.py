@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
@@ -13,13 +14,13 @@ from pydantic import ValidationError
 
 from greentactics.bibliography import Bibliography, Name, Reference
 from greentactics.citing.identifiers import Identifier
-from greentactics.documents import read_document
+from greentactics.documents import Document, read_document
 from greentactics.errors import CatalogueError, UserError
 from greentactics.loading import BIBLIOGRAPHY
 from greentactics.places import quoted
 from greentactics.tactic_ids import slug
-from greentactics.text_file import RECORD_BYTES, decode, read_text_file
-from greentactics.writing import write_atomically
+from greentactics.text_file import RECORD_BYTES, decode
+from greentactics.writing import catalogue_locked, write_atomically
 from greentactics.yaml_source import tree_of_right_yaml
 from greentactics.yaml_text import Inline, InlineList, yaml_text
 
@@ -139,24 +140,23 @@ def add_references(root: Path, references: list[Reference], *, write: bool = Tru
 
     Raises:
         CatalogueError: The bibliography is wrong as it is.
-        UserError: An entry cannot be written.
+        UserError: An entry cannot be written, or another command holds the lock of the catalogue.
     """
-    path = root / BIBLIOGRAPHY
-    known = read_bibliography(root)
-    additions: list[Addition] = []
-    for reference in references:
-        duplicate = find_duplicate(reference, known)
-        key = duplicate.key if duplicate else citation_key(reference, known)
-        known.setdefault(key, reference)
-        additions.append(Addition(key, reference, duplicate))
-    new = {addition.key: addition.reference for addition in additions if addition.duplicate is None}
-    if new:
-        text = read_text_file(path, root=root.resolve(), max_bytes=RECORD_BYTES).text
-        for key, reference in new.items():
-            text = _inserted(text, key, entry_text(key, reference))
-        _require_same(text, known)
-        if write:
-            write_atomically(path, text)
+    with catalogue_locked(root) if write else nullcontext():
+        document = _read(root)
+        text, known = document.source.text, _entries(document)
+        additions: list[Addition] = []
+        for reference in references:
+            duplicate = find_duplicate(reference, known)
+            key = duplicate.key if duplicate else citation_key(reference, known)
+            additions.append(Addition(key, reference, duplicate))
+            if duplicate is None:
+                known[key] = reference
+                text = _inserted(text, key, entry_text(key, reference))
+        if text != document.source.text:
+            _require_same(text, known)
+            if write:
+                write_atomically(root / BIBLIOGRAPHY, text)
     return additions
 
 
@@ -166,7 +166,14 @@ def read_bibliography(root: Path) -> dict[str, Reference]:
     Raises:
         CatalogueError: The file is wrong.
     """
-    document = read_document(root / BIBLIOGRAPHY, Bibliography, root=root.resolve())
+    return _entries(_read(root))
+
+
+def _read(root: Path) -> Document[Bibliography]:
+    return read_document(root / BIBLIOGRAPHY, Bibliography, root=root.resolve())
+
+
+def _entries(document: Document[Bibliography]) -> dict[str, Reference]:
     if document.model is None:
         raise CatalogueError(document.problems)
     return dict(document.model.root)
