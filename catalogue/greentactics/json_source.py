@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from greentactics.errors import CatalogueError, Problem
-from greentactics.places import START, FieldPath, Place, Places, dotted, quoted
+from greentactics.places import START, FieldPath, Finding, Place, Places, dotted, quoted
 from greentactics.rules import Rule
-from greentactics.text_file import TextFile, line_and_column
+from greentactics.text_file import PROBLEMS_SHOWN, TextFile, character_finding, line_and_column
 
 MAX_VALUES = 1_000_000
 
@@ -28,7 +29,8 @@ def parse_json(source: TextFile) -> object:
     """Read JSON text.
 
     Raises:
-        CatalogueError: It is not JSON, repeats a key, or holds too many values.
+        CatalogueError: It is not JSON, repeats a key, or holds too many values or characters that have no
+            place in a record.
     """
     text, file = source.text, source.file
     if source.problems:
@@ -66,7 +68,27 @@ def parse_json(source: TextFile) -> object:
         raise CatalogueError([problem]) from None
     if repeated:
         raise CatalogueError([_repeated_problem(source, tree, repeated[0])])
+    if "\\" in text:
+        findings = list(itertools.islice(_character_findings(tree, ()), PROBLEMS_SHOWN))
+        if findings:
+            places = places_in_json(text, [finding.path for finding in findings])
+            raise CatalogueError([places.problem(file, finding) for finding in findings])
     return tree
+
+
+def _character_findings(tree: object, path: FieldPath) -> Iterator[Finding]:
+    """Yield the texts with characters that only escapes can have brought in."""
+    if isinstance(tree, str):
+        if finding := character_finding(path, tree):
+            yield finding
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            if finding := character_finding((*path, key), key, at_key=True):
+                yield finding
+            yield from _character_findings(value, (*path, key))
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from _character_findings(value, (*path, index))
 
 
 def places_in_json(text: str, paths: Iterable[FieldPath]) -> Places:

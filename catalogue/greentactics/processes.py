@@ -20,6 +20,7 @@ from typing import IO
 
 import greentactics
 from greentactics.datasets import ENVIRONMENT_VARIABLE
+from greentactics.text_file import visible
 
 TIMED_OUT = -signal.SIGKILL
 """Exit code of a repeat that was stopped because it took too long."""
@@ -238,7 +239,7 @@ def _last_lines(log: Path, root: Path) -> str:
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL_BYTES))
-        text = _CONTROL.sub("", file.read().decode(errors="replace"))
+        text = visible(_CONTROL.sub("", file.read().decode(errors="replace")))
     lines = text.rstrip().splitlines()[-_TAIL_LINES:]
     tail = "\n".join(lines).replace(f"{root}{os.sep}", "")
     home = str(Path.home())

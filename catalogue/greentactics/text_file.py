@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greentactics.errors import CatalogueError, Problem
-from greentactics.places import printable
+from greentactics.places import FieldPath, Finding, printable
 from greentactics.rules import Rule
 
 RECORD_BYTES = 1_000_000
@@ -23,10 +23,20 @@ PROBLEMS_SHOWN = 100
 _LONGEST_TYPED_LINE = 10_000
 
 # Control characters, marks that change the direction of the text, invisible characters, characters that some
-# programs take for the end of a line, and what remains of a failed decoding.
+# programs take for the end of a line, those without a meaning of their own, and what remains of a failed
+# decoding. The two joiners have their place between letters of other scripts and in emoji.
 _FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff"
-    "\U000e0000-\U000e007f]|\t"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ud800-\uf8ff\ufdd0-\ufdef\ufeff\uffa0\ufff9-\uffff\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U0010ffff]|\t"
+    "|(?<![^\x00-\u024f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\u024f])"
+)
+
+_NOT_COMPOSED = (
+    Rule.NOT_NORMALISED,
+    "composed characters (Unicode NFC)",
+    "a letter and its accent as two characters",
+    "type the word again",
 )
 
 _LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
@@ -120,9 +130,25 @@ def without_long_references(text: str) -> str:
     return _LONG_REFERENCE.sub("\ufffd", text)
 
 
+def character_finding(path: FieldPath, value: str, *, at_key: bool = False) -> Finding | None:
+    """Return what is wrong with the characters of a value; escapes bring in what `decode` does not see."""
+    if value.isascii() and value.isprintable():
+        return None
+    if match := _FORBIDDEN.search(value):
+        return Finding(path, *_wrong_character(match[0]), at_key=at_key)
+    if not unicodedata.is_normalized("NFC", value):
+        return Finding(path, *_NOT_COMPOSED, at_key=at_key)
+    return None
+
+
 def readable(text: str) -> str:
     """Return text as it may stand in a record: composed, on one line, without forbidden characters."""
     return " ".join(unicodedata.normalize("NFC", _FORBIDDEN.sub(" ", text)).split())
+
+
+def visible(text: str) -> str:
+    """Return lines as they may stand in a record: composed, without forbidden characters, tabs as spaces."""
+    return unicodedata.normalize("NFC", _FORBIDDEN.sub("", text.expandtabs(4)))
 
 
 def _read_bytes(path: Path, file: str, root: Path | None, max_bytes: int) -> bytes:
@@ -177,25 +203,19 @@ def _forbidden_characters(text: str, file: str) -> list[Problem]:
         if match[0] == "\t":
             if line not in tab_lines:
                 tab_lines.add(line)
-                problems.append(
-                    Problem(file, line, column, "", Rule.TAB, "spaces", "a tab", "replace tabs by spaces")
-                )
+                problems.append(Problem(file, line, column, "", *_wrong_character("\t")))
             continue
-        name = unicodedata.name(match[0], "a control character").lower()
-        found = f"U+{ord(match[0]):04X} ({name})"
-        problems.append(
-            Problem(
-                file,
-                line,
-                column,
-                "",
-                Rule.FORBIDDEN_CHARACTER,
-                "visible text",
-                found,
-                "remove the character",
-            )
-        )
+        problems.append(Problem(file, line, column, "", *_wrong_character(match[0])))
     return problems
+
+
+def _wrong_character(character: str) -> tuple[Rule, str, str, str]:
+    """Return rule, what it expects, what was found, and the cure."""
+    if character == "\t":
+        return Rule.TAB, "spaces", "a tab", "replace tabs by spaces"
+    kind = "a control character" if unicodedata.category(character) == "Cc" else "a character without name"
+    found = f"U+{ord(character):04X} ({unicodedata.name(character, kind).lower()})"
+    return Rule.FORBIDDEN_CHARACTER, "visible text", found, "remove the character"
 
 
 def _not_normalised(text: str, file: str) -> list[Problem]:
@@ -205,20 +225,7 @@ def _not_normalised(text: str, file: str) -> list[Problem]:
     for number, line in enumerate(text.split("\n"), start=1):
         if unicodedata.is_normalized("NFC", line):
             continue
-        found, cure = "a letter and its accent as two characters", "type the word again"
-        column = _first_difference(line)
-        problems.append(
-            Problem(
-                file,
-                number,
-                column,
-                "",
-                Rule.NOT_NORMALISED,
-                "composed characters (Unicode NFC)",
-                found,
-                cure,
-            )
-        )
+        problems.append(Problem(file, number, _first_difference(line), "", *_NOT_COMPOSED))
         if len(problems) > PROBLEMS_SHOWN:
             break
     return problems

@@ -6,7 +6,7 @@ expanded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -16,7 +16,7 @@ from greentactics.places import START, FieldPath, Finding, Place, Places, quoted
 from greentactics.plain_scalars import Refusal, plain_value
 from greentactics.quick_yaml import MAX_ENTRIES, NextEvent, UnusualError, read_quickly
 from greentactics.rules import Rule
-from greentactics.text_file import PROBLEMS_SHOWN, TextFile
+from greentactics.text_file import PROBLEMS_SHOWN, TextFile, character_finding
 
 MAX_DEPTH = 20
 MAX_VALUES = 60_000
@@ -31,11 +31,26 @@ def tree_of_right_yaml(source: TextFile) -> dict[str, object] | None:
         return None
     parser = _PARSER(source.text)
     try:
-        return read_quickly(parser.get_event, max_depth=MAX_DEPTH)
+        tree = read_quickly(parser.get_event, max_depth=MAX_DEPTH)
+        has_escapes = "\\" in source.text
+        return None if has_escapes and any(character_finding((), text) for text in _texts(tree)) else tree
     except (UnusualError, yaml.YAMLError):
         return None
     finally:
         parser.dispose()
+
+
+def _texts(tree: object) -> Iterator[str]:
+    """Yield every key and every text of a tree."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key
+            yield from _texts(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _texts(value)
 
 
 def compose(text: str) -> yaml.MappingNode:
@@ -160,6 +175,9 @@ class _Reader:
         if event.anchor or event.tag:
             self._anchor_or_tag(event, path)
         if kind is yaml.ScalarEvent:
+            if event.style == '"' and (finding := character_finding(path, event.value)):
+                self._refuse(event, finding)
+                return None
             return event.value if event.style else self._plain(event, path)
         if depth > MAX_DEPTH:
             self._note(event, Finding(path, Rule.NESTING_TOO_DEEP, f"at most {MAX_DEPTH} levels", "more"))
@@ -201,6 +219,9 @@ class _Reader:
         if event.anchor or event.tag:
             self._anchor_or_tag(event, path)
         key: str = event.value
+        if event.style == '"' and (finding := character_finding(path, key)):
+            self._note(event, finding)
+            return None
         if event.style or (key.isidentifier() and len(key) > 5):
             return key
         if key == "<<":

@@ -16,6 +16,7 @@ from greentactics import checks, text_file, yaml_source
 from greentactics.bibliography import Bibliography
 from greentactics.documents import read_document
 from greentactics.errors import CatalogueError
+from greentactics.json_source import parse_json
 from greentactics.loading import load_results
 from greentactics.reporting import render
 from greentactics.rules import Rule
@@ -176,7 +177,7 @@ JSON_HOSTILE: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "binary": (lambda: bytes(range(256)) * 1000, Rule.ENCODING),
     "nothing": (lambda: b"", Rule.JSON_SYNTAX),
     "text after the end": (lambda: b"{} {}", Rule.JSON_SYNTAX),
-    "half a character": (lambda: b'{"a": "\\ud800"}', Rule.JSON_SYNTAX),
+    "half a character": (lambda: b'{"a": "\\ud800"}', Rule.FORBIDDEN_CHARACTER),
     "a null": (lambda: b"null", Rule.WRONG_TYPE),
 }
 
@@ -252,3 +253,49 @@ def test_random_values_give_only_problems(tmp_path_factory: pytest.TempPathFacto
     for model in (Record, Bibliography):
         document = read_document(path, model, root=None)
         assert (document.model is None) == bool(document.problems)
+
+
+ESCAPES = [
+    "\\0",
+    "\\t",
+    "\\x85",
+    "\\L",
+    "\\u200B",
+    "\\u202E",
+    "\\u2067",
+    "\\uFEFF",
+    "\\u3164",
+    "\\uE000",
+    "\\uFFFD",
+]
+
+
+@pytest.mark.parametrize("escape", [*ESCAPES, "\\U000E0041", "cafe\\u0301", "w\\u200Dord"])
+@pytest.mark.parametrize("place", ["artifact_note: 'VALUE'", "'VALUE': x", "tags: [a, 'VALUE']"])
+def test_escapes_pass_the_rules_for_raw_characters(escape: str, place: str) -> None:
+    line = place.replace("'VALUE'", f'"some {escape} text"')
+    source = decode(f"id: a\n{line}\n".encode(), "a.yaml")
+    assert not source.problems
+    assert yaml_source.tree_of_right_yaml(source) is None
+    (problem,) = yaml_source.parse_yaml(source).problems
+    assert problem.rule in (Rule.FORBIDDEN_CHARACTER, Rule.TAB, Rule.NOT_NORMALISED)
+    assert (problem.line, problem.column) == (2, line.index('"') + 1)
+
+
+@pytest.mark.parametrize(
+    "escape", ["\\u0000", "\\t", "\\u0085", "\\u202e", "\\ud800", "\\udbff\\udfff", "e\\u0301"]
+)
+def test_escapes_in_json_pass_the_rules_for_raw_characters(escape: str) -> None:
+    for text in (f'{{"a": [1, "x{escape}"]}}', f'{{"a": 1,\n "x{escape}": 2}}'):
+        with pytest.raises(CatalogueError) as caught:
+            parse_json(decode(text.encode(), "a.json"))
+        (problem,) = caught.value.problems
+        assert problem.rule in (Rule.FORBIDDEN_CHARACTER, Rule.TAB, Rule.NOT_NORMALISED)
+        assert (problem.line, problem.column) != (1, 1)
+
+
+def test_escapes_of_visible_characters_are_read() -> None:
+    text = '"caf\\xe9, \\"so\\" \\U0001F468\\u200D\\U0001F469, \\u0645\\u06CC\\u200C\\u062E\\nnew line"'
+    wanted = 'caf\xe9, "so" \U0001f468\u200d\U0001f469, \u0645\u06cc\u200c\u062e\nnew line'
+    assert yaml_source.tree_of_right_yaml(decode(f"a: {text}\n".encode(), "a.yaml")) == {"a": wanted}
+    assert parse_json(decode(json.dumps({"a": wanted}).encode(), "a.json")) == {"a": wanted}
