@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,22 @@ import click
 from greentactics.errors import CatalogueError, UserError
 from greentactics.repository import find_root
 
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
 class CatalogueGroup(click.Group):
     """A group of commands that ends with a message and an exit code, never with a traceback."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Run the program with streams that are open and take any text."""
+        prepare_streams()
+        try:
+            return super().main(*arguments, **settings)
+        except OSError as error:  # such as from the help, which is printed before a command is invoked
+            click.echo(_reason(error), err=True)
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command."""
@@ -26,12 +40,37 @@ class CatalogueGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            raise
         except OSError as error:
-            place = "" if error.filename is None else f"{error.filename}: "
-            click.echo(f"{place}{error.strerror or error}", err=True)
+            if isinstance(error, BrokenPipeError) and error.filename is None:
+                raise  # the reader of our output has seen enough, and click leaves without a word
+            click.echo(_reason(error), err=True)
         return ctx.exit(1)
+
+
+def prepare_streams() -> None:
+    """Put the null device in the place of closed standard streams, and write UTF-8 with line feeds to files.
+
+    What the encoding of a terminal lacks is shown as an escape.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+            if not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _reason(error: OSError) -> str:
+    """Return what went wrong, and with which file or stream as far as that is known."""
+    place = error.filename
+    if place is None and error.errno in _NO_SPACE:
+        try:
+            print(flush=True)  # noqa: T201 - does standard output take a line end?
+        except OSError:
+            place = "standard output"
+    return f"{'' if place is None else f'{place}: '}{error.strerror or error}"
 
 
 def root_of(context: click.Context) -> Path:

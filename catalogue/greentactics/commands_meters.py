@@ -38,7 +38,7 @@ def meters(context: click.Context, json_: bool) -> None:
             env=child_environment(threads=1),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_TIMEOUT_S,
             check=False,

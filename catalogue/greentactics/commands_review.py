@@ -84,13 +84,13 @@ def from_issue(context: click.Context, file: Path) -> None:
     """
     from greentactics.draft_files import write_draft
     from greentactics.issue_draft import draft_of
-    from greentactics.text_file import RECORD_BYTES, read_standard_input, read_text_file
+    from greentactics.text_file import RECORD_BYTES, read_named_file, read_standard_input
 
     root = root_of(context)
     if str(file) == "-":
         source = read_standard_input(RECORD_BYTES)
     else:
-        source = read_text_file(file, root=None, max_bytes=RECORD_BYTES)
+        source = read_named_file(file, max_bytes=RECORD_BYTES)
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
     cure = "finish it, or move it away"
     written = write_draft(root, draft.id, draft.text, replace=False, cure=cure)

@@ -254,10 +254,11 @@ def _better_data(request: Request, results: Results) -> bool:
 def _is_this_machine(device: DeviceInfo) -> bool:
     """Tell whether a processor's description fits this machine; accelerators are not recognised."""
     same_system = device.system.startswith(platform.system()) and device.machine == platform.machine()
-    if device.kind != "cpu" or not same_system or device.cores != len(os.sched_getaffinity(0)):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if device.kind != "cpu" or not same_system or device.cores != cores:
         return False
     information = Path("/proc/cpuinfo")
-    return not information.exists() or device.name in information.read_text(errors="replace")
+    return not information.exists() or device.name in information.read_text("utf-8", errors="replace")
 
 
 def _repeats(count: int) -> str:

@@ -22,7 +22,8 @@ import greentactics
 from greentactics.datasets import ENVIRONMENT_VARIABLE
 from greentactics.text_file import visible
 
-TIMED_OUT = -signal.SIGKILL
+_KILL: int = getattr(signal, "SIGKILL", 9)  # Windows has no such signal, and ends a process at once
+TIMED_OUT = -_KILL
 """Exit code of a repeat that was stopped because it took too long."""
 
 _POLL_S = 0.02
@@ -158,7 +159,7 @@ def stop_all(processes: Sequence[subprocess.Popen[bytes]], grace_s: float = _GRA
                 process.wait(timeout=max(0.0, deadline_s - time.monotonic()))
     finally:  # an impatient second Ctrl-C must leave nothing behind either
         for process in processes:
-            _signal_group(process, signal.SIGKILL)
+            _signal_group(process, _KILL)
     for process in processes:
         process.wait()
 
@@ -173,7 +174,8 @@ def termination_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    former = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
@@ -208,13 +210,13 @@ def _has_ended(entry: _Running, timeout_s: float | None) -> bool:
     if timeout_s is None or time.monotonic() - entry.started_s < timeout_s:
         return False
     entry.timed_out = True
-    _signal_group(entry.process, signal.SIGKILL)
+    _signal_group(entry.process, _KILL)
     entry.process.wait()
     return True
 
 
 def _ended(entry: _Running, launch: Launch) -> Ended:
-    _signal_group(entry.process, signal.SIGKILL)  # what the process may have left running
+    _signal_group(entry.process, _KILL)  # what the process may have left running
     output = _last_lines(entry.log, launch.root)
     if entry.timed_out:
         output = f"{output}\nstopped: it took longer than {launch.timeout_s:g} s".lstrip()
@@ -222,9 +224,12 @@ def _ended(entry: _Running, launch: Launch) -> Ended:
     return Ended(entry.pair, exit_code, time.monotonic() - entry.started_s, output, entry.out_file)
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)  # the group bears the number of the process that leads it
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, number)  # the group bears the number of the process that leads it
+        else:
+            process.kill()
 
 
 def _data_line(log: Path) -> str:

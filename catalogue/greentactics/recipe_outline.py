@@ -10,7 +10,7 @@ from pathlib import Path
 from greentactics.errors import UserError
 from greentactics.reached_code import PACKAGE, parse_python
 from greentactics.recipe_source import recipe_file, top_level_assignments
-from greentactics.text_file import RECORD_BYTES, read_text_file
+from greentactics.text_file import RECORD_BYTES, display_name, read_text_file
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ def read_outline(root: Path, tactic: str) -> Outline:
         cure = f"did you mean {close[0]}?" if close else f"recipes there are: {', '.join(known) or 'none'}"
         raise UserError(f"{tactic}: no recipe of this name in {root / PACKAGE}; {cure}")
     path = recipe_file(root, tactic)
-    tree = parse_python(read_text_file(path, root=root, max_bytes=RECORD_BYTES).text, str(path))
+    tree = parse_python(
+        read_text_file(path, root=root, max_bytes=RECORD_BYTES).text, display_name(path, root)
+    )
     values = dict(top_level_assignments(tree))
     try:
         arms = ast.literal_eval(values["ARMS"])

@@ -71,7 +71,7 @@ def _git(root: Path, *arguments: str) -> str | None:
         finished = subprocess.run(
             ["git", "-C", str(root), "--no-optional-locks", *arguments],  # noqa: S607 - the user's git
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_GIT_TIMEOUT_S,
             check=False,

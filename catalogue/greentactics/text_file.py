@@ -11,10 +11,12 @@ import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from greentactics.errors import CatalogueError, Problem
 from greentactics.places import FieldPath, Finding, printable
 from greentactics.rules import Rule
+from greentactics.writing import errors_name
 
 RECORD_BYTES = 1_000_000
 RESULTS_BYTES = 64_000_000
@@ -85,7 +87,23 @@ def read_standard_input(max_bytes: int) -> TextFile:
     Raises:
         CatalogueError: It is no text, or too long.
     """
-    file, data = "standard input", sys.stdin.buffer.read(max_bytes + 1)
+    return _read_stream(sys.stdin.buffer, "standard input", max_bytes)
+
+
+def read_named_file(path: Path, *, max_bytes: int) -> TextFile:
+    """Read a file that a user named; a pipe, such as the shell's <(...), to its end.
+
+    Raises:
+        CatalogueError: It cannot be read as text, or is too long.
+    """
+    if not path.is_fifo():
+        return read_text_file(path, root=None, max_bytes=max_bytes)
+    with errors_name(path), path.open("rb") as stream:
+        return _read_stream(stream, display_name(path, None), max_bytes)
+
+
+def _read_stream(stream: IO[bytes], file: str, max_bytes: int) -> TextFile:
+    data = stream.read(max_bytes + 1)
     if len(data) > max_bytes:
         expected = f"at most {max_bytes:,} bytes"
         raise CatalogueError(
@@ -156,7 +174,7 @@ def _read_bytes(path: Path, file: str, root: Path | None, max_bytes: int) -> byt
         return CatalogueError([Problem(file, 1, 1, "", rule, expected, found, cure)])
 
     try:
-        real = Path(os.path.realpath(path, strict=True))
+        real = path if root is None else Path(os.path.realpath(path, strict=True))
         if root is not None and not real.is_relative_to(root):
             raise refuse(
                 Rule.OUTSIDE_TREE,
@@ -164,8 +182,10 @@ def _read_bytes(path: Path, file: str, root: Path | None, max_bytes: int) -> byt
                 "a link to a place outside",
                 "copy it here",
             )
-        # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
-        descriptor = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come. Windows has another
+        # flag, without which line ends are changed.
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(real, os.O_RDONLY | flags)
         with os.fdopen(descriptor, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):

@@ -15,7 +15,7 @@ from greentactics.citing.raw_entries import references_of
 from greentactics.citing.ris import read_ris
 from greentactics.diagnosis import diagnose
 from greentactics.errors import CatalogueError, UserError
-from greentactics.text_file import RECORD_BYTES, TextFile, read_text_file
+from greentactics.text_file import RECORD_BYTES, TextFile, read_named_file
 from greentactics.yaml_source import parse_yaml
 
 _RIS = re.compile(r"\s*TY  ?-")
@@ -39,7 +39,7 @@ def read_references(path: Path) -> list[tuple[str, Reference]]:
         CatalogueError: The file cannot be read, or entries are wrong.
         UserError: The file holds none of these.
     """
-    source = read_text_file(path, root=None, max_bytes=RECORD_BYTES)
+    source = read_named_file(path, max_bytes=RECORD_BYTES)
     if path.suffix == ".yaml":
         return _references_of_draft(source)
     return [("", reference) for reference in parse_references(source.text, source.file)]
@@ -59,6 +59,8 @@ def parse_references(text: str, file: str) -> list[Reference]:
         return references_of(read_ris(text, file), file)
     if re.search(r"^ *@\w+ *[{(]", text, re.MULTILINE):
         return references_of(read_bibtex(text, file), file)
+    if not start:
+        raise UserError(f"{file}:1:1: expected BibTeX, RIS or CSL-JSON, got nothing")
     raise UserError(
         f"{file}:1:1: expected BibTeX, RIS or CSL-JSON, got text that is none of them; export the entry from "
         "the publisher's page in one of these formats"
