@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from greentactics.errors import UserError
 from greentactics.loading import Catalogue, catalogue_of, read_files
+from greentactics.repository import GitRefusalError, run_git
+from greentactics.writing import errors_name
 
 _GIT_TIMEOUT_S = 120
 _FOLDERS = ("tactics", "recipes")
@@ -39,7 +40,7 @@ def read_earlier_catalogue(root: Path, base: str | None) -> EarlierCatalogue:
         base: A git revision; None for the commit at which the current one left main.
 
     Raises:
-        UserError: There is no git, the revision is unknown here, or it holds no catalogue.
+        UserError: Git is missing or refuses, the revision is unknown here, or it holds no catalogue.
     """
     commit = _commit(root, base)
     listed = _git(root, "ls-tree", "--name-only", commit, "--", *_FOLDERS)
@@ -50,7 +51,7 @@ def read_earlier_catalogue(root: Path, base: str | None) -> EarlierCatalogue:
         raise UserError(f"{commit[:12]}: git cannot read the files of this revision; {_CURE}")
     with tempfile.TemporaryDirectory(prefix="greentactics-") as folder:
         try:
-            with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+            with errors_name(Path(folder)), tarfile.open(fileobj=io.BytesIO(archive)) as packed:
                 packed.extractall(folder, filter="data")
         except tarfile.TarError as error:
             raise UserError(
@@ -63,8 +64,7 @@ def read_earlier_catalogue(root: Path, base: str | None) -> EarlierCatalogue:
 
 
 def _commit(root: Path, base: str | None) -> str:
-    if _git(root, "rev-parse", "--git-dir") is None:
-        raise UserError(f"{root}: expected a git repository, as a change is told by its history; none found")
+    _git(root, "rev-parse", "--git-dir")
     if base is None:
         mains = [name for name in _MAIN if _known(root, name)]
         bases = [found for name in mains if (found := _git(root, "merge-base", "HEAD", name))]
@@ -94,10 +94,14 @@ def _known(root: Path, revision: str) -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
-    """Return what git prints, or None where git is absent or refuses."""
-    command: Sequence[str] = ("git", "-C", str(root), "--no-optional-locks", *arguments)
+    """Return what git prints, or None where it refuses without a word, as it does when asked to be quiet.
+
+    Raises:
+        UserError: Git is missing, or says why it refuses.
+    """
     try:
-        finished = subprocess.run(command, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: a null character in a revision
+        return run_git(root, *arguments, timeout_s=_GIT_TIMEOUT_S)
+    except GitRefusalError as error:
+        if str(error):
+            raise UserError(f"{root}: the history, which tells a change, cannot be read: {error}") from None
         return None
-    return finished.stdout if finished.returncode == 0 else None

@@ -15,6 +15,7 @@ from greentactics.loading import load_results, recipe_checksum
 from greentactics.merging import ConditionsDiffer, device_slug, write_results
 from greentactics.progress import Progress
 from greentactics.recipe_source import is_recipe_changed, recipe_file
+from greentactics.repository import why_no_commit
 from greentactics.results import DEFAULT_PRESET, DeviceInfo, Results, Run
 from greentactics.runner import Performed, Request, make_plan, perform, resolve
 from greentactics.timing_passes import protocol_checksum
@@ -86,6 +87,8 @@ def measure(request: Request, destination: Destination, progress: Progress) -> M
                 return kept
         else:
             _refuse_existing(_older_file(request, destination), destination)
+        if plan.commit is None:
+            progress.note(f"no commit will stand in the results: {why_no_commit(request.root)}")
         if plan.dirty:
             progress.note("files differ from the commit, so these results will not count as evidence")
         _prepare(journal, plan, destination.existing, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,17 +66,45 @@ def names_ever_committed(root: Path, folder: str) -> tuple[str, ...]:
     return tuple(sorted(set(names.splitlines()))) if names else ()
 
 
+def why_no_commit(root: Path) -> str:
+    """Return why git names no commit of a checkout, in git's own words; empty where it names one."""
+    try:
+        run_git(root, "rev-parse", "--verify", "HEAD")
+    except GitRefusalError as error:
+        return str(error)
+    return ""
+
+
+class GitRefusalError(Exception):
+    """Git did not do what it was asked for; the message says why, and is empty where git kept quiet."""
+
+
+def run_git(root: Path, *arguments: str, timeout_s: float = _GIT_TIMEOUT_S) -> bytes:
+    """Return what git prints when it is run in a folder.
+
+    Raises:
+        GitRefusalError: It is missing, refuses or takes too long.
+    """
+    command: Sequence[str] = ("git", "-C", str(root), "--no-optional-locks", *arguments)
+    try:
+        finished = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+    except FileNotFoundError:
+        raise GitRefusalError("git is not installed here, or not on the PATH; install it") from None
+    except subprocess.TimeoutExpired:
+        raise GitRefusalError(f"git {arguments[0]} gave no answer in {timeout_s:g} s") from None
+    except ValueError:
+        raise GitRefusalError from None  # a null character, which no revision has
+    except OSError as error:
+        raise GitRefusalError(f"git cannot be run: {error.strerror}") from None
+    if finished.returncode:
+        words = finished.stderr.decode("utf-8", "replace").strip()
+        raise GitRefusalError(f"git says: {words}" if words else "")
+    return finished.stdout
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     """Return what git prints, or None where git is absent or refuses."""
     try:
-        finished = subprocess.run(
-            ["git", "-C", str(root), "--no-optional-locks", *arguments],  # noqa: S607 - the user's git
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return run_git(root, *arguments).decode("utf-8", "replace").strip()
+    except GitRefusalError:
         return None
-    return finished.stdout.strip() if finished.returncode == 0 else None

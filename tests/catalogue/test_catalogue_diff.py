@@ -213,7 +213,29 @@ def test_main_without_a_common_commit(root):
 def test_outside_of_git(tmp_path):
     result = diff(copy_valid(tmp_path))
     assert result.exit_code == 1
-    assert "expected a git repository" in result.stderr
+    assert "git says: fatal: not a git repository" in result.stderr
+
+
+def test_why_git_refuses_is_told_in_its_own_words(root, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    dubious = diff(root, "HEAD").stderr
+    assert "detected dubious ownership" in dubious
+    assert "git config --global --add safe.directory" in dubious
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    monkeypatch.setenv("PATH", str(root))
+    assert "git is not installed here, or not on the PATH; install it" in diff(root, "HEAD").stderr
+
+
+def test_a_damaged_repository_and_one_without_a_working_tree(root):
+    git(root, "config", "core.bare", "true")
+    assert diff(root, "main").exit_code == 0
+    commit = git(root, "rev-parse", "HEAD")
+    stored = root / ".git" / "objects" / commit[:2] / commit[2:]
+    stored.chmod(0o644)
+    stored.write_bytes(b"")
+    result = diff(root, "main")
+    assert result.exit_code == 1
+    assert re.search(r"git says: error: object file .* is empty", result.stderr)
 
 
 def test_a_revision_without_a_catalogue(root):
