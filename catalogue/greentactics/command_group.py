@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import sys
 from pathlib import Path
@@ -71,6 +72,17 @@ def _reason(error: OSError) -> str:
         except OSError:
             place = "standard output"
     return f"{'' if place is None else f'{place}: '}{error.strerror or error}"
+
+
+class FiniteRange(click.FloatRange):
+    """Numbers within bounds; click takes what is no number at all for one inside of any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - click's signature
+        """Return the number of an argument."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def root_of(context: click.Context) -> Path:

@@ -11,6 +11,7 @@ from greentactics.datasets import (
     FASHION_MNIST_FILES,
     FASHION_MNIST_FOLDER,
     FETCH_COMMAND,
+    absent_folder,
     data_folders,
     find_fashion_mnist,
 )
@@ -31,6 +32,8 @@ def data() -> None:
 )
 def list_command(data_dir: Path | None) -> None:
     """Show which data sets are there, and where they were looked for."""
+    if absent := absent_folder(data_dir):
+        click.echo(absent, err=True)
     click.echo("digits: comes with scikit-learn")
     folder = find_fashion_mnist(data_dir)
     if folder is None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from greentactics.command_group import INTERRUPTED, example, root_of
+from greentactics.command_group import INTERRUPTED, FiniteRange, example, root_of
 from greentactics.errors import CatalogueError, UserError
 from greentactics.journal import Journal
 from greentactics.measuring import Destination, Existing, Measured, partial_folder
@@ -25,6 +25,9 @@ NOISY_ENDINGS = ("_s", "_ms", "_j", "_bytes")
 """Units at the end of metric names that clocks, energy meters and memory readings give."""
 NOISY_WORDS = {"time", "latency"}
 """Words in the names of ratios of such readings."""
+MOST_THREADS, MOST_SEEDS, MOST_JOBS = 512, 1_000, 512
+"""Far more than a repeat gains from; the libraries fall over a hundred thousand threads without a word."""
+LONGEST_S = 30 * 24 * 3600.0
 
 _SHARED = (
     click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
@@ -35,12 +38,16 @@ _SHARED = (
         help="Folder of data sets.  [default: $GREENTACTICS_DATA, then the user's data folder]",
     ),
     click.option(
-        "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of a repeat."
+        "--threads",
+        type=click.IntRange(1, MOST_THREADS),
+        default=1,
+        show_default=True,
+        help="Threads of a repeat.",
     ),
     click.option(
         "--timeout",
         "timeout_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(0, LONGEST_S, min_open=True),
         metavar="SECONDS",
         help="Longest time for one repeat.  [default: no limit]",
     ),
@@ -49,7 +56,7 @@ _SHARED = (
 _TIMING = (
     click.option(
         "--latency-seeds",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, MOST_SEEDS),
         default=5,
         show_default=True,
         help="Seeds whose nets are timed in turns afterwards, each in a process of its own; 0 times none.",
@@ -57,7 +64,7 @@ _TIMING = (
     click.option(
         "--latency-cap",
         "latency_cap_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(0, LONGEST_S, min_open=True),
         metavar="SECONDS",
         default=30.0,
         show_default=True,
@@ -129,7 +136,7 @@ def seeds_option(default: int) -> Callable[[Command], Command]:
     return click.option(
         "--seeds",
         "seed_count",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, MOST_SEEDS),
         default=default,
         show_default=True,
         help="Number of seeds, counted from 0; intervals need at least 2.",
@@ -172,7 +179,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
 @shared_options
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_JOBS),
     default=1,
     show_default=True,
     help="Repeats at the same time; more than 1 disturbs measured times.",

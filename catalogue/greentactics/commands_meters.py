@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 
 from greentactics.carbon import STANDARD, MeteredEnergy, Stated, as_json, as_text, metered_energy
-from greentactics.command_group import example, root_of
+from greentactics.command_group import FiniteRange, example, root_of
 from greentactics.errors import UserError
 from greentactics.loading import load_results_folder
 from greentactics.processes import child_environment
@@ -57,10 +56,15 @@ def meters(context: click.Context, json_: bool) -> None:
     )
 )
 @click.argument("tactic", metavar="ID")
-@click.option("--grid-intensity", type=float, required=True, help="Carbon intensity of the grid in g/kWh.")
+@click.option(
+    "--grid-intensity",
+    type=FiniteRange(0, 10_000),
+    required=True,
+    help="Carbon intensity of the grid in g/kWh.",
+)
 @click.option("--grid-source", required=True, help="Where that figure comes from.")
 @click.option("--arm", default="tactic", show_default=True, help="The arm.")
-@click.option("--embodied-g", type=float, help="Embodied emissions in g, shared out to one R.")
+@click.option("--embodied-g", type=FiniteRange(0, 1e9), help="Embodied emissions in g, shared out to one R.")
 @click.option("--embodied-source", help="Where that figure comes from.")
 @click.option(
     "--results",
@@ -103,10 +107,8 @@ def sci(
 
 def _stated(option: str, value: float | None, source_option: str, source: str | None) -> Stated:
     """Return a figure with its source, neither of which may be missing."""
-    if value is None or not math.isfinite(value) or value < 0:
-        raise click.UsageError(
-            f"{option}: expected a number from 0, got {'none' if value is None else value}"
-        )
+    if value is None:
+        raise click.UsageError(f"{option}: expected a number from 0, got none")
     if source is None or not source.strip():
         raise click.UsageError(f"{option}: expected its source in {source_option}, got none")
     return Stated(value, source.strip())

@@ -95,6 +95,18 @@ def data_folders(data_dir: Path | None) -> tuple[Path, ...]:
     return (*folders, platformdirs.user_data_path("greentactics"))
 
 
+def absent_folder(data_dir: Path | None) -> str:
+    """Return a sentence where the environment variable names a folder that is not there, else nothing.
+
+    Args:
+        data_dir: A folder given by the user; when given, the variable is not read.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if data_dir is not None or not named or Path(named).is_dir():
+        return ""
+    return f"{ENVIRONMENT_VARIABLE}={named}: there is no such folder, so no data are read from it"
+
+
 def find_fashion_mnist(data_dir: Path | None) -> Path | None:
     """Return the folder that holds Fashion-MNIST files, or None.
 

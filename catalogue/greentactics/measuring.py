@@ -77,8 +77,13 @@ def measure(request: Request, destination: Destination, progress: Progress) -> M
         KeyboardInterrupt: The user stopped the run; finished repeats are kept.
     """
     arms = resolve(request)
-    _require_writable(destination.file.parent if destination.file else destination.out_dir / request.tactic)
-    folder = partial_folder(request)
+    target, folder = destination.file, partial_folder(request)
+    cure = "results cannot be written there; choose another place with --out-dir or --out"
+    _require_writable(target.parent if target else destination.out_dir / request.tactic, cure)
+    if target and target.exists() and not os.access(target, os.W_OK):
+        raise UserError(f"{target}: {cure}")
+    kept = "finished repeats are kept there until all are done"
+    _require_writable(folder, f"{kept}; measure in a copy of the checkout that can be written to")
     with locked(folder):
         journal, plan = Journal(folder), make_plan(request)
         if destination.existing is Existing.IF_NEEDED:
@@ -159,13 +164,18 @@ def _write(
         )
     path = _target(request, destination, performed.runs[0])
     results = performed.results(_slug(request, destination, performed.runs[0]))
-    write_results(path, results)
+    try:
+        write_results(path, results)
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; all repeats are kept in {journal.folder}; continue with --resume"
+        ) from None
     if performed.complete:
         journal.discard()
     return Measured(path, results, reused=False)
 
 
-def _require_writable(folder: Path) -> None:
+def _require_writable(folder: Path, message: str) -> None:
     """Stop before the work where its results could not be stored.
 
     Raises:
@@ -173,7 +183,7 @@ def _require_writable(folder: Path) -> None:
     """
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise UserError(f"{folder}: results cannot be written there; choose another folder with --out-dir")
+        raise UserError(f"{folder}: {message}")
 
 
 def _slug(request: Request, destination: Destination, run: Run) -> str:
@@ -211,7 +221,7 @@ def _refuse_existing(path: Path | None, destination: Destination) -> None:
     Raises:
         UserError: The file is there.
     """
-    if path is None or not path.exists() or destination.existing is Existing.REPLACE:
+    if path is None or not path.is_file() or destination.existing is Existing.REPLACE:
         return
     if destination.existing is Existing.RESUME and not load_results(path).complete:
         return
@@ -225,7 +235,7 @@ def _reusable(
 ) -> Measured | None:
     """Return older results that still answer the request, or None; says why they do not."""
     path = _older_file(request, destination)
-    if path is None or not path.exists():
+    if path is None or not path.is_file():
         return None
     results = load_results(path)
     reasons = version_differences(results.versions)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from greentactics.datasets import absent_folder
 from greentactics.errors import UserError
 from greentactics.journal import Journal, Plan
 from greentactics.loading import recipe_checksum
@@ -165,6 +166,8 @@ def perform(request: Request, journal: Journal, progress: Progress, gate: Gate |
         on_data=progress.note,
         timeout_s=request.timeout_s,
     )
+    if absent := absent_folder(request.data_dir):
+        progress.note(absent)
     progress.begin(total=len(pairs), done=len(pairs) - len(missing))
     with termination_interrupts(), closing(run_pairs(missing, launch)) as processes:
         for ended in processes:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -175,7 +177,7 @@ def test_a_folder_that_cannot_be_written(checkout, tmp_path):
     (tmp_path / "file").touch()
     result = invoke(checkout, *MEASURE, "--out-dir", tmp_path / "file" / "results")
     assert result.exit_code == 1
-    assert "results cannot be written there; choose another folder with --out-dir" in result.stderr
+    assert "results cannot be written there; choose another place with --out-dir or --out" in result.stderr
     assert not (checkout / "started").exists()
 
 
@@ -280,3 +282,61 @@ def test_refuses_places_for_the_one_file(checkout, monkeypatch, arguments, messa
     assert result.exit_code != 0
     assert message in result.stderr
     assert not (checkout / "started").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "bounds"),
+    [
+        ("--threads", "100000", "1<=x<=512"),
+        ("--seeds", "1000000000000", "1<=x<=1000"),
+        ("--jobs", "100000", "1<=x<=512"),
+        ("--latency-seeds", "1001", "0<=x<=1000"),
+        *((option, number, "0<x<=2592000.0") for option in ("--timeout", "--latency-cap")
+          for number in ("nan", "-nan", "inf", "-inf", "1e300", "-1", "0")),
+    ],
+)  # fmt: skip
+def test_absurd_numbers_are_refused_with_the_bounds(checkout, option, number, bounds):
+    result = invoke(checkout, *MEASURE, option, number)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}': " in result.stderr
+    assert f"is not in the range {bounds}." in result.stderr
+
+
+def test_measure_with_a_checkout_that_cannot_be_written_to(checkout, tmp_path, monkeypatch):
+    out = tmp_path / "elsewhere" / "mine.json"
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK or Path(path) != checkout)
+    result = invoke(checkout, *MEASURE, "--out", out)
+    assert result.exit_code == 1
+    assert re.search(r"build/partial/.*: finished repeats are kept there .* measure in a copy", result.stderr)
+
+
+def test_measure_writes_to_a_pipe_and_through_a_link(checkout, tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with ThreadPoolExecutor() as pool:
+        received = pool.submit((tmp_path / "pipe.json").read_bytes)
+        assert invoke(checkout, *MEASURE, "--out", tmp_path / "pipe.json").exit_code == 0
+        assert json.loads(received.result())["tactic"] == "fake-tactic"
+    (tmp_path / "link.json").symlink_to("target.json")
+    assert invoke(checkout, *MEASURE, "--out", tmp_path / "link.json").exit_code == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert load_results(tmp_path / "target.json").tactic == "fake-tactic"
+
+
+def test_results_that_cannot_be_written_are_not_lost(checkout, monkeypatch):
+    def full(path, _content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("greentactics.merging.write_atomically", full)
+    result = invoke(checkout, *MEASURE)
+    assert result.exit_code == 1
+    assert re.search(r"\.json: No space left on device; all repeats are kept in .* --resume", result.stderr)
+    monkeypatch.undo()
+    assert invoke(checkout, *MEASURE, "--resume").exit_code == 0
+
+
+def test_a_data_folder_that_is_not_there_is_named(checkout, tmp_path, monkeypatch):
+    monkeypatch.setenv("GREENTACTICS_DATA", str(tmp_path / "no"))
+    for command in (("data", "list"), ("run", "fake-tactic")):
+        result = invoke(checkout, *command)
+        assert result.exit_code == 0
+        assert f"GREENTACTICS_DATA={tmp_path / 'no'}: there is no such folder" in result.stderr

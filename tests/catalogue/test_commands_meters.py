@@ -124,8 +124,14 @@ def test_sci_of_an_arm_that_was_not_run(root: Path) -> None:
         (("sci", TACTIC, "--grid-intensity", "56"), "Missing option '--grid-source'"),
         (("sci", TACTIC, "--grid-source", "x"), "Missing option '--grid-intensity'"),
         ((*SCI[:-1], " "), "--grid-intensity: expected its source in --grid-source, got none"),
-        ((*SCI, "--grid-intensity", "nan"), "--grid-intensity: expected a number from 0, got nan"),
-        ((*SCI, "--grid-intensity=-1"), "--grid-intensity: expected a number from 0, got -1.0"),
+        (
+            (*SCI, "--grid-intensity", "nan"),
+            "Invalid value for '--grid-intensity': nan is not in the range 0<=x<=10000.",
+        ),
+        (
+            (*SCI, "--grid-intensity=-1"),
+            "Invalid value for '--grid-intensity': -1.0 is not in the range 0<=x<=10000.",
+        ),
         ((*SCI, "--embodied-g", "3"), "--embodied-g: expected its source in --embodied-source, got none"),
         ((*SCI, "--embodied-source", "x"), "--embodied-g: expected a number from 0, got none"),
         (("sci", "no-such", *SCI[2:]), "no-such: no such tactic; there are "),

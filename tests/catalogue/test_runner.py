@@ -77,7 +77,7 @@ def test_measures_and_writes_one_file(request_two, destination, recorder):
 def test_runs_several_at_the_same_time(request_two, destination, recorder):
     request = dataclasses.replace(request_two, jobs=3)
     assert measure(request, destination, recorder).results.complete
-    assert [line.split()[0] for line in recorder.lines[:3]] == ["started"] * 3
+    assert [line.split()[0] for line in recorder.lines[:4]] == ["no", *["started"] * 3]
 
 
 def test_runs_chosen_arms_with_the_named_data(request_two, destination, recorder, tmp_path):
