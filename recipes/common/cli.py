@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from greentactics.datasets import absent_folder
 from recipes.common import environment, net_files
-from recipes.common.command_line import OneLineParser, require_writable, whole_number, write_json
+from recipes.common.command_line import (
+    MOST_SEED,
+    MOST_THREADS,
+    OneLineParser,
+    open_streams,
+    require_writable,
+    show,
+    whole_number,
+    write_json,
+)
 from recipes.common.contract import Json, Meter, Metric, Outcome, Recipe, Window
 from recipes.common.errors import UserError
 from recipes.common.meters import choose_meter, peak_memory_bytes
@@ -36,6 +46,7 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 1 after an error the user can put right. Wrong usage exits with 2.
     """
+    open_streams()
     options = _parser(recipe).parse_args(arguments)
     recipe = _under_its_own_name(recipe)
     try:
@@ -44,16 +55,18 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
             require_writable("--out", options.out)
         if options.save_net is not None:
             require_writable(net_files.OPTION, options.save_net)
+        if absent := absent_folder(options.data_dir):
+            print(absent, file=sys.stderr)  # noqa: T201
         record = run_once(recipe, config, options)
         if options.out is not None:
             write_json("--out", options.out, record)
+        show(_table(record))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
         print("interrupted: nothing written", file=sys.stderr)  # noqa: T201
         return 130
-    print(_table(record))  # noqa: T201
     return 0
 
 
@@ -126,14 +139,20 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
         "--arm", default="tactic", help=f"one of {', '.join(recipe.ARMS)} (default: %(default)s)"
     )
     parser.add_argument(
-        "--seed", type=whole_number(0), default=0, help="seed of this repeat (default: %(default)s)"
+        "--seed",
+        type=whole_number(0, MOST_SEED),
+        default=0,
+        help="seed of this repeat (default: %(default)s)",
     )
     parser.add_argument(
         "--preset", default="default", help=f"one of {', '.join(PRESETS)} (default: %(default)s)"
     )
     parser.add_argument("--data-dir", type=Path, help="folder that holds the data, such as fashion-mnist/")
     parser.add_argument(
-        "--threads", type=whole_number(1), default=1, help="processor threads (default: %(default)s)"
+        "--threads",
+        type=whole_number(1, MOST_THREADS),
+        default=1,
+        help="processor threads (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there as JSON")
     parser.add_argument(

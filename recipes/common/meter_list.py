@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import textwrap
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from recipes.common.command_line import OneLineParser, open_streams, show
 from recipes.common.energy_source import Unavailable
 from recipes.common.errors import UserError
 from recipes.common.meters import EnergyMeter, ProcessMeter, find_source, find_sources
@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path("/")) -> int:
     Returns:
         Exit code: 0, or 1 where the user asks for a meter that cannot be used.
     """
-    parser = argparse.ArgumentParser(
+    open_streams()
+    parser = OneLineParser(
         prog="python -m recipes.common.meters", description="List the meters of this machine."
     )
     parser.add_argument("--json", action="store_true", help="as JSON, for tools")
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path("/")) -> int:
         mistake = str(error)
     listed = list_meters(root)
     record = {"used": used, "mistake": mistake, "meters": [asdict(meter) for meter in listed]}
-    print(json.dumps(record, indent=2) if as_json else _table(listed, used, mistake))  # noqa: T201
+    show(json.dumps(record, indent=2) if as_json else _table(listed, used, mistake))
     return 0 if mistake is None else 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.common.command_line import written_whole
+from recipes.common.command_line import write_whole
 from recipes.common.contract import Deployable
 from recipes.common.errors import UserError
 
@@ -38,8 +38,7 @@ def save_net(path: Path, deployable: Deployable) -> None:
             f"{OPTION} {path}: the net cannot be saved ({error}); define its classes and functions at the "
             "top level of a module"
         ) from None
-    with written_whole(OPTION, path) as partial:
-        partial.write_bytes(content.getvalue())
+    write_whole(OPTION, path, content.getvalue())
 
 
 def load_net(path: Path, option: str) -> Deployable:

@@ -9,7 +9,6 @@ eager PyTorch on the test inputs; only then is it timed, as `recipes/common/prot
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import sys
 import tempfile
@@ -20,7 +19,18 @@ import torch
 
 from greentactics.timings import CONTROL, Engine, Timing
 from recipes.common import environment
-from recipes.common.command_line import OneLineParser, require_writable, whole_number, write_json
+from recipes.common.command_line import (
+    LONGEST_S,
+    MOST_EXAMPLES,
+    MOST_ROUNDS,
+    MOST_SEED,
+    MOST_THREADS,
+    OneLineParser,
+    require_writable,
+    run_program,
+    whole_number,
+    write_json,
+)
 from recipes.common.contract import Deployable, Meter
 from recipes.common.engines import ENGINES, CannotRunError
 from recipes.common.errors import UserError
@@ -96,8 +106,8 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text!r}")
+    if not 0 <= value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to {LONGEST_S:g}, got {text!r}")
     return value
 
 
@@ -115,15 +125,32 @@ def _parser() -> OneLineParser:
         metavar="ARM=FILE",
         help="net of an arm; repeat; baseline too",
     )
-    add("--seed", type=whole_number(0), default=0, help="seed of the nets (default: %(default)s)")
+    add("--seed", type=whole_number(0, MOST_SEED), default=0, help="seed of the nets (default: %(default)s)")
     add(
-        "--order-seed", type=whole_number(0), help="seed of the order of readings (default: that of the nets)"
+        "--order-seed",
+        type=whole_number(0, MOST_SEED),
+        help="seed of the order of readings (default: that of the nets)",
     )
-    add("--threads", type=whole_number(1), default=1, help="threads of each engine (default: %(default)s)")
-    add("--batch-size", type=whole_number(1), default=1, help="examples in a call (default: %(default)s)")
+    add(
+        "--threads",
+        type=whole_number(1, MOST_THREADS),
+        default=1,
+        help="threads of each engine (default: %(default)s)",
+    )
+    add(
+        "--batch-size",
+        type=whole_number(1, MOST_EXAMPLES),
+        default=1,
+        help="examples in a call (default: %(default)s)",
+    )
     add("--engine", action="append", choices=ENGINES, help="what executes the nets; repeat (default: all)")
     add("--cap-s", type=_seconds, default=30.0, help="longest time of the rounds, s (default: %(default)s)")
-    add("--least-rounds", type=whole_number(3), default=20, help="fewest rounds (default: %(default)s)")
+    add(
+        "--least-rounds",
+        type=whole_number(3, MOST_ROUNDS),
+        default=20,
+        help="fewest rounds (default: %(default)s)",
+    )
     add("--out", type=Path, metavar="FILE", help="write the readings there as JSON")
     return parser
 
@@ -167,4 +194,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recipes.common.command_line import open_streams, show, write_whole
 from recipes.common.energy_model import EYERISS
 from recipes.common.errors import UserError
 from recipes.validation.chip_measurements import RUNS, alexnet_with_zeros
@@ -241,14 +241,15 @@ def filled_page() -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the tables or write them into the page."""
+    open_streams()
     parser = argparse.ArgumentParser(prog="python -m recipes.validation.energy_model", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--write", action="store_true", help="rewrite the generated parts of the page")
     if not parser.parse_args(arguments).write:
-        sys.stdout.write("\n".join(table.to_text() for table in tables().values()))
+        show("\n".join(table.to_text() for table in tables().values()).rstrip("\n"))
         return
     try:
-        PAGE.write_text(filled_page(), encoding="utf-8")
+        write_whole("--write", PAGE, filled_page().encode())
     except UserError as error:
         parser.exit(1, f"{error}\n")
 

@@ -291,7 +291,8 @@ def test_refuses_places_for_the_one_file(checkout, monkeypatch, arguments, messa
         ("--seeds", "1000000000000", "1<=x<=1000"),
         ("--jobs", "100000", "1<=x<=512"),
         ("--latency-seeds", "1001", "0<=x<=1000"),
-        *((option, number, "0<x<=2592000.0") for option in ("--timeout", "--latency-cap")
+        *((option, number, bounds)
+          for option, bounds in (("--timeout", "0<x<=2592000.0"), ("--latency-cap", "0<x<=86400.0"))
           for number in ("nan", "-nan", "inf", "-inf", "1e300", "-1", "0")),
     ],
 )  # fmt: skip

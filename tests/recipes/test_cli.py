@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,7 +116,14 @@ def test_mistakes_are_one_line_and_exit_code_1(arguments: list[str], message: st
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--seed", "-1"], ["--seed", "x"], ["--threads", "0"], ["--unknown"], ["stray"], ["--arm"]]
+    "arguments",
+    [
+        *(["--seed", number] for number in ("-1", "x", "nan", str(2**32), "9" * 5000)),
+        *(["--threads", number] for number in ("0", "100000", "inf", "1e3")),
+        ["--unknown"],
+        ["stray"],
+        ["--arm"],
+    ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -184,3 +192,87 @@ def test_the_commands_of_the_docstring_start(command: list[str]) -> None:
     assert done.returncode == 1
     arms = ", ".join(consider_energy_aware_pruning.ARMS)
     assert done.stderr == f"error: --arm: expected one of {arms}, got 'none'\n"
+
+
+def test_the_result_goes_through_links_and_into_pipes(tmp_path: Path) -> None:
+    arguments = ["--preset", "smoke", "--out"]
+    (tmp_path / "link").symlink_to("target")
+    assert cli.main(fake_recipe(), [*arguments, str(tmp_path / "link")]) == 0
+    assert (tmp_path / "link").is_symlink()
+    assert json.loads((tmp_path / "target").read_text())["seed"] == 0
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        received = pool.submit((tmp_path / "pipe").read_text)
+        assert cli.main(fake_recipe(), [*arguments, str(tmp_path / "pipe")]) == 0
+        assert json.loads(received.result())["seed"] == 0
+    assert cli.main(fake_recipe(), [*arguments, os.devnull]) == 0
+    assert Path(os.devnull).is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "target"]
+
+
+def test_the_mode_of_a_file_is_kept_and_a_new_one_has_that_of_the_umask(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    (tmp_path / "old").chmod(0o604)
+    before = os.umask(0o027)
+    try:
+        for name in ("old", "new"):
+            assert cli.main(fake_recipe(), ["--preset", "smoke", "--out", str(tmp_path / name)]) == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "old").stat().st_mode & 0o777 == 0o604
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch, capsys) -> None:
+    assert cli.main(fake_recipe(), ["--preset", "smoke", "--out", "/dev/full"]) == 1
+    error = capsys.readouterr().err
+    assert error == "error: --out /dev/full: cannot be written (No space left on device)\n"
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "f.json").write_text("before")
+    monkeypatch.setattr(Path, "replace", full)
+    assert cli.main(fake_recipe(), ["--preset", "smoke", "--out", str(tmp_path / "f.json")]) == 1
+    assert "f.json: cannot be written (No space left on device)" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
+    assert (tmp_path / "f.json").read_text() == "before"
+
+
+def test_a_data_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("GREENTACTICS_DATA", str(tmp_path / "no"))
+    assert cli.main(fake_recipe(), ["--preset", "smoke"]) == 0
+    assert f"GREENTACTICS_DATA={tmp_path / 'no'}: there is no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("--list >&- 2>&- <&-", 0, ""),
+        ("--list | true", 0, ""),
+        ("--help | true", 0, ""),
+        ("--list > /dev/full", 1, "error: standard output: cannot be written (No space left on device)\n"),
+    ],
+)
+def test_a_stream_that_does_not_work_is_no_traceback(line: str, code: int, message: str) -> None:
+    program = """
+import sys
+from recipes.common.command_line import OneLineParser, UserError, open_streams, show
+open_streams()
+parser = OneLineParser()
+parser.add_argument("--list", action="store_true")
+parser.parse_args()
+try:
+    show("text")
+except UserError as error:
+    sys.exit(f"error: {error}")
+"""
+    done = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "{sys.executable}" -c "$PROGRAM" {line}'],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "catalogue")]), "PROGRAM": program},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, message)
