@@ -75,7 +75,9 @@ def read_fields(root: Path) -> tuple[FormField, ...]:
             for entry in body
             if entry["type"] != "markdown"
         )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+    except OSError as error:
+        raise UserError(f"{NEW_TACTIC}: cannot be read ({error.strerror}); bring it back with git") from None
+    except (UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         raise UserError(f"{NEW_TACTIC}: expected the form for a new tactic; bring it back with git") from None
 
 

@@ -70,9 +70,11 @@ class Journal:
         """
         try:
             return Plan.model_validate_json((self.folder / "plan.json").read_bytes())
-        except (OSError, ValidationError):
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is damaged"
             raise UserError(
-                f"{self.folder}: the plan of this unfinished run cannot be read; begin anew with --replace"
+                f"{self.folder}: the plan of this unfinished run cannot be read ({reason}); begin anew with "
+                "--replace"
             ) from None
 
     def runs(self) -> list[Run]:

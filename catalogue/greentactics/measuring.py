@@ -82,8 +82,8 @@ def measure(request: Request, destination: Destination, progress: Progress) -> M
     _require_writable(target.parent if target else destination.out_dir / request.tactic, cure)
     if target and target.exists() and not os.access(target, os.W_OK):
         raise UserError(f"{target}: {cure}")
-    kept = "finished repeats are kept there until all are done"
-    _require_writable(folder, f"{kept}; measure in a copy of the checkout that can be written to")
+    use = "finished repeats are kept there until all are done"
+    _require_writable(folder, f"{use}; measure in a copy of the checkout that can be written to")
     with locked(folder):
         journal, plan = Journal(folder), make_plan(request)
         if destination.existing is Existing.IF_NEEDED:
@@ -225,6 +225,11 @@ def _refuse_existing(path: Path | None, destination: Destination) -> None:
         return
     if destination.existing is Existing.RESUME and not load_results(path).complete:
         return
+    if destination.file:
+        raise UserError(
+            f"{path}: a file of this name is there; name another, or replace it with --replace, or complete "
+            "unfinished results with --resume"
+        )
     raise UserError(
         f"{path}: results of this device are there; replace them with --replace, or choose --out-dir or --out"
     )

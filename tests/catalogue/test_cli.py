@@ -258,7 +258,7 @@ def test_measures_into_one_file_for_another_checkout(checkout, tmp_path):
     assert not (checkout / "recipes" / "results").exists()
     again = invoke(checkout, *MEASURE, "--out", file)
     assert again.exit_code == 1
-    assert f"{file}: results of this device are there; replace them with --replace" in again.stderr
+    assert f"{file}: a file of this name is there; name another, or replace it with --replace" in again.stderr
     assert invoke(checkout, *MEASURE, "--out", file, "--replace").exit_code == 0
     assert (
         "kept, as the recipe is unchanged" in invoke(checkout, *MEASURE, "--out", file, "--if-needed").stdout

@@ -161,7 +161,7 @@ def test_does_not_continue_with_other_settings(interrupted, destination, recorde
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("plan.json", "the plan of this unfinished run cannot be read; begin anew with --replace"),
+        ("plan.json", "the plan of this unfinished run cannot be read (it is damaged)"),
         ("runs/baseline-0.json", "remove the file to have this repeat run again"),
     ],
 )
