@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -22,8 +22,9 @@ from pydantic_core import PydanticCustomError
 
 from greentactics.rules import Rule
 
-DOI_PATTERN = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>]+\Z")
+DOI_PATTERN = re.compile(r"10\.[0-9]{4,9}(?:\.[0-9]{1,9})*/[^\s\"]+\Z")
 ARXIV_PATTERN = re.compile(r"(?:[0-9]{4}\.[0-9]{4,5}|[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7})(?:v[0-9]+)?\Z")
+_SAFE_IN_PATHS = "/:;()@!$&'*+,="
 
 STRICT = ConfigDict(
     extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, populate_by_name=True
@@ -161,7 +162,8 @@ class Reference(BaseModel):
     def link(self) -> str | None:
         """The best address: DOI, arXiv, then the given address."""
         if self.doi:
-            return f"https://doi.org/{self.doi}"
+            # In an address, < and > of a DOI, and what would begin a query, are written as numbers.
+            return f"https://doi.org/{quote(self.doi, safe=_SAFE_IN_PATHS)}"
         return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else self.url
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from greentactics.bibliography import ARXIV_PATTERN, DOI_PATTERN
 from greentactics.citing.identifiers import Identifier, find_identifiers, parse_identifier
 from greentactics.errors import UserError
+from tests.site.records import REAL
 
 DOI = "10.1109/CVPR.2017.643"
 
@@ -67,6 +70,31 @@ def test_brackets_that_belong_to_a_doi_stay() -> None:
     assert parse_identifier("10.1016/S0893-6080(05)80023-1").value == "10.1016/S0893-6080(05)80023-1"
     (found,) = find_identifiers("(see 10.1016/S0893-6080(05)80023-1)").identifiers
     assert found.value == "10.1016/S0893-6080(05)80023-1"
+
+
+SICI = "10.1002/(SICI)1096-987X(199803)19:4<377::AID-JCC1>3.0.CO;2-P"
+BRACKETS = "10.1641/0006-3568(2001)051[0933:TEOTWA]2.0.CO;2"
+
+
+@pytest.mark.parametrize("doi", [SICI, BRACKETS])
+def test_a_doi_of_the_nineties_is_read_whole(doi: str) -> None:
+    encoded = f"https://doi.org/{quote(doi)}"
+    for text in (doi, f"doi:{doi}", encoded, f"https://doi.org/{doi}"):
+        assert parse_identifier(text) == Identifier("DOI", doi)
+        assert find_identifiers(f"See ({text}); and <b>{DOI}</b>.").identifiers == (
+            Identifier("DOI", doi),
+            Identifier("DOI", DOI),
+        )
+    (work,) = [*REAL.bibliography.values()][:1]
+    assert work.model_copy(update={"doi": doi}).link == encoded.replace("%28", "(").replace(
+        "%29", ")"
+    ).replace("%3A", ":").replace("%3B", ";")
+
+
+def test_a_doi_alone_may_hold_signs_that_end_one_in_a_sentence() -> None:
+    assert parse_identifier("10.1234/a;b|c").value == "10.1234/a;b|c"
+    assert parse_identifier("https://doi.org/10.1234/x%23y?z=1").value == "10.1234/x#y"
+    assert parse_identifier(f"<{DOI}>").value == DOI
 
 
 def test_running_text_gives_up_its_identifiers_in_order_and_once() -> None:

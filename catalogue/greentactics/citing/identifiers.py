@@ -7,24 +7,32 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from greentactics.bibliography import ARXIV_PATTERN
+from greentactics.bibliography import ARXIV_PATTERN, DOI_PATTERN
 from greentactics.errors import UserError
 from greentactics.places import quoted
 from greentactics.text_file import readable
 
-_DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>;|\\^`{}]+")
+_PREFIX = r"10\.[0-9]{4,9}(?:\.[0-9]{1,9})*/"
+_SICI = r"<[^\s\"<>]{1,100}>(?=[0-9]\.[0-9]\.)"
+"""Part of DOIs of the nineties, as in (199803)19:4<377::AID-JCC1>3.0.CO;2-P (ANSI/NISO Z39.56)."""
+_DOI = re.compile(rf"{_PREFIX}(?:[^\s\"<>;|\\^`{{}}]|{_SICI}|(?<=[0-9]\.[0-9]\.[A-Za-z]{{2}});(?=[0-9]))+")
+_WHOLE_DOI = re.compile(
+    rf"(?:doi:?\s*)?((?:https?://)?(?:(?:dx\.|www\.)?doi\.org/)+)?({_PREFIX.replace('/', '(?:/|%2F)')}\S+)",
+    re.IGNORECASE,
+)
 _NEW_ARXIV = r"[0-9]{2}(?:0[1-9]|1[0-2])\.[0-9]{4,5}"
 _OLD_ARXIV = r"[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7}"
 _ARXIV = re.compile(rf"(?<![0-9.])(?:{_NEW_ARXIV}|{_OLD_ARXIV})(?:v[0-9]+)?(?![0-9])")
 _ARXIV_DOI = re.compile(r"10\.48550/arxiv\.(.+)", re.IGNORECASE)
 _LABELLED_ARXIV = re.compile(r"arxiv(?:\.org/(?:abs|pdf|html)/|:\s*)(\S+)", re.IGNORECASE)
 _TIDY = re.compile(r"(?:doi:?\s*)?(?:https?://(?:dx\.)?doi\.org/)?10\.\S+", re.IGNORECASE)
+_SIGN = rf"(?:[^\s<>\"]|{_SICI})"
 _CANDIDATE = re.compile(
-    r"https?://[^\s<>\"]+|\bdoi:?\s+[^\s<>\"]*[0-9][^\s<>\"]*|\bdoi:[^\s<>\"]+|\barxiv:\s*[^\s<>\"]+"
-    r"|\b(?:dx\.)?doi\.org/[^\s<>\"]+|(?<![\w/.])10\.[0-9]{4,9}/[^\s<>\"]+",
+    rf"https?://{_SIGN}+|\bdoi:?\s+[^\s<>\"]*[0-9]{_SIGN}*|\bdoi:{_SIGN}+|\barxiv:\s*{_SIGN}+"
+    rf"|\b(?:dx\.)?doi\.org/{_SIGN}+|(?<![\w/.]){_PREFIX}{_SIGN}+",
     re.IGNORECASE,
 )
-_CLOSING = {")": "(", "]": "["}
+_CLOSING = {")": "(", "]": "[", ">": "<"}
 LONGEST = 300
 """Characters of the longest identifier that is read."""
 
@@ -76,7 +84,7 @@ def parse_identifier(text: str) -> Identifier:
         UserError: It is none.
     """
     stripped = text.strip()
-    identifier = _identifier(stripped) if len(stripped) <= LONGEST else None
+    identifier = _whole_doi(stripped) or _identifier(stripped) if len(stripped) <= LONGEST else None
     if identifier is None and ARXIV_PATTERN.match(stripped) and _ARXIV.fullmatch(stripped):
         identifier = Identifier("arXiv", stripped)
     if identifier is None or (" " in stripped and not re.match(r"(?:doi|arxiv)\b", stripped, re.IGNORECASE)):
@@ -108,6 +116,17 @@ def find_identifiers(text: str) -> Found:
         if _DOI.search(unquote(token)) and not _TIDY.fullmatch(token) and "doi.org" in token.lower():
             repaired.append(f"{token} read as {identifier}")
     return Found(tuple(identifiers.values()), tuple(dict.fromkeys(repaired)), tuple(dict.fromkeys(broken)))
+
+
+def _whole_doi(text: str) -> Identifier | None:
+    """Return the DOI that a text is and nothing else; it may hold signs that would end one in a sentence."""
+    match = _WHOLE_DOI.fullmatch(text)
+    if match is None:
+        return None
+    value = _without_punctuation(unquote(re.split(r"[?#]", match[2])[0] if match[1] else match[2]))
+    if "</" in value or readable(value) != value or not DOI_PATTERN.match(value):
+        return None
+    return None if _ARXIV_DOI.fullmatch(value) else Identifier("DOI", value)
 
 
 def _identifier(token: str) -> Identifier | None:
