@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from greentactics.bibliography import Reference
 from greentactics.command_group import example, root_of
 from greentactics.errors import CatalogueError, UserError
+
+if TYPE_CHECKING:
+    from greentactics.citing.raw_entries import ReadReference
 
 _FORMATS = ("bibtex", "csl-json", "ris")
 _STANDARD_INPUT = Path("-")
@@ -38,7 +41,8 @@ def cite(
     """Add works to the bibliography and print the keys to cite them by.
 
     Works are looked up by DOI or arXiv identifier, which needs a network, or read from a file. A work that
-    is there already is named and not added again. All are added or none.
+    is there already is named and not added again. All are added or none. What an entry holds that the
+    bibliography has no place for is named.
     """
     from greentactics.citing.entries import add_references, entry_text
 
@@ -46,19 +50,23 @@ def cite(
         raise click.UsageError("name a DOI, an arXiv identifier, or a file with --file")
     root = root_of(context)
     given = _references(root, identifiers, files)
-    additions = add_references(root, [reference for _, reference in given], write=not dry_run)
-    for (key_in_draft, _), addition in zip(given, additions, strict=True):
+    additions = add_references(root, [read.reference for _, read in given], write=not dry_run)
+    for (key_in_draft, read), addition in zip(given, additions, strict=True):
         if addition.duplicate:
             click.echo(f"{addition.key}: already there, with the same {addition.duplicate.same}")
         elif dry_run:
             click.echo(entry_text(addition.key, addition.reference))
         else:
             click.echo(f"{addition.key}: added; cite it under `sources:` of a record")
+        if read.loss and not addition.duplicate:
+            click.echo(f"{addition.key}, {read.loss}", err=True)
         if key_in_draft not in ("", addition.key):
             click.echo(f"{addition.key}: the draft calls it {key_in_draft}; change the key there")
 
 
-def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -> list[tuple[str, Reference]]:
+def _references(
+    root: Path, identifiers: Sequence[str], files: Sequence[Path]
+) -> list[tuple[str, ReadReference]]:
     """Return what the files hold and what the identifiers name, each with its key in a draft, if any.
 
     Raises:
@@ -67,8 +75,9 @@ def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -
     from greentactics.citing.entries import find_identifier, read_bibliography
     from greentactics.citing.identifiers import parse_identifier
     from greentactics.citing.lookup import look_up
+    from greentactics.citing.raw_entries import ReadReference
 
-    found: list[tuple[str, Reference]] = []
+    found: list[tuple[str, ReadReference]] = []
     mistakes: list[str] = []
     wanted = []
     for text in identifiers:
@@ -86,7 +95,7 @@ def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -
     for identifier in [] if mistakes else wanted:
         try:
             key = find_identifier(identifier, known)
-            found.append(("", known[key] if key else look_up(identifier)))
+            found.append(("", ReadReference(known[key]) if key else look_up(identifier)))
         except (UserError, CatalogueError) as error:
             mistakes.append(str(error))
     if mistakes:
@@ -94,7 +103,7 @@ def _references(root: Path, identifiers: Sequence[str], files: Sequence[Path]) -
     return found
 
 
-def _read(file: Path) -> list[tuple[str, Reference]]:
+def _read(file: Path) -> list[tuple[str, ReadReference]]:
     from greentactics.citing.reading import parse_references, read_references
     from greentactics.text_file import RECORD_BYTES, read_standard_input
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -164,6 +165,8 @@ def _say(detail: ErrorDetails, path: FieldPath, raw: str | None, tree: SchemaTre
         return _say_vocabulary(value, path, found, tree)
     if kind == "date_type":
         return Rule.BAD_DATE, "a date such as 2026-01-31", found, ""
+    if kind == "string_pattern_mismatch" and (said := _say_address(str(context["pattern"]), value)):
+        return said
     if kind == "string_pattern_mismatch":
         rule, expected = _FORMS.get(
             str(context["pattern"]), (Rule.BAD_CHECKSUM, f"text of the form {context['pattern']}")
@@ -187,6 +190,24 @@ def _say(detail: ErrorDetails, path: FieldPath, raw: str | None, tree: SchemaTre
             f"write its keys: {', '.join(tree.keys(path)[:8])}",
         )
     return _say_type(kind, detail["msg"], value, raw, found)
+
+
+def _say_address(pattern: str, value: object) -> Said | None:
+    """Say what is wrong with an address that begins as it should."""
+    text = str(value)
+    wrong = re.search(r"[\s\"<>]", text)
+    if pattern != _pattern(WebAddress) or not text.startswith(("https://", "http://")) or wrong is None:
+        return None
+    number = f"%{ord(wrong[0]):02X}"
+    sign = "a blank" if wrong[0].isspace() else f"the sign {wrong[0]}"
+    found = f"{sign} after {quoted(text[max(0, wrong.start() - 50) : wrong.start()])}"
+    cure = "keep one address" if wrong[0].isspace() else "remove it"
+    return (
+        Rule.BAD_ADDRESS,
+        "an address without blanks, quotes and angle brackets",
+        found,
+        (f"write {'%20' if wrong[0].isspace() else number} for it, or {cure}"),
+    )
 
 
 def _say_missing(path: FieldPath, tree: SchemaTree) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import os
 import re
@@ -66,23 +67,25 @@ def display_name(path: Path, root: Path | None) -> str:
     return printable(path.as_posix())
 
 
-def read_text_file(path: Path, *, root: Path | None, max_bytes: int) -> TextFile:
+def read_text_file(path: Path, *, root: Path | None, max_bytes: int, mark_is_fine: bool = False) -> TextFile:
     """Read a file that may be hostile.
 
     Args:
         path: The file.
         root: Folder which the file must not leave through a link; None where any place is good.
         max_bytes: Size above which the file is refused without being read.
+        mark_is_fine: Whether a byte-order mark of UTF-8 is left out, as other programs write it, not refused.
 
     Raises:
         CatalogueError: The file cannot be read as text.
     """
     file = display_name(path, root)
-    return decode(_read_bytes(path, file, root, max_bytes), file)
+    data = _read_bytes(path, file, root, max_bytes)
+    return decode(data.removeprefix(codecs.BOM_UTF8) if mark_is_fine else data, file)
 
 
 def read_standard_input(max_bytes: int) -> TextFile:
-    """Read what is piped into a command.
+    """Read what is piped into a command; a byte-order mark of UTF-8 is left out.
 
     Raises:
         CatalogueError: It is no text, or too long.
@@ -90,14 +93,14 @@ def read_standard_input(max_bytes: int) -> TextFile:
     return _read_stream(sys.stdin.buffer, "standard input", max_bytes)
 
 
-def read_named_file(path: Path, *, max_bytes: int) -> TextFile:
+def read_named_file(path: Path, *, max_bytes: int, mark_is_fine: bool = False) -> TextFile:
     """Read a file that a user named; a pipe, such as the shell's <(...), to its end.
 
     Raises:
         CatalogueError: It cannot be read as text, or is too long.
     """
     if not path.is_fifo():
-        return read_text_file(path, root=None, max_bytes=max_bytes)
+        return read_text_file(path, root=None, max_bytes=max_bytes, mark_is_fine=mark_is_fine)
     with errors_name(path), path.open("rb") as stream:
         return _read_stream(stream, display_name(path, None), max_bytes)
 
@@ -109,7 +112,7 @@ def _read_stream(stream: IO[bytes], file: str, max_bytes: int) -> TextFile:
         raise CatalogueError(
             [Problem(file, 1, 1, "", Rule.FILE_TOO_LARGE, expected, "more", "shorten it or split it")]
         )
-    return decode(data, file)
+    return decode(data.removeprefix(codecs.BOM_UTF8), file)
 
 
 def decode(data: bytes, file: str) -> TextFile:

@@ -71,7 +71,7 @@ REFERENCES = st.builds(
 
 
 def back(text: str) -> list[Reference]:
-    return parse_references(text, "file")
+    return [read.reference for read in parse_references(text, "file")]
 
 
 @settings(max_examples=25)
@@ -212,7 +212,7 @@ def test_ris_as_reference_managers_write_it() -> None:
     [
         ("@article{a,\n title={T},\n year={2020}\n}", "file:1:1: a.author: expected a value, got nothing"),
         ("\n\n@article{a, title={T}, author={A, B}}", "file:3:1: a.issued: expected a value, got nothing"),
-        ("@article{a, title={T}, author={A, B}, year={soon}}", "a.issued: expected a value"),
+        ("@article{a, title={T}, author={A, B}, year={soon}}", 'a.issued: expected a date .* got "soon"'),
         ("@patent{a, title={T}, author={A, B}, year={2020}}", 'a.type: expected one of .* got "patent"'),
         ("@book{a, title={T}, author={A, B}, year={2020}, doi={no}}", 'a.DOI: expected a DOI .* got "no"'),
         ("@article{a, title={T}, ", "file:1:1: expected a BibTeX entry, got .*; check its braces"),

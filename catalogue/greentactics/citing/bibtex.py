@@ -5,16 +5,23 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 
 from bibtexparser.entrypoint import parse_string
-from bibtexparser.library import Library
-from bibtexparser.middlewares import RemoveEnclosingMiddleware, ResolveStringReferencesMiddleware
 from bibtexparser.middlewares.names import parse_single_name_into_parts, split_multiple_persons_names
-from bibtexparser.model import DuplicateBlockKeyBlock, Entry, ParsingFailedBlock
-from pylatexenc.latex2text import LatexNodes2Text
+from bibtexparser.model import DuplicateBlockKeyBlock, DuplicateFieldKeyBlock, Entry, ParsingFailedBlock
 
-from greentactics.citing.raw_entries import MAX_REFERENCES, RawEntry, date_parts
+from greentactics.citing.latex import Plain, plain, verbatim
+from greentactics.citing.raw_entries import (
+    ARXIV_FORM,
+    MAX_REFERENCES,
+    Fields,
+    LeftOut,
+    RawEntry,
+    numbered_pages,
+    split_date,
+    titled,
+)
 from greentactics.errors import CatalogueError, Problem
 from greentactics.export import MONTHS, misc_type
 from greentactics.places import shown
@@ -24,6 +31,7 @@ from greentactics.text_file import PROBLEMS_SHOWN
 _TYPES = {
     "article": "article-journal",
     "book": "book",
+    "bookinbook": "chapter",
     "booklet": "book",
     "collection": "book",
     "conference": "paper-conference",
@@ -32,35 +40,63 @@ _TYPES = {
     "inbook": "chapter",
     "incollection": "chapter",
     "inproceedings": "paper-conference",
+    "inreference": "chapter",
     "manual": "report",
     "mastersthesis": "thesis",
+    "mvbook": "book",
+    "mvcollection": "book",
+    "mvproceedings": "book",
+    "mvreference": "book",
     "online": "webpage",
     "phdthesis": "thesis",
     "preprint": "article",
     "proceedings": "book",
+    "reference": "book",
     "report": "report",
     "software": "software",
+    "softwaremodule": "software",
+    "softwareversion": "software",
     "standard": "standard",
+    "suppbook": "chapter",
+    "suppcollection": "chapter",
+    "suppperiodical": "article-journal",
     "techreport": "report",
     "thesis": "thesis",
     "unpublished": "article",
+    "www": "webpage",
 }
 _TEXTS = {
-    "title": ("title",),
-    "container-title": ("journal", "journaltitle", "booktitle", "howpublished"),
     "volume": ("volume",),
     "issue": ("number", "issue"),
     "page": ("pages",),
     "publisher": ("publisher", "institution", "school", "organization"),
-    "note": ("note",),
+    "note": ("note", "addendum"),
 }
-_VERBATIM = {"DOI": "doi", "URL": "url"}
+_ARTICLE_NUMBERS = ("articleno", "eid", "article-number", "article_number", "elocation-id", "elocationid")
 _MISC_TYPES = ("article", "webpage", "software", "dataset", "standard")
 """Words in the field `type` of an entry `misc` that say what it is."""
-_ESCAPED = re.compile(r"\\(?=[_&%#$])")
-_PART = re.compile(r'"[^"{}]*"|\{[^{}]*\}|\w+')
-_PARTS = re.compile(rf"(?:{_PART.pattern})(?:\s*#\s*(?:{_PART.pattern}))+")
-_PERCENT = re.compile(r"(?<!\\)%")
+_IN_JOURNALS = frozenset({"article", "suppperiodical"})
+_IN_BOOKS = frozenset(
+    {"bookinbook", "conference", "inbook", "incollection", "inproceedings", "inreference", "suppbook",
+     "suppcollection"}
+)  # fmt: skip
+_INHERITED = frozenset(
+    {"author", "booktitle", "date", "day", "editor", "institution", "journal", "journaltitle", "month",
+     "number", "organization", "publisher", "school", "volume", "year"}
+)  # fmt: skip
+"""Fields that hold for a part as they do for the whole that `crossref` names, titles apart."""
+_OF_BODIES = frozenset({"dataset", "report", "software", "standard", "webpage"})
+"""Types of works that a body may have made without naming persons."""
+_ARCHIVES = {
+    "googlebooks": "https://books.google.com/books?id=",
+    "hdl": "https://hdl.handle.net/",
+    "jstor": "https://www.jstor.org/stable/",
+    "pubmed": "https://pubmed.ncbi.nlm.nih.gov/",
+}
+"""Archives that BibLaTeX knows, and what an identifier follows in an address there."""
+_TITLES = ("title", "subtitle", "titleaddon")
+_ARXIV = re.compile(rf"(?:arxiv:\s*)?(?:{ARXIV_FORM})", re.IGNORECASE)
+_NAME_PART = re.compile(r"\s*(family|given|prefix|suffix)\s*=\s*(.*?)\s*", re.DOTALL)
 
 
 def read_bibtex(text: str, file: str) -> list[RawEntry]:
@@ -82,29 +118,55 @@ def read_bibtex(text: str, file: str) -> list[RawEntry]:
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
     try:
         library = parse_string(text, parse_stack=[])
-        _join_strings(library)
-        library = RemoveEnclosingMiddleware().transform(
-            ResolveStringReferencesMiddleware().transform(library)
-        )
-        failed = [block for block in library.failed_blocks if not isinstance(block, DuplicateBlockKeyBlock)]
+        # A key that stands twice is no harm, as keys are made anew; nor is a field, as the second is named.
+        again = (DuplicateBlockKeyBlock, DuplicateFieldKeyBlock)
+        failed = [block for block in library.failed_blocks if not isinstance(block, again)]
         if failed:
             raise CatalogueError([_failed(block, file) for block in failed[:PROBLEMS_SHOWN]])
-        # A key that stands twice is no harm: keys are made anew.
-        again = [block.ignore_error_block for block in library.failed_blocks]
-        return [_entry(entry) for entry in (*library.entries, *again) if isinstance(entry, Entry)]
-    except (RecursionError, ValueError) as error:
+        blocks = [getattr(block, "ignore_error_block", None) or block for block in library.blocks]
+        entries = [block for block in blocks if isinstance(block, Entry)]
+        strings = {key.lower(): string.value for key, string in library.strings_dict.items()}
+        fields = [[(field.key.lower(), _value(str(field.value), strings)) for field in entry.fields]
+                  for entry in entries]  # fmt: skip
+        by_key: dict[str, tuple[str, Sequence[tuple[str, str]]]] = {}
+        for entry, own in zip(entries, fields, strict=True):
+            by_key.setdefault(entry.key, (entry.entry_type.lower(), own))
+        return [
+            _entry(entry, _with_inherited(entry.entry_type.lower(), own, by_key))
+            for entry, own in zip(entries, fields, strict=True)
+            if entry.entry_type.lower() != "xdata"
+        ]
+    except (RecursionError, ValueError, IndexError) as error:
         found = "braces nested too deep" if isinstance(error, RecursionError) else shown(str(error), 120)
         raise CatalogueError([Problem(file, 1, 1, "", Rule.WRONG_TYPE, "BibTeX", found)]) from None
 
 
-def _join_strings(library: Library) -> None:
-    """Join values of several parts, such as `"Journal of " # name`, which the parser leaves alone."""
-    strings = {key: string.value for key, string in library.strings_dict.items()}
-    for entry in library.entries:
-        for field in entry.fields:
-            if "#" in field.value and _PARTS.fullmatch(field.value):
-                parts = _PART.findall(field.value)
-                field.value = "{" + "".join(strings.get(part, part).strip('{}"') for part in parts) + "}"
+def _value(raw: str, strings: Mapping[str, str], depth: int = 0) -> str:
+    """Return the value of a field: its parts, such as `"Journal of " # name`, without braces and joined."""
+    values = []
+    for part in _split(raw):
+        if len(part) > 1 and (part[0] + part[-1]) in ('""', "{}"):
+            values.append(part[1:-1])
+        elif part.lower() in strings and depth < len(strings):
+            values.append(_value(strings[part.lower()], strings, depth + 1))
+        else:
+            values.append(part)
+    return "".join(values)
+
+
+def _split(raw: str) -> list[str]:
+    """Split a value at the signs # that stand outside of braces and quotation marks."""
+    if "#" not in raw:
+        return [raw.strip()]
+    parts, depth, is_quoted = [""], 0, False
+    for sign in raw:
+        if sign == "#" and depth == 0 and not is_quoted:
+            parts.append("")
+            continue
+        depth += (sign == "{") - (sign == "}")
+        is_quoted ^= sign == '"' and depth == 0
+        parts[-1] += sign
+    return [part.strip() for part in parts]
 
 
 def _failed(block: ParsingFailedBlock, file: str) -> Problem:
@@ -115,57 +177,182 @@ def _failed(block: ParsingFailedBlock, file: str) -> Problem:
     )
 
 
-def _entry(entry: Entry) -> RawEntry:
-    fields = {field.key.lower(): str(field.value) for field in entry.fields}
+def _with_inherited(
+    word: str,
+    fields: Sequence[tuple[str, str]],
+    by_key: Mapping[str, tuple[str, Sequence[tuple[str, str]]]],
+    above: frozenset[str] = frozenset(),
+) -> list[tuple[str, str]]:
+    """Add the fields that the entries named by `crossref` and `xdata` have, as BibLaTeX does."""
+    whole = list(fields)
+    for name, value in fields:
+        if name not in ("crossref", "xdata"):
+            continue
+        keys = [key.strip() for key in value.split(",")] if name == "xdata" else [value.strip()]
+        if not all(key in by_key and key not in above for key in keys):
+            continue  # it stays, and is named as left out
+        whole.remove((name, value))
+        for key in keys:
+            kind, own = by_key[key]
+            handed_down = _with_inherited(kind, own, by_key, above | {key})
+            # In older BibTeX the whole names itself `booktitle` for its parts, beside its own title.
+            for field, text in sorted(handed_down, key=lambda pair: pair[0] != "booktitle"):
+                target = field if name == "xdata" else _inherited_as(field, word, kind)
+                if target and all(target != there for there, _ in whole):
+                    whole.append((target, text))
+    return whole
 
-    def first(names: tuple[str, ...]) -> str:
-        return next((fields[name] for name in names if fields.get(name)), "")
 
-    texts = {name: _plain(first(names)) for name, names in _TEXTS.items()}
-    texts |= {name: _ESCAPED.sub("", fields.get(own, "")) for name, own in _VERBATIM.items()}
-    archive = fields.get("archiveprefix", fields.get("eprinttype", "")).lower()
-    if archive == "arxiv":
-        texts["arxiv"] = fields.get("eprint", "")
+def _inherited_as(field: str, word: str, parent: str) -> str:
+    """Return the name that a field of the whole has in its part; empty where it is not handed down."""
+    if field in _TITLES:
+        if word in _IN_JOURNALS:
+            return f"journal{field}"
+        if parent.startswith("mv"):
+            return f"main{field}"
+        return f"book{field}" if word in _IN_BOOKS else ""
+    if field == "author" and word not in ("inbook", "bookinbook", "suppbook", "book"):
+        return ""
+    return field if field in _INHERITED else ""
+
+
+def _entry(entry: Entry, given: Sequence[tuple[str, str]]) -> RawEntry:
+    fields = Fields(given)
+    left_out: list[LeftOut] = []
+
+    def text(*names: str) -> str:
+        return read(*names).text
+
+    def read(*names: str) -> Plain:
+        own = plain(fields.get(*names))
+        left_out.extend(LeftOut(names[0], macro) for macro in own.lost)
+        return own
+
+    texts = {name: text(*names) for name, names in _TEXTS.items()}
+    texts["title"] = titled(text("title"), text("subtitle"), text("titleaddon"))
+    texts["DOI"], texts["URL"] = verbatim(fields.get("doi")), verbatim(fields.get("url"))
+    texts["container-title"] = _container(fields, read, texts, left_out)
+    texts["page"] = numbered_pages(text(*_ARTICLE_NUMBERS), texts["page"])
+    _read_eprint(fields, texts)
     word = entry.entry_type.lower()
     kind = _TYPES.get(word, word)
     if word == "misc":
         has_identifier = bool(texts["DOI"] or texts.get("arxiv"))
         kind = misc_type(has_identifier=has_identifier, has_address=bool(texts["URL"]))
-        kind = named if (named := _plain(fields.get("type", "")).lower()) in _MISC_TYPES else kind
-    authors = [_name(name) for name in split_multiple_persons_names(fields.get("author", ""))]
+        if plain(dict(given).get("type", "")).text.lower() in _MISC_TYPES:
+            kind = text("type").lower()
+    date, found = _date(fields, left_out)
+    authors = [_name(name, left_out) for name in _names(fields, texts, kind, left_out)]
     line = (entry.start_line or 0) + 1
-    return RawEntry(entry.key, line, kind, authors, _date(fields), texts)
+    return RawEntry(
+        entry.key, line, kind, authors, date, texts, found, fields.carried, [*left_out, *fields.left_out]
+    )
 
 
-def _date(fields: dict[str, str]) -> list[int]:
-    year = date_parts(_plain(fields.get("year", "")))[:1]
-    if not year:
-        return date_parts(_plain(fields.get("date", "")))
-    month = _plain(fields.get("month", "")).strip().lower()
-    if month[:3] in MONTHS:
-        month = str(MONTHS.index(month[:3]) + 1)
-    day = _plain(fields.get("day", "")).strip()
-    return date_parts("-".join([f"{year[0]:04}", *itertools.takewhile(str.isdecimal, (month, day))]))
+def _container(
+    fields: Fields, read: Callable[..., Plain], texts: dict[str, str], left_out: list[LeftOut]
+) -> str:
+    """Return what the work stands in; an address in its place goes to the addresses."""
+    journal, book = ("journal", "journaltitle"), ("booktitle", "maintitle")
+    if fields.has(*journal):
+        return titled(read(*journal).text, read("journalsubtitle").text)
+    if fields.has(*book):
+        name = next(name for name in book if fields.has(name))
+        parts = (name.replace("title", part) for part in ("subtitle", "titleaddon"))
+        return titled(read(name).text, *(read(part).text for part in parts))
+    published = read("howpublished")
+    words = published.text
+    for address in published.addresses:
+        words = words.replace(address, " ")
+        if texts["URL"] in ("", address):
+            texts["URL"] = address
+        else:
+            left_out.append(LeftOut("howpublished", address))
+    words = words.strip(" \t\n.,:;()[]<>")
+    if published.addresses and words:
+        left_out.append(LeftOut("howpublished", words))
+    return "" if published.addresses else words
 
 
-def _name(name: str) -> dict[str, str]:
-    parts = parse_single_name_into_parts(name, strict=False)
+def _read_eprint(fields: Fields, texts: dict[str, str]) -> None:
+    """Note an identifier at arXiv, which is named in several ways."""
+    names = ("archiveprefix", "eprinttype")
+    archive = fields.peek(*names).lower()
+    eprint = verbatim(fields.peek("eprint"))
+    if archive == "arxiv" or (not archive and _ARXIV.fullmatch(eprint)):
+        fields.get(*names)
+        texts["arxiv"] = verbatim(fields.get("eprint"))
+    elif fields.has("arxivid"):
+        texts["arxiv"] = verbatim(fields.get("arxivid"))
+    elif eprint and archive in _ARCHIVES and not texts["URL"]:
+        fields.get(*names)
+        texts["URL"] = _ARCHIVES[archive] + verbatim(fields.get("eprint"))
+
+
+def _date(fields: Fields, left_out: list[LeftOut]) -> tuple[list[int], str]:
+    """Return year, month and day, and what stands in their place."""
+    year_text, date_text = plain(fields.get("year")).text.strip(), verbatim(fields.get("date"))
+    year, rest = split_date(year_text)
+    date, rest_of_date = split_date(date_text)
+    parts, name = year, "year"
+    if date:  # which BibLaTeX prefers
+        parts, name, rest = date, "date", rest_of_date
+        if year_text and year != date[: len(year)]:
+            left_out.append(LeftOut("year", year_text))
+    elif year and date_text:
+        left_out.append(LeftOut("date", date_text))
+    if not parts:
+        return [], year_text or date_text
+    if rest:
+        left_out.append(LeftOut(name, rest))
+    if len(parts) > 1:
+        return parts, ""
+    month = plain(fields.get("month")).text.strip()
+    word = month.lower().rstrip(".")
+    if word[:3] in MONTHS:
+        number = str(MONTHS.index(word[:3]) + 1)
+        if not word.isalpha():
+            left_out.append(LeftOut("month", month))
+    else:
+        number = word
+    day = plain(fields.get("day")).text.strip() if month else ""
+    given = [text for text in (number, day) if text]
+    whole = split_date("-".join([f"{parts[0]:04}", *itertools.takewhile(str.isdecimal, given)]))[0]
+    for own, text in list(zip(("month", "day"), (month, day), strict=True))[len(whole) - 1 :]:
+        if text:
+            left_out.append(LeftOut(own, text))
+    return whole, ""
+
+
+def _names(fields: Fields, texts: dict[str, str], kind: str, left_out: list[LeftOut]) -> list[str]:
+    """Return who made the work: its authors, else the editors of a book, else the body behind a report."""
+    if author := fields.get("author"):
+        return list(split_multiple_persons_names(author))
+    if kind == "book" and (editor := fields.get("editor")):
+        left_out.append(LeftOut("role", "editor"))
+        return list(split_multiple_persons_names(editor))
+    body = fields.peek("institution", "organization")
+    if kind in _OF_BODIES and body:
+        fields.get("institution", "organization")
+        if texts["publisher"] == plain(body).text:
+            texts["publisher"] = ""
+        return [f"{{{body}}}"]
+    return []
+
+
+def _name(name: str, left_out: list[LeftOut]) -> dict[str, str]:
+    def text(words: Sequence[str]) -> str:
+        own = plain(" ".join(words))
+        left_out.extend(LeftOut("author", macro) for macro in own.lost)
+        return own.text
+
+    named = [_NAME_PART.fullmatch(part) for part in name.split(",")]
+    if all(named):
+        parts = {match[1]: match[2] for match in named if match}
+        return {"family": text([*filter(None, (parts.get("prefix"), parts.get("family")))]),
+                "given": text([*filter(None, (parts.get("given"), parts.get("suffix")))])}  # fmt: skip
+    own = parse_single_name_into_parts(name, strict=False)
     whole = name.strip()
-    if whole.startswith("{") and whole.endswith("}") and not parts.first:
-        return {"literal": _plain(whole)}
-    family = " ".join([*parts.von, *parts.last])
-    return {"family": _plain(family), "given": _plain(" ".join([*parts.first, *parts.jr]))}
-
-
-@cache
-def _decoder() -> LatexNodes2Text:
-    return LatexNodes2Text(math_mode="text", keep_comments=False, strict_latex_spaces=False)
-
-
-def _plain(latex: str) -> str:
-    """Return LaTeX as plain text."""
-    if not any(sign in latex for sign in "\\{}$~%-`'"):
-        return latex
-    # In BibTeX a percent sign is one; only LaTeX would take what follows for a comment.
-    text: str = _decoder().latex_to_text(_PERCENT.sub(r"\%", latex))
-    return text.replace("\u02c6", "^")
+    if whole.startswith("{") and whole.endswith("}") and not own.first:
+        return {"literal": text([whole])}
+    return {"family": text([*own.von, *own.last]), "given": text([*own.first, *own.jr])}

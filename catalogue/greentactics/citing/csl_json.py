@@ -6,29 +6,46 @@ import json
 from collections.abc import Mapping
 
 from greentactics.bibliography import Reference
-from greentactics.citing.raw_entries import RawEntry, date_parts
+from greentactics.citing.raw_entries import LeftOut, RawEntry, numbered_pages, split_date, titled
 from greentactics.errors import CatalogueError, Problem
 from greentactics.export import json_text
 from greentactics.rules import Rule
 
 _TYPES = {
     "book-chapter": "chapter",
+    "book-part": "chapter",
+    "book-section": "chapter",
     "dissertation": "thesis",
+    "document": "article",
     "edited-book": "book",
+    "entry-dictionary": "chapter",
     "entry-encyclopedia": "chapter",
     "article-magazine": "article-journal",
     "article-newspaper": "article-journal",
     "journal-article": "article-journal",
     "manuscript": "article",
     "monograph": "book",
+    "post": "webpage",
     "post-weblog": "webpage",
     "posted-content": "article",
     "preprint": "article",
+    "proceedings": "book",
     "proceedings-article": "paper-conference",
     "reference-book": "book",
+    "reference-entry": "chapter",
 }
 """Types of CSL and Crossref that the bibliography does not have, and what stands for them here."""
 _TEXTS = ("title", "container-title", "volume", "issue", "page", "publisher", "DOI", "URL", "note")
+_DATES = ("issued", "published", "published-print", "published-online")
+_ABOUT_THE_RECORD = frozenset({
+    "accepted", "alternative-id", "approved", "article-number", "assertion", "citation-key",
+    "citation-label", "container-title-short", "content-created", "content-domain", "content-updated",
+    "created", "deposited", "id", "indexed", "is-referenced-by-count", "issn-type", "isbn-type",
+    "journal-issue", "journalAbbreviation", "link", "member", "posted", "prefix", "reference",
+    "reference-count", "references-count", "relation", "resource", "score", "short-container-title",
+    "short-title", "source", "title-short", "type", "update-policy", *_DATES,
+})  # fmt: skip
+"""Fields in which registries and programs write about their own record, or say in short what others say."""
 
 
 def read_csl_json(text: str, file: str) -> list[RawEntry]:
@@ -58,13 +75,49 @@ def read_csl_json(text: str, file: str) -> list[RawEntry]:
 
 def _entry(item: Mapping[str, object], number: int) -> RawEntry:
     texts = {name: _text(item.get(name)) for name in _TEXTS}
+    left_out = [LeftOut(name, _shown(more)) for name in _TEXTS if (more := _further(item.get(name)))]
+    carried = {name for name in _TEXTS if texts[name]}
+    kind = _TYPES.get(given := _text(item.get("type")), given)
+    if subtitle := _text(item.get("subtitle")):
+        texts["title"] = titled(texts["title"], subtitle)
+        carried.add("subtitle")
+    if article := _text(item.get("article-number")):
+        texts["page"] = numbered_pages(article, texts["page"])
+    if number_field := _text(item.get("number")):
+        # Of an article its own number, of a report that in a series; Zotero writes the one at arXiv here.
+        own = ("arxiv" if number_field.lower().startswith("arxiv:")
+               else "page" if kind == "article-journal" else "issue")  # fmt: skip
+        if not texts.get(own):
+            texts[own] = number_field
+            carried.add("number")
     if _text(item.get("archive")).lower() == "arxiv":
         texts["arxiv"] = _text(item.get("archive_location")) or _text(item.get("archive-location"))
-    kind = _text(item.get("type"))
-    authors = item.get("author")
-    names = [_name(name) for name in authors if isinstance(name, dict)] if isinstance(authors, list) else []
+        carried |= {"archive", "archive_location", "archive-location"}
+    names, makers = _names(item, kind, left_out)
+    date, date_text = _date(item, left_out)
+    left_out += [
+        LeftOut(name, _shown(value))
+        for name, value in item.items()
+        if name not in carried | _ABOUT_THE_RECORD and name != makers and value not in ("", None, [], {})
+    ]
     label = _text(item.get("id")) or _text(item.get("DOI")) or f"entry {number}"
-    return RawEntry(label, 1, _TYPES.get(kind, kind), names, _date(item), texts)
+    held = [name for name in item if name in carried or name in (makers, "type", "issued")]
+    return RawEntry(label, 1, kind, names, date, texts, date_text, held, left_out)
+
+
+def _names(
+    item: Mapping[str, object], kind: str, left_out: list[LeftOut]
+) -> tuple[list[dict[str, str]], str]:
+    """Return the authors, or the editors of a book without any, and the field they stand in."""
+    for field in ("author", "editor") if kind == "book" else ("author",):
+        given = item.get(field)
+        if not isinstance(given, list) or not given:
+            continue
+        left_out += [LeftOut(field, _shown(name)) for name in given if not isinstance(name, dict)]
+        if field == "editor":
+            left_out.append(LeftOut("role", "editor"))
+        return [_name(name) for name in given if isinstance(name, dict)], field
+    return [], ""
 
 
 def _name(name: Mapping[str, object]) -> dict[str, str]:
@@ -77,20 +130,34 @@ def _name(name: Mapping[str, object]) -> dict[str, str]:
     return {"literal": literal or given}
 
 
-def _date(item: Mapping[str, object]) -> list[int]:
-    for field in ("issued", "published", "published-print", "published-online"):
+def _date(item: Mapping[str, object], left_out: list[LeftOut]) -> tuple[list[int], str]:
+    """Return year, month and day, and what stands in their place."""
+    instead = ""
+    for field in _DATES:
         date = item.get(field)
-        if isinstance(date, dict):
-            parts = date.get("date-parts")
-            if isinstance(parts, list) and parts and isinstance(parts[0], list):
-                found = date_parts(
-                    "-".join(str(part) for part in parts[0][:3] if isinstance(part, int | str))
-                )
-                if found:
-                    return found
-            if found := date_parts(_text(date.get("raw")) or _text(date.get("literal"))):
-                return found
-    return []
+        if not isinstance(date, dict):
+            continue
+        parts = date.get("date-parts")
+        if isinstance(parts, list) and parts and isinstance(parts[0], list):
+            text = "-".join(str(part) for part in parts[0][:3] if isinstance(part, int | str))
+            found, rest = split_date(text)
+            if found:
+                left_out += [LeftOut(field, rest)] if rest else []
+                left_out += [LeftOut(field, _shown(parts[1:]))] if parts[1:] else []
+                left_out += [
+                    LeftOut(f"{field}.{name}", _shown(date[name]))
+                    for name in ("season", "circa")
+                    if date.get(name)
+                ]
+                return found, ""
+            instead = instead or text
+        given = _text(date.get("raw")) or _text(date.get("literal"))
+        found, rest = split_date(given)
+        if found:
+            left_out += [LeftOut(field, rest)] if rest else []
+            return found, ""
+        instead = instead or given
+    return [], instead
 
 
 def _text(value: object) -> str:
@@ -100,6 +167,17 @@ def _text(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""
+
+
+def _further(value: object) -> object:
+    """Return what of a value is not taken for its text."""
+    if isinstance(value, list):
+        return value[1:] if _text(value) else value
+    return value if value is not None and not isinstance(value, str) and not _text(value) else None
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def csl_json(references: Mapping[str, Reference]) -> str:

@@ -11,14 +11,14 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from http import HTTPStatus
 
 from greentactics import __version__
-from greentactics.bibliography import Reference
 from greentactics.citing.csl_json import read_csl_json
 from greentactics.citing.entries import identifiers_of
 from greentactics.citing.identifiers import Identifier
-from greentactics.citing.raw_entries import references_of
+from greentactics.citing.raw_entries import ReadReference, references_of
 from greentactics.errors import CatalogueError, UserError
 from greentactics.places import why_broken
 
@@ -41,7 +41,7 @@ _BY_HAND = (
 )
 
 
-def look_up(identifier: Identifier) -> Reference:
+def look_up(identifier: Identifier) -> ReadReference:
     """Return the work that an identifier names.
 
     Raises:
@@ -55,15 +55,17 @@ def look_up(identifier: Identifier) -> Reference:
         found = "a page of HTML" if text.lstrip().startswith("<") else "something else"
         raise UserError(f"{url}: expected the entry as CSL-JSON, got {found}; {_OFFLINE}") from None
     try:
-        (reference, *_) = references_of(entries, url)
+        (read, *_) = references_of(entries, url)
     except CatalogueError as error:
         wrong = ", ".join(f"{each.field.rpartition('.')[2]} {each.found}" for each in error.problems)
         raise UserError(f"{url}: expected a complete entry, got {wrong}; {_BY_HAND}") from None
-    known = [str(own) for own in identifiers_of(reference)]
-    if known and identifier.comparable not in {own.comparable for own in identifiers_of(reference)}:
+    own = identifiers_of(read.reference)
+    if own and identifier.comparable not in {each.comparable for each in own}:
+        known = map(str, own)
         raise UserError(f"{url}: expected the work {identifier}, got {', '.join(known)}; {_OFFLINE}")
     change = {"arxiv": identifier.value} if identifier.kind == "arXiv" else {"doi": identifier.value}
-    return reference.model_copy(update=change | ({"type": "article"} if identifier.kind == "arXiv" else {}))
+    change |= {"type": "article"} if identifier.kind == "arXiv" else {}
+    return replace(read, reference=read.reference.model_copy(update=change), label=str(identifier))
 
 
 def _fetch(url: str) -> bytes:

@@ -1,13 +1,18 @@
-"""What all formats come to: an entry as CSL fields, and from there a reference or a list of mistakes."""
+"""What all formats come to: an entry as CSL fields, and from there a reference or a list of mistakes.
+
+Nothing is dropped in silence: an entry knows which fields and words of the file it does not hold.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import html
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -16,14 +21,41 @@ from greentactics.citing.identifiers import Identifier, find_identifiers, parse_
 from greentactics.citing.markup import without_markup
 from greentactics.diagnosis import diagnose
 from greentactics.errors import CatalogueError, Problem, UserError
-from greentactics.places import START, Places, shown
+from greentactics.places import START, Places, quoted, shown
 from greentactics.rules import Rule
 from greentactics.text_file import PROBLEMS_SHOWN, readable
 
 MAX_REFERENCES = 2_000
+DATE_FORM = "a date such as 2020, 2020-05 or 2020-05-31"
 _DATE = re.compile(r"\s*([0-9]{4})(?:[-/]([0-9]{1,2}))?(?:[-/]([0-9]{1,2}))?(?![0-9])")
+_TIME_OF_DAY = re.compile(r"[\s/-]*(?:T[0-9:.]+(?:Z|[+-][0-9:]+)?)?\s*")
 _ADDRESSES = frozenset({"DOI", "arxiv", "URL"})
 _DASHES = re.compile(r"\s*(?:--+|[\u2010-\u2015\u2212])\s*")
+_OTHERS = re.compile(r"(?:and )?others|et\.? al\.?", re.IGNORECASE)
+ARXIV_FORM = r"[0-9]{4}\.[0-9]{4,5}(?:v[0-9]+)?|[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7}(?:v[0-9]+)?"
+_ONLY_ARXIV = re.compile(
+    rf"(?:(?:arxiv(?: e-?prints?| preprints?)?|corr)(?:,?\s+(?:arxiv:\s*|abs/)?({ARXIV_FORM}))?"
+    rf"|(?:arxiv:\s*|abs/)({ARXIV_FORM}))(?:\s*\[[\w., -]+\])?(?:\s*\([0-9]{{4}}\))?\.?",
+    re.IGNORECASE,
+)
+"""What says that a work is at arXiv and nothing else, with its identifier or without."""
+_RESOLVERS = frozenset({"doi.org", "dx.doi.org", "www.doi.org", "arxiv.org", "www.arxiv.org"})
+_IN_ADDRESS = str.maketrans({"<": "%3C", ">": "%3E", '"': "%22"})
+_NO_WORK = {"set": "a list of other entries and no work of its own; remove it and keep those entries"}
+"""Types of entries that can be no reference, and why."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A field or a part of it that a reference does not hold."""
+
+    field: str
+    """Its name in the file."""
+    value: str
+    """What stands there."""
+
+    def __str__(self) -> str:
+        return f"{self.field} {quoted(' '.join(self.value.split()))}"
 
 
 @dataclass(frozen=True)
@@ -42,9 +74,86 @@ class RawEntry:
     """Year, month, day; empty where none is given."""
     texts: dict[str, str]
     """CSL text fields by name; `arxiv` holds the identifier at arXiv."""
+    date_text: str = ""
+    """What stands where the date should."""
+    carried: Sequence[str] = ()
+    """Names of the file's fields that the entry holds."""
+    left_out: Sequence[LeftOut] = ()
+    """What of the file it does not hold."""
 
 
-def references_of(entries: Sequence[RawEntry], file: str) -> list[Reference]:
+@dataclass(frozen=True)
+class ReadReference:
+    """A reference that was read, and what of its entry it holds."""
+
+    reference: Reference
+    """The reference."""
+    label: str = ""
+    """What the file calls its entry."""
+    carried: tuple[str, ...] = ()
+    """Names of the file's fields that it holds."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What of the file it does not hold."""
+
+    @property
+    def loss(self) -> str:
+        """What was not carried over, in words; empty where all was."""
+        return loss(self.left_out, f"{quoted(self.label)}: " if self.label else "")
+
+
+class Fields:
+    """The fields of one entry in the order of the file, some of them repeated, and which of them are used."""
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        self._fields = [(name, value) for name, value in fields if value.strip()]
+        self._used: set[int] = set()
+
+    def get(self, *names: str) -> str:
+        """Return the first filled field of some names, which is used by that; empty without one."""
+        for name in names:
+            for index, (own, value) in enumerate(self._fields):
+                if own == name:
+                    self._used.add(index)
+                    return value
+        return ""
+
+    def peek(self, *names: str) -> str:
+        """Return the first filled field of some names without using it."""
+        return next((value for name in names for own, value in self._fields if own == name), "")
+
+    def all(self, *names: str) -> list[str]:
+        """Return all values of some names, which are used by that."""
+        found = [index for name in names for index, (own, _) in enumerate(self._fields) if own == name]
+        self._used.update(found)
+        return [self._fields[index][1] for index in found]
+
+    def has(self, *names: str) -> bool:
+        """Return whether one of some names is filled."""
+        return any(own in names for own, _ in self._fields)
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Names of the fields that were used."""
+        return tuple(dict.fromkeys(self._fields[index][0] for index in sorted(self._used)))
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """Fields that were not used and say something that no used one says."""
+        said = {_comparable(self._fields[index][1]) for index in self._used}
+        return [
+            LeftOut(name, value)
+            for index, (name, value) in enumerate(self._fields)
+            if index not in self._used and _comparable(value) not in said
+        ]
+
+
+def loss(left_out: Iterable[LeftOut], entry: str = "") -> str:
+    """Return what was not carried over of an entry in one sentence; empty where all was."""
+    parts = ", ".join(dict.fromkeys(map(str, left_out)))
+    return f"{entry}not carried over: {parts}" if parts else ""
+
+
+def references_of(entries: Sequence[RawEntry], file: str) -> list[ReadReference]:
     """Turn entries into references.
 
     Raises:
@@ -57,67 +166,167 @@ def references_of(entries: Sequence[RawEntry], file: str) -> list[Reference]:
         found, cure = f"{len(entries):,}", "split the file"
         expected = f"at most {MAX_REFERENCES:,} entries"
         raise CatalogueError([Problem(file, 1, 1, "", Rule.TOO_MANY_VALUES, expected, found, cure)])
-    references, problems = [], []
+    references: list[ReadReference] = []
+    problems: list[Problem] = []
     for entry in entries:
-        try:
-            references.append(
-                Reference.model_validate_json(json.dumps(_tree(entry)), by_alias=True, by_name=False)
-            )
-        except ValidationError as error:
-            found_problems = diagnose(
-                error, file=file, model=Reference, places=lambda _: Places({(): START}, {})
-            )
+        if reason := _NO_WORK.get(entry.type):
             label = shown(entry.label, 40) or "entry"
-            problems += [
-                dataclasses.replace(problem, line=entry.line, field=f"{label}.{problem.field}".rstrip("."))
-                for problem in found_problems
-            ]
+            problems.append(
+                Problem(file, entry.line, 1, f"{label}.type", Rule.VOCABULARY, "a published work",
+                        f'"{entry.type}", {reason}')
+            )  # fmt: skip
+            continue
+        tree, left_out = _tree(entry)
+        try:
+            reference = Reference.model_validate_json(json.dumps(tree), by_alias=True, by_name=False)
+        except ValidationError as error:
+            problems += _problems(error, entry, file)
+        else:
+            references.append(
+                ReadReference(
+                    reference, readable(entry.label), tuple(entry.carried), (*entry.left_out, *left_out)
+                )
+            )
     if problems:
         raise CatalogueError(problems[:PROBLEMS_SHOWN])
     return references
 
 
+def _problems(error: ValidationError, entry: RawEntry, file: str) -> list[Problem]:
+    """Return what is wrong with an entry, at its place in the file."""
+    label = shown(entry.label, 40) or "entry"
+    problems = []
+    for problem in diagnose(error, file=file, model=Reference, places=lambda _: Places({(): START}, {})):
+        if problem.field == "issued" and entry.date_text and not entry.date:
+            cure = "write the date so, or leave the entry out until it has one"
+            problem = dataclasses.replace(
+                problem, expected=DATE_FORM, found=quoted(entry.date_text), cure=cure
+            )
+        field = f"{label}.{problem.field}".rstrip(".")
+        problems.append(dataclasses.replace(problem, line=entry.line, field=field))
+    return problems
+
+
 def date_parts(text: str) -> list[int]:
     """Return year, month and day that a text begins with, as far as it has them and they are possible."""
+    return split_date(text)[0]
+
+
+def split_date(text: str) -> tuple[list[int], str]:
+    """Return year, month and day that a text begins with, and what follows them but a time of day."""
     match = _DATE.match(text)
-    parts = [int(part) for part in match.groups() if part] if match else []
+    if not match:
+        return [], text.strip()
+    parts = [int(part) for part in match.groups() if part]
     limits = ((0, 9999), (1, 12), (1, 31))
     inside = (low <= part <= high for part, (low, high) in zip(parts, limits, strict=False))
-    return [part for part, _ in itertools.takewhile(lambda pair: pair[1], zip(parts, inside, strict=False))]
+    right = [part for part, _ in itertools.takewhile(lambda pair: pair[1], zip(parts, inside, strict=False))]
+    rest = text[match.end(len(right)) if right else 0 :]
+    return right, "" if _TIME_OF_DAY.fullmatch(rest) else rest.strip()
 
 
-def _tree(entry: RawEntry) -> dict[str, object]:
-    """Return an entry in the bibliography's own form; what is unknown is left out."""
+def numbered_pages(number: str, pages: str) -> str:
+    """Return pages with the number of the article before them, as in 17:1-35, or the one that is given."""
+    number, pages = number.strip(), pages.strip()
+    if not number or not pages or re.match(rf"{re.escape(number)}(?![\w.])", pages):
+        return pages or number
+    return f"{number}:{pages}"
+
+
+def titled(title: str, subtitle: str, addition: str = "") -> str:
+    """Return a title with its subtitle and what stands behind them."""
+    whole = title.strip()
+    for part, sign in ((subtitle.strip(), ":"), (addition.strip(), ".")):
+        if part and part.casefold() not in whole.casefold():
+            mark = "" if not whole or whole[-1] in ".,:;!?" else sign
+            whole = f"{whole}{mark} {part}".strip()
+    return whole
+
+
+def _tree(entry: RawEntry) -> tuple[dict[str, object], list[LeftOut]]:
+    """Return an entry in the bibliography's own form, where what is unknown is left out, and what is lost."""
     texts = {name: text for name, value in entry.texts.items() if (text := readable(value))}
-    authors = [
-        {part: text for part, value in name.items() if (text := readable(without_markup(value)))}
-        for name in entry.authors
-    ]
-    tree: dict[str, object] = {"type": readable(entry.type), "author": [name for name in authors if name]}
+    left_out: list[LeftOut] = []
+    kind = _as_preprint(readable(entry.type), texts)
+    authors = []
+    for name in entry.authors:
+        author = {part: text for part, value in name.items() if (text := readable(without_markup(value)))}
+        if _OTHERS.fullmatch(author.get("literal") or author.get("family", "")) and "given" not in author:
+            left_out.append(LeftOut("author", "and others"))
+        elif author:
+            authors.append(author)
+    tree: dict[str, object] = {"type": kind, "author": authors}
     tree |= {name: readable(without_markup(text)) for name, text in texts.items() if name not in _ADDRESSES}
     if entry.date:
         tree["issued"] = {"date-parts": [list(entry.date)]}
     if "page" in texts:
         tree["page"] = _DASHES.sub("-", texts["page"])
-    tree |= _identifiers(texts)
-    if not tree["author"]:
+    tree |= _identifiers(texts, left_out)
+    if not authors:
         del tree["author"]
-    return tree
+    return tree, left_out
 
 
-def _identifiers(texts: dict[str, str]) -> dict[str, str]:
+def _as_preprint(kind: str, texts: dict[str, str]) -> str:
+    """Move an identifier at arXiv to its own field from those that say only that the work is there.
+
+    Google Scholar names arXiv and the identifier as the journal, DBLP the journal CoRR with a volume, and the
+    Astrophysics Data System a journal with pages.
+
+    Returns:
+        The type, which is that of a preprint where arXiv was the journal.
+    """
+    names = ["note", "container-title"]
+    if _ONLY_ARXIV.fullmatch(texts.get("container-title", "")):
+        names += ["volume", "issue", "page"]
+    found = {name: match[1] or match[2] or ""
+             for name in names if (match := _ONLY_ARXIV.fullmatch(texts.get(name, "")))}  # fmt: skip
+    given = [
+        own for name in ("arxiv", "DOI") if (own := _parsed(texts.get(name, ""))) and own.kind == "arXiv"
+    ]
+    stated = [Identifier("arXiv", identifier) for identifier in found.values() if identifier]
+    if not given and not stated:
+        return kind
+    known = (given or stated)[0]
+    if not given:
+        texts["arxiv"] = known.value
+    for name, identifier in found.items():
+        is_journal = name == "container-title" and kind == "article-journal"
+        same = identifier and Identifier("arXiv", identifier).comparable == known.comparable
+        if same or (is_journal and not identifier):
+            del texts[name]
+    was_journal = "container-title" in found and "container-title" not in texts
+    return "article" if was_journal and kind == "article-journal" else kind
+
+
+def _identifiers(texts: dict[str, str], left_out: list[LeftOut]) -> dict[str, str]:
     """Return DOI, arXiv identifier and address, each in its own field and none of them twice."""
     found: dict[str, str] = {}
     for name in ("DOI", "arxiv"):
-        if text := texts.get(name, ""):
+        if text := html.unescape(texts.get(name, "")):
             identifier = _parsed(text)
-            found.setdefault("arxiv" if identifier and identifier.kind == "arXiv" else name,
-                             identifier.value if identifier else text)  # fmt: skip
-    url = texts.get("URL", "")
-    at_url = find_identifiers(url).identifiers if "doi.org/" in url or "arxiv.org/" in url else ()
-    for identifier in at_url:
-        found.setdefault("arxiv" if identifier.kind == "arXiv" else "DOI", identifier.value)
-    return found | ({"URL": url} if url and not at_url else {})
+            own = "arxiv" if identifier and identifier.kind == "arXiv" else name
+            value = identifier.value if identifier else text
+            if found.setdefault(own, value) != value:
+                known = Identifier("arXiv", found[own])
+                if identifier is None or identifier.comparable != known.comparable:
+                    left_out.append(LeftOut(name, text))
+    url = html.unescape(texts.get("URL", ""))
+    named = find_identifiers(url).identifiers if _host(url) in _RESOLVERS else ()
+    for identifier in named:
+        own = "arxiv" if identifier.kind == "arXiv" else "DOI"
+        if own not in found:
+            found[own] = identifier.value
+        elif Identifier(identifier.kind, found[own]).comparable != identifier.comparable:
+            return found | {"URL": url}  # another work than the DOI's, for the reader to see
+    return found | ({"URL": url.translate(_IN_ADDRESS)} if url and not named else {})
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _parsed(text: str) -> Identifier | None:
@@ -125,3 +334,7 @@ def _parsed(text: str) -> Identifier | None:
         return parse_identifier(text)
     except UserError:
         return None
+
+
+def _comparable(value: str) -> str:
+    return "".join(value.replace("\\", "").split()).strip("{}").casefold()

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from greentactics.bibliography import CitationKey, Reference
 from greentactics.citing.bibtex import read_bibtex
 from greentactics.citing.csl_json import read_csl_json
-from greentactics.citing.raw_entries import references_of
+from greentactics.citing.raw_entries import ReadReference, references_of
 from greentactics.citing.ris import read_ris
 from greentactics.diagnosis import diagnose
 from greentactics.errors import CatalogueError, UserError
 from greentactics.text_file import RECORD_BYTES, TextFile, read_named_file
 from greentactics.yaml_source import parse_yaml
 
-_RIS = re.compile(r"\s*TY  ?-")
+_RIS = re.compile(r"\s*(?:[0-9]{1,6}\.\s+)?TY  ?-")
 
 
 class _Draft(BaseModel):
@@ -29,7 +29,7 @@ class _Draft(BaseModel):
     references: dict[CitationKey, Reference] = {}
 
 
-def read_references(path: Path) -> list[tuple[str, Reference]]:
+def read_references(path: Path) -> list[tuple[str, ReadReference]]:
     """Read a file of BibTeX, RIS or CSL-JSON, or the references of a draft record.
 
     Returns:
@@ -39,13 +39,13 @@ def read_references(path: Path) -> list[tuple[str, Reference]]:
         CatalogueError: The file cannot be read, or entries are wrong.
         UserError: The file holds none of these.
     """
-    source = read_named_file(path, max_bytes=RECORD_BYTES)
+    source = read_named_file(path, max_bytes=RECORD_BYTES, mark_is_fine=path.suffix != ".yaml")
     if path.suffix == ".yaml":
         return _references_of_draft(source)
     return [("", reference) for reference in parse_references(source.text, source.file)]
 
 
-def parse_references(text: str, file: str) -> list[Reference]:
+def parse_references(text: str, file: str) -> list[ReadReference]:
     """Read references in the format that the text shows itself to be in.
 
     Raises:
@@ -67,7 +67,7 @@ def parse_references(text: str, file: str) -> list[Reference]:
     )
 
 
-def _references_of_draft(source: TextFile) -> list[tuple[str, Reference]]:
+def _references_of_draft(source: TextFile) -> list[tuple[str, ReadReference]]:
     parsed = parse_yaml(source)
     if parsed.problems:
         raise CatalogueError(parsed.problems)
@@ -81,4 +81,4 @@ def _references_of_draft(source: TextFile) -> list[tuple[str, Reference]]:
         raise UserError(
             f"{source.file}: expected entries under `references:`, got none; there is nothing to add"
         )
-    return list(draft.references.items())
+    return [(key, ReadReference(reference)) for key, reference in draft.references.items()]

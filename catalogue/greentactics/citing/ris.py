@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 
 from greentactics.bibliography import Name, Reference
-from greentactics.citing.raw_entries import RawEntry, date_parts
-from greentactics.errors import CatalogueError, Problem
+from greentactics.citing.identifiers import parse_identifier
+from greentactics.citing.raw_entries import Fields, LeftOut, RawEntry, numbered_pages, split_date
+from greentactics.errors import CatalogueError, Problem, UserError
 from greentactics.places import quoted
 from greentactics.rules import Rule
 
@@ -24,21 +25,34 @@ _TYPES = {
     "dataset": "DATA",
     "standard": "STAND",
 }
-_FURTHER_TYPES = {"CONF": "paper-conference", "EJOUR": "article-journal", "JFULL": "article-journal",
-                  "MGZN": "article-journal", "EBOOK": "book", "ECHAP": "chapter", "WEB": "webpage",
-                  "BLOG": "webpage", "PREPRINT": "article", "INPR": "article", "GEN": "article"}  # fmt: skip
+_FURTHER_TYPES = {
+    "ABST": "article-journal", "AGGR": "dataset", "BLOG": "webpage", "CONF": "paper-conference",
+    "DBASE": "dataset", "DICT": "chapter", "EBOOK": "book", "ECHAP": "chapter", "EDBOOK": "book",
+    "EJOUR": "article-journal", "ENCYC": "chapter", "GEN": "article", "GOVDOC": "report", "ICOMM": "webpage",
+    "INPR": "article", "JFULL": "article-journal", "MANSCPT": "article", "MGZN": "article-journal",
+    "NEWS": "article-journal", "PAMP": "book", "PREPRINT": "article", "WEB": "webpage",
+}  # fmt: skip
 _READ_TYPES = {tag: kind for kind, tag in _TYPES.items()} | _FURTHER_TYPES
 _TAG = re.compile(r"([A-Z][A-Z0-9])  ?- ?(.*)")
 _TEXT_TAGS = {
-    "title": ("TI", "T1"),
-    "container-title": ("T2", "JO", "JF", "BT", "JA"),
+    "title": ("TI", "T1", "CT"),
+    "container-title": ("T2", "JF", "JO", "BT", "C3", "JA", "J1", "J2"),
     "volume": ("VL",),
-    "issue": ("IS",),
+    "issue": ("IS", "CP"),
     "publisher": ("PB",),
     "DOI": ("DO",),
     "URL": ("UR", "L2"),
     "note": ("N1",),
 }
+_NUMBERED = frozenset({"article-journal", "paper-conference"})
+"""Types of works whose field C7 holds the number of the article."""
+_INITIALS = re.compile(r"(?:[^\W\d_]\.-?){1,4}")
+_LEGAL_FORMS = frozenset(
+    ("A.G.", "A.S.", "B.V.", "K.K.", "L.P.", "N.V.", "S.A.", "S.E.", "S.L.", "U.K.", "U.S.", "U.S.A.")
+)
+"""Ends of names of organisations that look like initials."""
+_NUMBER = re.compile(r"\s*[0-9]{1,6}\.\s*")
+"""What some programs write before each entry."""
 _SPAN = re.compile(r"([^-\s]+)-([^-\s]+)")
 
 
@@ -56,6 +70,8 @@ def read_ris(text: str, file: str) -> list[RawEntry]:
         if not line.strip() or (match is None and fields is not None):
             if fields and last and line.strip():
                 fields[last][-1].append(line.strip())
+            continue
+        if match is None and _NUMBER.fullmatch(line):
             continue
         if match is None:
             raise _outside(file, number, line)
@@ -90,25 +106,67 @@ def _unended(file: str, line: int) -> CatalogueError:
     return CatalogueError([Problem(file, line, 1, "", Rule.WRONG_TYPE, expected, "none", cure)])
 
 
-def _entry(fields: Mapping[str, list[str]], line: int) -> RawEntry:
-    def first(*tags: str) -> str:
-        return next((fields[tag][0] for tag in tags if tag in fields), "")
+def _entry(given: Mapping[str, list[str]], line: int) -> RawEntry:
+    fields = Fields((tag, value) for tag, values in given.items() for value in values)
+    left_out: list[LeftOut] = []
+    word = fields.get("TY")
+    kind = _READ_TYPES.get(word, word)
+    texts = {name: fields.get(*tags) for name, tags in _TEXT_TAGS.items()}
+    if kind == "book" and not texts["title"]:
+        texts["title"] = fields.get("BT")
+    texts["page"] = "-".join(part for part in (fields.get("SP"), fields.get("EP")) if part)
+    if kind in _NUMBERED:
+        texts["page"] = numbered_pages(fields.get("C7"), texts["page"])
+    if fields.peek("AN").lower().startswith("arxiv:"):
+        texts["arxiv"] = fields.get("AN")
+    # Some programs write the DOI where RIS has the type of the work, or an address of a picture.
+    elsewhere = next((tag for tag in ("M3", "L3") if _is_identifier(fields.peek(tag))), "")
+    if elsewhere and not texts["DOI"]:
+        texts["DOI"] = fields.get(elsewhere)
+    authors = [*fields.all("AU", "A1")]
+    if kind == "book" and not authors and (editors := fields.all("A2", "ED")):
+        authors = editors
+        left_out.append(LeftOut("role", "editor"))
+    date, date_text = _date(fields, left_out)
+    label = fields.get("ID") or texts["title"]
+    return RawEntry(
+        label, line, kind, [_name(author) for author in authors], date, texts, date_text, fields.carried,
+        [*left_out, *fields.left_out],
+    )  # fmt: skip
 
-    texts = {name: first(*tags) for name, tags in _TEXT_TAGS.items()}
-    texts["page"] = "-".join(part for part in (first("SP"), first("EP")) if part)
-    if first("AN").lower().startswith("arxiv:"):
-        texts["arxiv"] = first("AN")
-    kind = first("TY")
-    names = [_name(author) for tag in ("AU", "A1") for author in fields.get(tag, [])]
-    date = date_parts(first("DA")) or date_parts(first("PY", "Y1"))
-    label = first("ID") or texts["title"]
-    return RawEntry(label, line, _READ_TYPES.get(kind, kind), names, date, texts)
+
+def _date(fields: Fields, left_out: list[LeftOut]) -> tuple[list[int], str]:
+    """Return year, month and day, and what stands in their place."""
+    given = [(tag, value) for tag in ("DA", "PY", "Y1") if (value := fields.get(tag))]
+    read = [(tag, *split_date(value)) for tag, value in given]
+    tag, parts, rest = next(((tag, parts, rest) for tag, parts, rest in read if parts), ("", [], ""))
+    if not parts:
+        return [], given[0][1] if given else ""
+    if rest:
+        left_out.append(LeftOut(tag, rest))
+    left_out += [
+        LeftOut(other, value)
+        for (other, value), (_, own, more) in zip(given, read, strict=True)
+        if other != tag and (own != parts[: len(own)] or more not in ("", rest))
+    ]
+    return parts, ""
+
+
+def _is_identifier(text: str) -> bool:
+    try:
+        parse_identifier(text)
+    except UserError:
+        return False
+    return True
 
 
 def _name(author: str) -> dict[str, str]:
-    """Read a name; a comma at its end, or several words without one, are an organisation."""
+    """Read a name; a comma at its end, or several words without comma and initials, are an organisation."""
     family, comma, given = (part.strip() for part in author.partition(","))
     if author.endswith(",") or (not comma and " " in family):
+        before, _, last = family.rpartition(" ")
+        if not comma and _INITIALS.fullmatch(last) and last not in _LEGAL_FORMS:
+            return {"family": before, "given": last}
         return {"literal": author.removesuffix(",")}
     return {"family": family, "given": given}
 
