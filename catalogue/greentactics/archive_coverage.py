@@ -16,7 +16,7 @@ from greentactics.bibliography import Reference
 from greentactics.citing.entries import identifiers_of
 from greentactics.citing.identifiers import Identifier, find_identifiers
 from greentactics.importing.archive_posts import Post
-from greentactics.importing.archive_words import ARCHIVE, FIELDS, words_of
+from greentactics.importing.archive_words import ARCHIVE, FIELDS, meanings_of, words_of
 from greentactics.loading import Catalogue
 from greentactics.schema import Alias, Record
 from greentactics.vocabulary import Term
@@ -100,7 +100,8 @@ def _missing(post: Post, record: Record, alias: Alias, bibliography: Mapping[str
         elif name in FIELDS:
             own, table = FIELDS[name]
             ours = _terms(record, own)
-            wanted = [table[word] for word in words_of(name, field.value) if table.get(word)]
+            words = words_of(name, field.value)
+            wanted = [terms for word in words if (terms := meanings_of(table, word))]
             held = all(ours.intersection(terms) for terms in wanted)
         else:
             held = bool(filled.get(name, True))
@@ -116,7 +117,7 @@ def _not_understood(post: Post) -> Iterable[str]:
     for name, field in post.fields.items():
         if name in FIELDS:
             for word in words_of(name, field.value):
-                if word not in FIELDS[name][1]:
+                if meanings_of(FIELDS[name][1], word) is None:
                     yield f'{post.file}:{field.line}: {name}: "{word}"'
 
 

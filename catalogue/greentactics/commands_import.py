@@ -26,7 +26,7 @@ def import_() -> None:
     """Turn entries of another catalogue into drafts of records.
 
     A draft stands in drafts/, which is not committed. It holds what follows from the entry in our terms,
-    and the entry's own wording in quarantine, to be rewritten.
+    and the entry's own wording in quarantine, to be rewritten. Words without a field in it are named.
     """
 
 
@@ -63,6 +63,7 @@ def gsf(context: click.Context, paths: tuple[Path, ...], replace: bool) -> None:
 def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDraft, *, replace: bool) -> None:
     """Write a draft for each file; what goes wrong with one does not stop the others."""
     from greentactics.citing.entries import read_bibliography
+    from greentactics.citing.raw_entries import loss
     from greentactics.draft_files import write_draft
     from greentactics.draft_record import DRAFTS
     from greentactics.importing.drafts import draft_text
@@ -94,7 +95,10 @@ def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDra
         points = f"; {count} point{'s' * (count != 1)} to clarify" if count else ""
         holder = taken.get(draft.id)
         clash = f"; its id is taken: {holder}; choose another, or take over what is new" if holder else ""
-        click.echo(f"{written.path.as_posix()}: {written.state}{points}{clash}")
+        path = written.path.as_posix()
+        click.echo(f"{path}: {written.state}{points}{clash}")
+        if lost := loss(draft.left_out):
+            click.echo(f"{path}: {lost}", err=True)
     click.echo(f"{done} in {DRAFTS}/, {mistakes} not imported")
     context.exit(1 if mistakes else 0)
 

@@ -104,7 +104,8 @@ def _cite(name: str) -> Any:
 
         def run() -> list[str]:
             known = read_bibliography(sandbox.root)
-            additions = add_references(sandbox.root, [reference for _, reference in read_references(path)])
+            read = [entry.reference for _, entry in read_references(path)]
+            additions = add_references(sandbox.root, read)
             new = {addition.key: addition.reference for addition in additions if not addition.duplicate}
             require(read_bibliography(sandbox.root) == known | new, "the bibliography holds something else")
             return [ACCEPTED]

@@ -104,6 +104,14 @@ def test_running_text_gives_up_its_identifiers_in_order_and_once() -> None:
     assert (found.repaired, found.broken) == ((), ())
 
 
+def test_both_identifiers_of_a_link_are_read() -> None:
+    found = find_identifiers(
+        f"[doi:{DOI}](https://doi.org/10.1234/b), [(arXiv:2308.08270)](https://a.example/)"
+    )
+    assert [str(each) for each in found.identifiers] == [f"DOI:{DOI}", "DOI:10.1234/b", "arXiv:2308.08270"]
+    assert found.broken == ()
+
+
 def test_repairs_are_named() -> None:
     found = find_identifiers(f"(DOI: https://doi.org/doi.org/{DOI})")
     assert [str(identifier) for identifier in found.identifiers] == [f"DOI:{DOI}"]

@@ -6,8 +6,10 @@ import pytest
 
 from greentactics.bibliography import Issued, Name, Reference
 from greentactics.errors import UserError
+from greentactics.importing.archive_words import FIELDS, meanings_of, words_of
 from greentactics.importing.citations import LONGEST_CITATION, read_sources
 from greentactics.importing.drafts import draft_id
+from greentactics.vocabulary import Quality
 from tests.catalogue.archive_entries import (
     AWESOME,
     DARK,
@@ -68,7 +70,7 @@ def test_sources_become_references() -> None:
         type="article-journal",
         title="More vs. Less",
         author=(Name(family="Müller", given="A."), Name(family="Poe", given="B.")),
-        issued=Issued(date_parts=((2019,),)),
+        issued=Issued(date_parts=((2019, 6),)),
         container_title="Journal of Examples",
         volume="12",
         issue="3",
@@ -186,3 +188,50 @@ def test_authors_that_are_given_in_two_styles() -> None:
     text = "Poe, A., & Roe, B. (2022, June). Ann Poe and Bob Roe. 2022. A Twofold Title. In Proceedings. 1-9."
     (reference,) = read_sources(text, "", {}).references.values()
     assert (reference.title, str(reference.author[0])) == ("A Twofold Title", "Ann Poe")
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "authors"),
+    [
+        ("Ada Poe; Bo Roe; Cy Doe (2025) Less Is Less", "Less Is Less", ["Ada Poe", "Bo Roe", "Cy Doe"]),
+        (
+            "A.B. Poe, C. Roe, D. Doe (2025) Less (LESS 2025)",
+            "Less (LESS 2025)",
+            ["A.B. Poe", "C. Roe", "D. Doe"],
+        ),
+        ("Ada Poe, Bo Roe (2025). \u2018Less Is Less.\u2019", "Less Is Less", ["Ada Poe", "Bo Roe"]),
+        ("Poe, A., & Roe, B. (2025). Less. (DOI: https://doi.org/10.1234/x)", "Less", ["A. Poe", "B. Roe"]),
+    ],
+)
+def test_citations_as_people_write_them(text: str, title: str, authors: list[str]) -> None:
+    (reference,) = read_sources(text, "", {}).references.values()
+    assert (reference.title, [str(name) for name in reference.author]) == (title, authors)
+
+
+def test_words_of_a_citation_without_a_place_are_named_and_its_address_is_kept() -> None:
+    text = "Ada Poe et al. (2025, June). Less. In Proceedings. Publisher, New York, 1-9."
+    sources = read_sources(text, "https://example.org/less", {})
+    (reference,) = sources.references.values()
+    assert (reference.url, reference.issued.date_parts) == ("https://example.org/less", ((2025, 6),))
+    assert sources.left_out == ("et al New York",)
+    assert 'poe-2025: not carried over: "et al New York"' in sources.to_clarify
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("Energy efficiency.", ["Energy efficiency"]),
+        ("response time; throughput", ["response time", "throughput"]),
+        ("Developers, experts (e.g., chemists; cooks)", ["Developers", "experts (e.g., chemists; cooks)"]),
+        ("Architects. Developers.", ["Architects", "Developers"]),
+    ],
+)
+def test_words_of_a_field_with_several(value: str, words: list[str]) -> None:
+    assert words_of("t-relatedQA", value) == words
+
+
+def test_a_word_is_known_in_any_spelling() -> None:
+    table = FIELDS["t-targetQA"][1]
+    for word in ("energy efficiency", "Energy-Efficiency", "Energy consumption"):
+        assert meanings_of(table, word) == (Quality.ENERGY_EFFICIENCY,)
+    assert meanings_of(table, "nonsense") is None

@@ -24,9 +24,10 @@ _NEW_ARXIV = r"[0-9]{2}(?:0[1-9]|1[0-2])\.[0-9]{4,5}"
 _OLD_ARXIV = r"[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7}"
 _ARXIV = re.compile(rf"(?<![0-9.])(?:{_NEW_ARXIV}|{_OLD_ARXIV})(?:v[0-9]+)?(?![0-9])")
 _ARXIV_DOI = re.compile(r"10\.48550/arxiv\.(.+)", re.IGNORECASE)
-_LABELLED_ARXIV = re.compile(r"arxiv(?:\.org/(?:abs|pdf|html)/|:\s*)(\S+)", re.IGNORECASE)
+_LABELLED_ARXIV = re.compile(r"arxiv(?:\.org/(?:abs|pdf|html)/|:\s*)([^\s()\[\]]+)", re.IGNORECASE)
 _TIDY = re.compile(r"(?:doi:?\s*)?(?:https?://(?:dx\.)?doi\.org/)?10\.\S+", re.IGNORECASE)
-_SIGN = rf"(?:[^\s<>\"]|{_SICI})"
+_SIGN = rf"(?:(?!\]\()[^\s<>\"]|{_SICI})"
+"""What is no blank and does not end the text of a link in Markdown."""
 _CANDIDATE = re.compile(
     rf"https?://{_SIGN}+|\bdoi:?\s+[^\s<>\"]*[0-9]{_SIGN}*|\bdoi:{_SIGN}+|\barxiv:\s*{_SIGN}+"
     rf"|\b(?:dx\.)?doi\.org/{_SIGN}+|(?<![\w/.]){_PREFIX}{_SIGN}+",

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from greentactics.bibliography import Reference
+from greentactics.citing.raw_entries import LeftOut
 from greentactics.errors import UserError
 from greentactics.importing.archive_posts import Post, read_post
-from greentactics.importing.archive_words import ARCHIVE, FIELDS, words_of
+from greentactics.importing.archive_words import ARCHIVE, FIELDS, meanings_of, words_of
 from greentactics.importing.citations import Sources, read_sources
 from greentactics.importing.drafts import Draft, draft_id
 from greentactics.places import quoted
@@ -50,8 +51,9 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
     """
     if not post.title:
         raise UserError(f"{post.file}:1: title: expected one, got none; an id cannot be made without it")
-    fields, notes = _terms(post)
+    fields, notes, left_out = _terms(post)
     sources = _sources(post, known)
+    left_out += [LeftOut("t-source", words) for words in sources.left_out]
     fields["id"] = draft_id(post.title)
     fields["status"] = "draft"
     alias = {"catalogue": ARCHIVE, "title": readable(post.title)}
@@ -74,7 +76,15 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
         if name in {"t-source", "t-artifact", *doubtful} or name not in {*_PLACED_OTHERWISE, *FIELDS}
     }
     drawn_on = {own: name for name, owns in _WORDING.items() if name in post.fields for own in owns}
-    return Draft(fields["id"], fields, wording, drawn_on, sources.references, (*notes, *sources.to_clarify))
+    return Draft(
+        fields["id"],
+        fields,
+        wording,
+        drawn_on,
+        sources.references,
+        (*notes, *sources.to_clarify),
+        tuple(left_out),
+    )
 
 
 def _sources(post: Post, known: Mapping[str, Reference]) -> Sources:
@@ -84,16 +94,23 @@ def _sources(post: Post, known: Mapping[str, Reference]) -> Sources:
     return read_sources(text, identifiers, known)
 
 
-def _terms(post: Post) -> tuple[dict[str, Any], list[str]]:
-    """Look the words of an entry up in the tables; what is not there or has several meanings is named."""
+def _terms(post: Post) -> tuple[dict[str, Any], list[str], list[LeftOut]]:
+    """Look the words of an entry up in the tables; what is not there or has several meanings is named.
+
+    Returns:
+        Fields of a record, points to clarify, and the words that no field holds.
+    """
     fields: dict[str, Any] = {}
     notes: list[str] = []
+    left_out: list[LeftOut] = []
     for name, (own, table) in FIELDS.items():
         if name not in post.fields:
             continue
         terms: list[Term] = []
         for word in words_of(name, post.fields[name].value):
-            meanings = table.get(word)
+            meanings = meanings_of(table, word)
+            if meanings is None or len(meanings) != 1:
+                left_out.append(LeftOut(name, word))
             if meanings is None:
                 shown_word = quoted(word) if len(word.split()) <= _WORDS_OF_A_TERM else "see the quarantine"
                 notes.append(f"{name}: not understood: {shown_word}")
@@ -104,11 +121,12 @@ def _terms(post: Post) -> tuple[dict[str, Any], list[str]]:
         if own in _SINGLE:
             fields[own] = terms[0].value if terms else None
             notes += [f"{name}: a second value, {term.value}" for term in terms[1:]]
+            left_out += [LeftOut(name, term.value) for term in terms[1:]]
         elif terms:
             fields[own] = terms
     _split_tags(fields, notes)
     _complete_effects(fields)
-    return {name: value for name, value in fields.items() if value is not None}, notes
+    return {name: value for name, value in fields.items() if value is not None}, notes, left_out
 
 
 def _split_tags(fields: dict[str, Any], notes: list[str]) -> None:

@@ -5,6 +5,7 @@ Nothing is guessed: a word that is in none of these tables is reported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from greentactics.vocabulary import (
@@ -25,13 +26,23 @@ ARCHIVE = "aadt"
 Words = Mapping[str, tuple[Term, ...]]
 """A word of theirs and the terms of ours, each of which holds it; without terms it says nothing new."""
 
+_BETWEEN = re.compile(r"[,;](?![^()]*\))|\.\s+(?![^()]*\))")
+
 PARTICIPANTS: Words = {
     "5G-network-provider": (Participant.NETWORK_PROVIDER,),
+    "AI engineers": (Participant.ML_ENGINEER,),
+    "Cloud Platform Providers": (Participant.CLOUD_PROVIDER,),
     "Cloud consumer": (Participant.CLOUD_USER,),
     "Cloud consumers": (Participant.CLOUD_USER,),
     "Data Scientist": (Participant.DATA_SCIENTIST,),
+    "Developers": (Participant.SOFTWARE_DEVELOPER,),
+    "Machine Learning Practitioner": (Participant.DATA_SCIENTIST, Participant.ML_ENGINEER),
+    "Machine Learning Practitioners": (Participant.DATA_SCIENTIST, Participant.ML_ENGINEER),
+    "Scientific software developers": (Participant.SOFTWARE_DEVELOPER,),
+    "Software Architects": (Participant.SOFTWARE_ARCHITECT,),
     "Software Designer": (Participant.SOFTWARE_ARCHITECT,),
     "Software application developers": (Participant.SOFTWARE_DEVELOPER,),
+    "Software developers": (Participant.SOFTWARE_DEVELOPER,),
     "cloud-provider": (Participant.CLOUD_PROVIDER,),
     "cloud-user": (Participant.CLOUD_USER,),
     "edge-provider": (Participant.EDGE_PROVIDER,),
@@ -68,31 +79,49 @@ ARTIFACTS: Words = {
 QUALITIES: Words = {
     "Accuracy": (Quality.FUNCTIONAL_CORRECTNESS,),
     "Carbon footprint": (Quality.CARBON_FOOTPRINT,),
+    "Cost effectiveness": (Quality.COST_EFFICIENCY,),
     "Cost-efficiency": (Quality.COST_EFFICIENCY,),
+    "Cost Optimization": (Quality.COST_EFFICIENCY,),
     "Cost-effiency": (Quality.COST_EFFICIENCY,),
     "Data Representativeness": (Quality.FUNCTIONAL_CORRECTNESS,),
     "Efficiency": (Quality.ENERGY_EFFICIENCY, Quality.TIME_BEHAVIOUR, Quality.RESOURCE_UTILIZATION),
-    "Energy Efficiency": (Quality.ENERGY_EFFICIENCY,),
+    "Energy consumption": (Quality.ENERGY_EFFICIENCY,),
     "Energy-efficiency": (Quality.ENERGY_EFFICIENCY,),
+    "Interoperability": (Quality.COMPATIBILITY,),
+    "Latency": (Quality.TIME_BEHAVIOUR,),
+    "Maintainability": (Quality.MAINTAINABILITY,),
+    "Memory efficiency": (Quality.RESOURCE_UTILIZATION,),
     "Performance": (Quality.TIME_BEHAVIOUR,),
+    "Performance efficiency": (Quality.TIME_BEHAVIOUR, Quality.RESOURCE_UTILIZATION, Quality.CAPACITY),
+    "Portability": (Quality.FLEXIBILITY,),
     "Recoverability": (Quality.RECOVERABILITY,),
+    "Reliability": (Quality.AVAILABILITY, Quality.FAULT_TOLERANCE, Quality.RECOVERABILITY),
+    "Resource efficiency": (Quality.RESOURCE_UTILIZATION,),
     "Resource Utilization": (Quality.RESOURCE_UTILIZATION,),
-    "cost-efficiency": (Quality.COST_EFFICIENCY,),
-    "energy-efficiency": (Quality.ENERGY_EFFICIENCY,),
-    "performance": (Quality.TIME_BEHAVIOUR,),
+    "Response time": (Quality.TIME_BEHAVIOUR,),
+    "Scalability": (Quality.FLEXIBILITY,),
+    "Throughput": (Quality.TIME_BEHAVIOUR,),
+    "Usability": (Quality.INTERACTION_CAPABILITY,),
 }
 SORTS: Words = {"Awesome Tactic": (Kind.AWESOME,), "Dark Tactic": (Kind.DARK,)}
 TYPES: Words = {
     "Architectural Tactic": (TacticType.ARCHITECTURAL_TACTIC,),
+    "Architectural Tactic or Software Practice": (
+        TacticType.ARCHITECTURAL_TACTIC,
+        TacticType.SOFTWARE_PRACTICE,
+    ),
     "Software Practice": (TacticType.SOFTWARE_PRACTICE,),
     "Unsustainable Pattern": (TacticType.UNSUSTAINABLE_PATTERN,),
 }
 CATEGORIES: Words = {category.value: (category,) for category in Category}
 TAGS: Words = {group.value: (group,) for group in Group} | {
     "AWS": (Tag.CLOUD,),
+    "ai": (),
+    "cloud": (Tag.CLOUD,),
     "cloud-principles": (Tag.CLOUD,),
     "data-compression": (Tag.DATA_REDUCTION,),
     "edge-computing": (Tag.EDGE,),
+    "energy-efficiency": (),
     "energy-footprint": (),
     "hardware": (Tag.HARDWARE_CHOICE, Tag.POWER_MANAGEMENT),
     "libraries": (),
@@ -114,4 +143,19 @@ FIELDS: Mapping[str, tuple[str, Words]] = {
 
 def words_of(field: str, value: str) -> list[str]:
     """Return the words of a field that holds several."""
-    return value.split() if field == "tags" else [word.strip() for word in value.split(",") if word.strip()]
+    if field == "tags":
+        return value.split()
+    return [word for part in _BETWEEN.split(value) if (word := part.strip().rstrip("."))]
+
+
+def meanings_of(table: Words, word: str) -> tuple[Term, ...] | None:
+    """Return the terms of a word, in capitals or not, with hyphens or not; None where it is in no table."""
+    return table[word] if word in table else _by_spelling(table).get(_spelling(word))
+
+
+def _by_spelling(table: Words) -> Words:
+    return {_spelling(word): terms for word, terms in table.items()}
+
+
+def _spelling(word: str) -> str:
+    return word.casefold().replace("-", " ")

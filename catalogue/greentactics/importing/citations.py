@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from greentactics.bibliography import Reference
 from greentactics.citing.entries import citation_key, comparable_title, find_identifier, find_title
 from greentactics.citing.identifiers import Identifier, find_identifiers
+from greentactics.export import MONTHS
 from greentactics.places import quoted
 from greentactics.text_file import readable
 
@@ -24,16 +25,28 @@ _LINK = re.compile(
 )
 _NOT_A_DOI = re.compile(r"\[DOI\]\((\S{1,600})\)", re.IGNORECASE)
 _ACM = re.compile(r"(?P<authors>.+?)\. (?P<year>(?:19|20)[0-9]{2})[a-z]?\. (?P<rest>.+)")
-_APA = re.compile(r"(?P<authors>.+?) \((?P<year>(?:19|20)[0-9]{2})\b[^()]*\)[.,]? (?P<rest>.+)")
+_APA = re.compile(
+    r"(?P<authors>.+?) \((?P<year>(?:19|20)[0-9]{2})\b(?:, (?P<month>[A-Z][a-z]+)\b)?[^()]*\)[.,]? "
+    r"(?P<rest>.+)"
+)
 _BY = re.compile(
     r"(?P<kind>[^*\u201c\"]*)[*\u201c\"]+(?P<title>[^*\u201c\u201d\"]+)[*\u201d\"]+,? by (?P<authors>.+)"
 )
 _SENTENCE_END = re.compile(r"(?<!\bvs)(?<!\bal)(?<!\bet)\.(?:\s+|\Z)")
 _APA_NAME = re.compile(r"([^,&]+), ((?:[^\W\d_]\.[ -]?)+)")
+_ET_AL = re.compile(r"[ ,]+et al\b\.?\s*\Z")
 _JOURNAL = re.compile(
     r"(?P<container>.+?)[ ,]+(?P<volume>[0-9]+)(?:, (?P<issue>[0-9]+))? \([^()]*\)"
     r"(?:, (?P<page>[0-9]+(?:[-\u2013][0-9]+)?))?"
 )
+_ADDRESS = re.compile(r"https?://[^\s()\[\]<>\"]+")
+_NAME = re.compile(r"[^\W\d_][^\d.:?!\u201c\"*()]{3,50}")
+"""What may be a name among several with semicolons between them."""
+_YEAR = re.compile(r"\((?:19|20)[0-9]{2}\b|\. (?:19|20)[0-9]{2}\.")
+_WORD = re.compile(r"\w+")
+_JOINING = frozenset({"and", "by", "doi", "in", "no", "of", "p", "pp", "the", "vol"})
+"""Words of a citation that only join its parts."""
+_QUOTES = "'\"\u2018\u2019\u201c\u201d"
 _PAGES = re.compile(r"(?:\bpp?\. ?)?\b([0-9]+)\s?[-\u2013]\s?([0-9]+)\b")
 
 
@@ -47,6 +60,8 @@ class Sources:
     """Those that the bibliography does not have."""
     to_clarify: tuple[str, ...]
     """What was repaired, is broken or could not be read."""
+    left_out: tuple[str, ...] = ()
+    """Words of citations that their references do not hold."""
 
 
 def read_sources(text: str, identifiers: str, known: Mapping[str, Reference]) -> Sources:
@@ -62,7 +77,7 @@ def read_sources(text: str, identifiers: str, known: Mapping[str, Reference]) ->
     references: dict[str, Reference] = {}
     if len(text) > LONGEST_CITATION:
         return Sources((), {}, (f"source: more than {LONGEST_CITATION:,} characters, not read",))
-    citations = [part.strip() for part in _BETWEEN.split(text) if part.strip()]
+    citations = _split(text)
     apart = find_identifiers(identifiers)
     for found in (find_identifiers(text), apart):
         notes += [f"identifier repaired: {repair}" for repair in found.repaired]
@@ -76,18 +91,49 @@ def read_sources(text: str, identifiers: str, known: Mapping[str, Reference]) ->
     unassigned = _assign(per_citation, apart.identifiers)
     if identifiers.strip() and not apart.identifiers and not apart.broken:
         notes.append(f"broken identifier: {identifiers.strip()[:LONGEST_CITATION]}")
+    left_out: list[str] = []
     for citation, own in zip(citations, per_citation, strict=True):
-        key, reference, remarks = _resolved(citation, own, {**known, **references})
+        whole = f"{citation} {identifiers}" if len(citations) == 1 else citation
+        addresses = [address.rstrip(".,;") for address in _ADDRESS.findall(whole)]
+        free = [address for address in addresses if not find_identifiers(address).identifiers]
+        key, reference, remarks = _resolved(citation, own, free[:1], {**known, **references})
         notes += remarks
         if reference:
             references[key] = reference
+            if lost := " ".join([*_not_held(citation, reference), *free[1:]]):
+                left_out.append(lost)
+                notes.append(f"{key}: not carried over: {quoted(lost)}")
         if key and key not in keys:
             keys.append(key)
     for identifier in unassigned:
         if find_identifier(identifier, {key: known[key] for key in keys if key in known}) is None:
             count = len(citations)
             notes.append(f"{identifier}: which of the {count} sources it belongs to is not said")
-    return Sources(tuple(keys), references, tuple(dict.fromkeys(notes)))
+    return Sources(tuple(keys), references, tuple(dict.fromkeys(notes)), tuple(left_out))
+
+
+def _split(text: str) -> list[str]:
+    """Return the citations of a text; names before one with a year belong to it, as in A; B (2020) Title."""
+    citations: list[str] = []
+    names: list[str] = []
+    for part in (part.strip() for part in _BETWEEN.split(text) if part.strip()):
+        if _NAME.fullmatch(part):
+            names.append(part)
+        elif names and _YEAR.search(part):
+            citations.append(", ".join([*names, part]))
+            names = []
+        else:
+            citations += [*names, part]
+            names = []
+    return [*citations, *names]
+
+
+def _not_held(citation: str, reference: Reference) -> list[str]:
+    """Return the words of a citation that its reference does not hold, in their order."""
+    held = {word.casefold() for word in _WORD.findall(reference.model_dump_json())} | _JOINING
+    month = MONTHS[reference.issued.date_parts[0][1] - 1] if reference.issued.date_parts[0][1:] else ""
+    words = _WORD.findall(readable(_LINK.sub(" ", citation)))
+    return [word for word in words if (own := word.casefold()) not in held and own[:3] != month]
 
 
 def _assign(per_citation: list[list[Identifier]], apart: tuple[Identifier, ...]) -> list[Identifier]:
@@ -106,7 +152,7 @@ def _assign(per_citation: list[list[Identifier]], apart: tuple[Identifier, ...])
 
 
 def _resolved(
-    citation: str, identifiers: list[Identifier], known: Mapping[str, Reference]
+    citation: str, identifiers: list[Identifier], addresses: list[str], known: Mapping[str, Reference]
 ) -> tuple[str, Reference | None, list[str]]:
     """Return the key of a citation, its reference where that is new, and what is doubtful."""
     parts, notes = _parts(citation), []
@@ -121,6 +167,8 @@ def _resolved(
         return by_title or by_identifier or "", None, notes
     for identifier in identifiers:
         parts["DOI" if identifier.kind == "DOI" else "arxiv"] = identifier.value
+    if addresses:
+        parts["URL"] = addresses[0]
     try:
         reference = Reference.model_validate_json(json.dumps(parts), by_alias=True, by_name=False)
     except ValidationError as error:
@@ -139,7 +187,7 @@ def _same_title(one: str, other: str) -> bool:
 
 def _parts(citation: str) -> dict[str, object]:
     """Return what a citation says, in the bibliography's fields."""
-    body = readable(_LINK.sub(" ", citation)).strip(" .,;()")
+    body = _without_loose_ends(readable(_LINK.sub(" ", citation)))
     if match := _BY.fullmatch(body):
         kind = "thesis" if "thesis" in match["kind"].lower() else "report"
         return _without_nothing(
@@ -149,16 +197,36 @@ def _parts(citation: str) -> dict[str, object]:
     if not matches:
         return {}
     match = min(matches, key=lambda candidate: len(candidate["authors"]))
+    month = match.groupdict().get("month") or ""
     again = _ACM.fullmatch(match["rest"])
     # Some citations give authors and year twice, in two styles.
     if again and match["year"] == again["year"]:
         match = again
-    title, rest = _first_sentence(match["rest"])
+    title, rest = _first_sentence(_unquoted(match["rest"]))
+    date = [int(match["year"])]
+    if month.lower()[:3] in MONTHS:
+        date.append(MONTHS.index(month.lower()[:3]) + 1)
     rest = re.sub(r"^\([0-9]{4}\)\.\s*", "", rest)
     return _without_nothing(
-        {"title": title, "author": _authors(match["authors"]),
-         "issued": {"date-parts": [[int(match["year"])]]}, **_container(rest)}
+        {"title": _unquoted(title), "author": _authors(match["authors"]),
+         "issued": {"date-parts": [date]}, **_container(rest)}
     )  # fmt: skip
+
+
+def _without_loose_ends(text: str) -> str:
+    """Return a citation without the punctuation that a link in brackets leaves at its end."""
+    text = re.sub(r"[\s.,;]*(?:\(\s*\)[\s.,;]*)*\Z", "", text).lstrip(" .,;")
+    for bracket, other in ((")", "("), ("(", ")")):
+        while text.endswith(bracket) and text.count(bracket) > text.count(other):
+            text = text[:-1].rstrip(" .,;")
+    return text
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without the quotation marks around it."""
+    whole = text.strip()
+    inner = whole.rstrip(".,")
+    return inner[1:-1] if len(inner) > 1 and inner[0] in _QUOTES and inner[-1] in _QUOTES else whole
 
 
 def _first_sentence(text: str) -> tuple[str, str]:
@@ -188,10 +256,13 @@ def _container(text: str) -> dict[str, object]:
 
 def _authors(text: str) -> list[dict[str, str]]:
     """Return names from a list in the order given name, family name, or family name, initials."""
-    if pairs := _APA_NAME.findall(text):
+    text = _ET_AL.sub("", text)
+    pairs = _APA_NAME.findall(text)
+    # Initials before family names, as in A. Poe, B. Roe, look like pairs too, but for the last one.
+    if pairs and not re.sub(r"\band\b|[ ,.&]", "", _APA_NAME.sub("", text)):
         return [{"family": family.strip(" &"), "given": given.strip()} for family, given in pairs]
     names = re.split(r",? and |,? & |, ", text.strip(" ."))
-    return [_name(name.strip()) for name in names if name.strip() and name.strip() != "et al"]
+    return [_name(name.strip()) for name in names if name.strip()]
 
 
 def _name(name: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from greentactics.bibliography import Reference
 from greentactics.citing.entries import reference_tree
+from greentactics.citing.raw_entries import LeftOut
 from greentactics.draft_record import DRAFTS
 from greentactics.errors import UserError
 from greentactics.formatting import SCHEMA_COMMENT
@@ -42,6 +43,8 @@ class Draft:
     """Sources that are not in the bibliography, by the keys they would have."""
     to_clarify: tuple[str, ...]
     """What was not understood, was repaired, or has to be decided."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Words of the entry that no field of the record holds; its wording in quarantine is none of them."""
 
 
 class ReadDraft(Protocol):

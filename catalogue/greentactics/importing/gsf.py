@@ -10,7 +10,7 @@ from typing import Any
 from greentactics.bibliography import Reference
 from greentactics.citing.entries import citation_key, find_identifier, find_title
 from greentactics.citing.identifiers import find_identifiers
-from greentactics.citing.raw_entries import date_parts
+from greentactics.citing.raw_entries import LeftOut, split_date
 from greentactics.errors import UserError
 from greentactics.importing.drafts import Draft, draft_id
 from greentactics.importing.front_matter import Field, filled, read_front_matter
@@ -54,8 +54,11 @@ _TAGS: Mapping[str, Term | None] = {
     "persona:solution-architect": Participant.SOFTWARE_ARCHITECT,
     "role:cloud-engineer": Participant.OPERATOR,
     "role:software-engineer": Participant.SOFTWARE_DEVELOPER,
+    "web": Category.GREEN_SOFTWARE_PRACTICE,
 }
 """Words of theirs and the term of ours for each; None where the word says nothing new."""
+_SIZE = re.compile(r"size:(?:small|medium|large)")
+"""How much work a pattern is, without a unit; our `effort` asks for a reason, which the text has to give."""
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Description": ("summary", "intent", "problem"),
     "Solution": ("solution",),
@@ -103,7 +106,7 @@ def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
 def _draft(
     title: str, fields: Mapping[str, Field], sections: Mapping[str, str], known: Mapping[str, Reference]
 ) -> Draft:
-    record, notes = _terms(fields)
+    record, notes, left_out = _terms(fields)
     references = _own_reference(title, fields, known, notes)
     cited = _cited(sections.get("References", ""), known, notes)
     record |= {
@@ -119,12 +122,17 @@ def _draft(
     if "description" in fields:
         quarantine["description"] = fields["description"].value
     drawn_on = {own: name for name, owns in _SECTIONS.items() if name in sections for own in owns}
-    return Draft(str(record["id"]), record, quarantine, drawn_on, references, tuple(notes))
+    return Draft(str(record["id"]), record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
 
 
-def _terms(fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
-    """Look up the words of the front matter; what is in no table is named."""
+def _terms(fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str], list[LeftOut]]:
+    """Look up the words of the front matter; what is in no table is named.
+
+    Returns:
+        Fields of a record, points to clarify, and the words that no field holds.
+    """
     notes: list[str] = []
+    left_out = [LeftOut(name, field.value) for name, field in fields.items() if name in _UNUSED]
     words = [("category", fields["category"].value, _CATEGORIES)] if "category" in fields else []
     tags = (
         re.findall(r"[^\s,\[\]]+", re.sub(r"(?:^|\s)-\s", " ", fields["tags"].value))
@@ -133,10 +141,13 @@ def _terms(fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
     )
     terms: list[Term] = []
     for name, word, table in [*words, *(("tags", tag, _TAGS) for tag in tags)]:
-        if word.lower() not in table:
-            notes.append(f"{name}: not understood: {quoted(word)}")
-        elif term := table[word.lower()]:
+        term = table.get(word.lower())
+        if term:
             terms.append(term)
+            continue
+        left_out.append(LeftOut(name, word))
+        if word.lower() not in table and not _SIZE.fullmatch(word.lower()):
+            notes.append(f"{name}: not understood: {quoted(word)}")
     for name, field in fields.items():
         if name not in _UNUSED and not _KEY.fullmatch(name):
             notes.append(f"{name}: not a field of a pattern: {quoted(field.value)}")
@@ -148,7 +159,7 @@ def _terms(fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
     if categories:
         record["category"] = categories[0]
     notes += [f"category: may also be {category}" for category in categories[1:]]
-    return record, notes
+    return record, notes, left_out
 
 
 def _own_reference(
@@ -156,7 +167,9 @@ def _own_reference(
 ) -> dict[str, Reference]:
     """Return the pattern itself as a source, where its date is one."""
     date = fields["published_date"].value if "published_date" in fields else ""
-    parts = date_parts(date)
+    parts, rest = split_date(date)
+    if rest and parts:
+        notes.append(f"published_date: {quoted(rest)} of {quoted(date)} is no part of a date")
     if not parts or not 1990 <= parts[0] <= 2100:
         notes.append(f"published_date: expected a date, got {quoted(date) if date else 'none'}")
         return {}
