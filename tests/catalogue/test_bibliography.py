@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import json
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from greentactics.bibliography import Bibliography
+from greentactics.pages import render_site
 from greentactics.rules import Rule
+from tests.site.records import PRUNING, REAL, catalogue
 
 BASE: dict[str, Any] = {
     "type": "article",
@@ -156,3 +160,14 @@ def test_an_address_that_cannot_be_taken_apart_is_named() -> None:
     assert [(detail["type"], detail["msg"]) for detail in caught.value.errors()] == [
         (Rule.BAD_ADDRESS, "an address of the web, such as https://example.org/page")
     ]
+
+
+def test_a_doi_with_angle_brackets_leads_on_from_the_page() -> None:
+    doi = "10.1002/(SICI)1096-987X(199803)19:4<377::AID-JCC1>3.0.CO;2-P"
+    (use, *_) = PRUNING.sources
+    changed = REAL.bibliography[use.key].model_copy(update={"doi": doi})
+    made = dataclasses.replace(catalogue(PRUNING), bibliography={**REAL.bibliography, use.key: changed})
+    page = render_site(made, {})[f"tactics/{PRUNING.id}/index.md"]
+    address = "https://doi.org/10.1002/(SICI)1096-987X(199803)19:4%3C377::AID-JCC1%3E3.0.CO;2-P"
+    assert f'<a href="{address}">doi:{html.escape(doi)}</a>' in page
+    assert doi not in page

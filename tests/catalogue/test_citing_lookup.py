@@ -286,3 +286,24 @@ def test_a_server_that_never_comes_to_an_end(
 def test_no_server_at_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "RESOLVER", "http://127.0.0.1:1/")
     assert refused(root) == f"no connection or a broken one (Connection refused){OFFLINE}"
+
+
+def test_a_doi_with_angle_brackets_is_asked_for_and_kept_whole(root: Path, registry: Registry) -> None:
+    doi = "10.1002/(SICI)1096-987X(199803)19:4<377::AID-JCC1>3.0.CO;2-P"
+    registry.will_answer(ANSWER | {"DOI": doi.lower(), "URL": f"http://dx.doi.org/{doi.lower()}"})
+    finished = cite(root, doi)
+    assert finished.stdout == "doe-2019: added; cite it under `sources:` of a record\n"
+    path = "/resolve/10.1002/(SICI)1096-987X(199803)19%3A4%3C377%3A%3AAID-JCC1%3E3.0.CO%3B2-P"
+    assert registry.asked[0] == (path, CSL)
+    work = read_bibliography(root)["doe-2019"]
+    assert (work.doi, work.url) == (doi, None)
+
+
+def test_what_a_registry_says_beyond_the_bibliography_is_named(root: Path, registry: Registry) -> None:
+    registry.will_answer(ANSWER | {"subtitle": ["And read"], "article-number": "7", "language": "en"})
+    finished = cite(root, "10.1234/abc")
+    assert finished.stderr == (
+        'doe-2019, "DOI:10.1234/abc": not carried over: ISSN "1234-5678", language "en"\n'
+    )
+    work = read_bibliography(root)["doe-2019"]
+    assert (work.title, work.page) == ("Looked up: And read", "7:11-19")

@@ -177,6 +177,8 @@ def _further(value: object) -> object:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

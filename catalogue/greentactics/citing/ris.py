@@ -46,6 +46,10 @@ _TEXT_TAGS = {
 }
 _NUMBERED = frozenset({"article-journal", "paper-conference"})
 """Types of works whose field C7 holds the number of the article."""
+_PARTICLES = frozenset(
+    ("da", "de", "del", "della", "den", "der", "di", "dos", "du", "el", "la", "le", "te", "ten", "ter", "van",
+     "vom", "von", "zu", "zum", "zur")
+)  # fmt: skip
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?){1,4}")
 _LEGAL_FORMS = frozenset(
     ("A.G.", "A.S.", "B.V.", "K.K.", "L.P.", "N.V.", "S.A.", "S.E.", "S.L.", "U.K.", "U.S.", "U.S.A.")
@@ -168,7 +172,12 @@ def _name(author: str) -> dict[str, str]:
         if not comma and _INITIALS.fullmatch(last) and last not in _LEGAL_FORMS:
             return {"family": before, "given": last}
         return {"literal": author.removesuffix(",")}
-    return {"family": family, "given": given}
+    # Some programs write what stands before a family name behind the given names: Doe, Jane van der.
+    words = given.split()
+    start = len(words)
+    while start > 1 and words[start - 1] in _PARTICLES:
+        start -= 1
+    return {"family": " ".join([*words[start:], family]), "given": " ".join(words[:start])}
 
 
 def ris(references: Mapping[str, Reference]) -> str:
