@@ -168,6 +168,12 @@ def test_a_part_has_what_its_whole_says() -> None:
     assert (own.reference.title, own.reference.doi) == ("Proc: Small", "10.1234/w")
 
 
+def test_parts_that_name_each_other_come_to_an_end() -> None:
+    entry = "@inbook{{{}, title={{T}}, author={{Doe, J.}}, year=2020, booktitle={{B}}, crossref={{{}}}}}\n"
+    read = parse_references(entry.format("a", "b") + entry.format("b", "a") + entry.format("c", "c"), "file")
+    assert [each.reference.container_title for each in read] == ["B", "B", "B"]
+
+
 def test_entries_that_are_no_work_are_refused_with_the_reason() -> None:
     with pytest.raises(CatalogueError, match=r'a\.type: expected a published work, got "set", a list'):
         parse_references("@set{a, entryset={b,c}}", "file")

@@ -96,6 +96,8 @@ _ARCHIVES = {
 """Archives that BibLaTeX knows, and what an identifier follows in an address there."""
 _TITLES = ("title", "subtitle", "titleaddon")
 _ARXIV = re.compile(rf"(?:arxiv:\s*)?(?:{ARXIV_FORM})", re.IGNORECASE)
+_Pairs = Sequence[tuple[str, str]]
+"""Names and values of fields."""
 _NAME_PART = re.compile(r"\s*(family|given|prefix|suffix)\s*=\s*(.*?)\s*", re.DOTALL)
 
 
@@ -128,11 +130,12 @@ def read_bibtex(text: str, file: str) -> list[RawEntry]:
         strings = {key.lower(): string.value for key, string in library.strings_dict.items()}
         fields = [[(field.key.lower(), _value(str(field.value), strings)) for field in entry.fields]
                   for entry in entries]  # fmt: skip
-        by_key: dict[str, tuple[str, Sequence[tuple[str, str]]]] = {}
+        by_key: dict[str, tuple[str, _Pairs]] = {}
+        done: dict[str, _Pairs] = {}
         for entry, own in zip(entries, fields, strict=True):
             by_key.setdefault(entry.key, (entry.entry_type.lower(), own))
         return [
-            _entry(entry, _with_inherited(entry.entry_type.lower(), own, by_key))
+            _entry(entry, _with_inherited(entry.entry_type.lower(), own, by_key, done))
             for entry, own in zip(entries, fields, strict=True)
             if entry.entry_type.lower() != "xdata"
         ]
@@ -178,25 +181,29 @@ def _failed(block: ParsingFailedBlock, file: str) -> Problem:
 
 
 def _with_inherited(
-    word: str,
-    fields: Sequence[tuple[str, str]],
-    by_key: Mapping[str, tuple[str, Sequence[tuple[str, str]]]],
-    above: frozenset[str] = frozenset(),
+    word: str, fields: _Pairs, by_key: Mapping[str, tuple[str, _Pairs]], done: dict[str, _Pairs]
 ) -> list[tuple[str, str]]:
-    """Add the fields that the entries named by `crossref` and `xdata` have, as BibLaTeX does."""
+    """Add the fields that the entries named by `crossref` and `xdata` have, as BibLaTeX does.
+
+    Args:
+        word: Type of the entry.
+        fields: Its own fields.
+        by_key: Type and own fields of all entries.
+        done: Fields of entries that were looked at before, with what they inherit; filled here.
+    """
     whole = list(fields)
     for name, value in fields:
-        if name not in ("crossref", "xdata"):
-            continue
         keys = [key.strip() for key in value.split(",")] if name == "xdata" else [value.strip()]
-        if not all(key in by_key and key not in above for key in keys):
-            continue  # it stays, and is named as left out
+        if name not in ("crossref", "xdata") or not all(key in by_key for key in keys):
+            continue  # a key that leads nowhere stays, and is named as left out
         whole.remove((name, value))
         for key in keys:
             kind, own = by_key[key]
-            handed_down = _with_inherited(kind, own, by_key, above | {key})
+            if key not in done:
+                done[key] = ()  # so that a circle ends
+                done[key] = _with_inherited(kind, own, by_key, done)
             # In older BibTeX the whole names itself `booktitle` for its parts, beside its own title.
-            for field, text in sorted(handed_down, key=lambda pair: pair[0] != "booktitle"):
+            for field, text in sorted(done[key], key=lambda pair: pair[0] != "booktitle"):
                 target = field if name == "xdata" else _inherited_as(field, word, kind)
                 if target and all(target != there for there, _ in whole):
                     whole.append((target, text))
@@ -216,7 +223,7 @@ def _inherited_as(field: str, word: str, parent: str) -> str:
     return field if field in _INHERITED else ""
 
 
-def _entry(entry: Entry, given: Sequence[tuple[str, str]]) -> RawEntry:
+def _entry(entry: Entry, given: _Pairs) -> RawEntry:
     fields = Fields(given)
     left_out: list[LeftOut] = []
 

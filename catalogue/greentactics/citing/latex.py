@@ -44,6 +44,7 @@ _DOLLAR = re.compile(r"(?<!\\)\$")
 _SUBSCRIPT = re.compile(r"\$_(?:\{([0-9]{1,4})\}|([0-9]))\$")
 _FIRST_STAND_IN = 0xF0000
 _STAND_INS = 0xFFFD
+_STAND_IN = re.compile("[\U000f0000-\U000ffffc]")
 _NAMED_SIGNS = {"textless": "<", "textgreater": ">", "textasciitilde": "~", "textunderscore": "_", "sim": "~",
                 "textbar": "|", "textbackslash": "\\", "textasciicircum": "^"}  # fmt: skip
 _NAMED_SIGN = re.compile(rf"\$?\{{?\\({'|'.join(_NAMED_SIGNS)})(?![a-zA-Z])(?:\{{\}})?\}}?\$?")
@@ -103,9 +104,9 @@ def verbatim(value: str) -> str:
 
 
 def _with_addresses(text: str, addresses: list[str]) -> str:
-    for number, address in enumerate(addresses):
-        text = text.replace(chr(_FIRST_STAND_IN + number), address)
-    return text
+    if not addresses:
+        return text
+    return _STAND_IN.sub(lambda sign: addresses[ord(sign[0]) - _FIRST_STAND_IN], text)
 
 
 def _read(latex: str) -> tuple[str, list[str]]:
