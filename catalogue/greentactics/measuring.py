@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -23,6 +24,8 @@ from greentactics.timings import CONTROL
 
 PARTIAL_FOLDER = Path("build/partial")
 """Where finished repeats are kept until all are there, below the checkout."""
+PROCESSORS = Path("/proc/cpuinfo")
+"""Where Linux describes the processors."""
 
 
 class Existing(Enum):
@@ -208,7 +211,7 @@ def _older_file(request: Request, destination: Destination) -> Path | None:
     for path in sorted(folder.glob("*.json")):
         try:
             results = load_results(path)
-            if results.preset == request.preset and _is_this_machine(results.device):
+            if results.preset == request.preset and is_this_machine(results.device):
                 return path
         except CatalogueError:
             continue  # `greentactics check` reports it; its name decides later whether it is in the way
@@ -269,14 +272,27 @@ def _better_data(request: Request, results: Results) -> bool:
     return "fashion-mnist" in recipe_file(request.root, request.tactic).read_text(encoding="utf-8")
 
 
-def _is_this_machine(device: DeviceInfo) -> bool:
-    """Tell whether a processor's description fits this machine; accelerators are not recognised."""
+def is_this_machine(device: DeviceInfo) -> bool:
+    """Tell whether a processor's description fits this machine; accelerators are not recognised.
+
+    The name is compared where the system tells one: x86 does, ARM does not, nor does a system without /proc.
+    """
     same_system = device.system.startswith(platform.system()) and device.machine == platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if device.kind != "cpu" or not same_system or device.cores != cores:
+    if device.kind != "cpu" or not same_system or device.cores != _usable_cores():
         return False
-    information = Path("/proc/cpuinfo")
-    return not information.exists() or device.name in information.read_text("utf-8", errors="replace")
+    try:
+        described = PROCESSORS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    names = re.findall(r"^model name\s*:\s*(.+?)\s*$", described, re.MULTILINE)
+    return not names or device.name in names
+
+
+def _usable_cores() -> int:
+    """Count the cores this process may use; macOS does not tell, and there all count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _repeats(count: int) -> str:

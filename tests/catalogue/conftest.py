@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from greentactics import measuring
 from greentactics.measuring import Destination
 from greentactics.results import Failure
 from greentactics.runner import Request
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout with one recipe that needs no torch."""
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one recipe that needs no torch, on the machine that the recipe says it ran on."""
+    monkeypatch.setattr(measuring, "is_this_machine", lambda device: device.name == "AMD EPYC")
     root = tmp_path / "checkout"
     (root / "tactics").mkdir(parents=True)
     (root / "recipes").mkdir()

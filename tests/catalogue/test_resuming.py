@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from greentactics import measuring
 from greentactics.errors import UserError
 from greentactics.loading import load_results
-from greentactics.measuring import Destination, Existing, measure, partial_folder
+from greentactics.measuring import Destination, Existing, is_this_machine, measure, partial_folder
 from greentactics.processes import interleave
+from greentactics.results import DeviceInfo
 from greentactics.runner import Request
 
 
@@ -229,3 +231,32 @@ def test_if_needed_measures_anew_when_the_recipe_or_the_data_have_changed(
     recipe.write_text(recipe.read_text() + "\nCHANGED = True\n")
     assert not measure(request_two, place, recorder).reused
     assert "measured anew: the recipe, or a shared module it uses, has been changed since" in recorder.text
+
+
+X86 = "processor\t: 0\nmodel name\t: Intel(R) Xeon(R) CPU @ 2.20GHz\nflags\t\t: fpu\n"
+ARM = "processor\t: 0\nBogoMIPS\t: 50.00\nCPU implementer\t: 0x41\n"
+
+
+@pytest.mark.parametrize(
+    ("processors", "named", "kind", "same"),
+    [
+        (X86, "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu", True),
+        (X86, "Intel(R) Xeon(R) CPU", "cpu", False),
+        (X86, "AMD EPYC", "cpu", False),
+        (X86, "Intel(R) Xeon(R) CPU @ 2.20GHz", "cuda", False),
+        (ARM, "aarch64", "cpu", True),
+        (None, "arm", "cpu", True),
+    ],
+)
+def test_a_processor_is_known_again_on_any_machine(tmp_path, monkeypatch, processors, named, kind, same):
+    monkeypatch.setattr(measuring, "PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(measuring.platform, "system", lambda: "System")
+    monkeypatch.setattr(measuring.platform, "machine", lambda: "machine")
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    if processors:
+        measuring.PROCESSORS.write_text(processors, encoding="utf-8")
+    device = DeviceInfo(kind=kind, name=named, cores=3, memory_bytes=1, system="System", machine="machine")
+    assert is_this_machine(device) is same
+    assert not is_this_machine(device.model_copy(update={"cores": 2}))
+    assert not is_this_machine(device.model_copy(update={"machine": "another"}))
