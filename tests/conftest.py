@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from tests.built_site import real_site
+from tests.built_site import real_site, site_with_local_results
 
-__all__ = ["real_site"]
+__all__ = ["real_site", "site_with_local_results"]
 
 # A deadline would assert timing, and fail on a machine that does something else at that moment.
 settings.register_profile("untimed", deadline=None)

@@ -22,7 +22,6 @@ from greentactics.pages import render_site
 from greentactics.recipe_files import recipe_archives
 
 ASKS_THE_HOST = ' data-md-component="source"'
-LOCAL_RESULTS = Path("build/results")
 _serving = False
 
 
@@ -48,7 +47,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     root = Path(config.config_file_path).parent
     try:
         catalogue = load_catalogue(root)
-        local = load_results_folder(root / LOCAL_RESULTS)
+        folder = _local_results(config)
+        local = load_results_folder(folder) if folder else {}
     except CatalogueError as error:
         raise Abort(f"The catalogue has mistakes:\n{error}") from error
     try:
@@ -76,10 +76,16 @@ def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
 
 def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:
     """Watch the results of this machine too; mkdocs refuses folders to watch that do not exist."""
-    local = Path(config.config_file_path).parent / LOCAL_RESULTS
-    if local.is_dir():
-        server.watch(str(local))
+    folder = _local_results(config)
+    if folder and folder.is_dir():
+        server.watch(str(folder))
     return server
+
+
+def _local_results(config: MkDocsConfig) -> Path | None:
+    """Return the folder of this machine's results, or None where the settings name none."""
+    named = config.extra.get("local_results")
+    return Path(config.config_file_path).parent / named if named else None
 
 
 def _edited_in(path: str) -> str | None:

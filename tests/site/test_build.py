@@ -112,7 +112,7 @@ def test_nothing_is_loaded_from_elsewhere(name, request) -> None:
         assert not re.search(r"url\(\s*[\"']?(https?:)?//", style.read_text())
 
 
-@pytest.mark.parametrize("name", ["real_site", "made_up_site"])
+@pytest.mark.parametrize("name", ["real_site", "site_with_local_results", "made_up_site"])
 def test_structure_that_readers_by_ear_need(name, request) -> None:
     for path, page in pages_of(request.getfixturevalue(name)).items():
         assert page.headings.count(1) == 1, path
@@ -123,7 +123,7 @@ def test_structure_that_readers_by_ear_need(name, request) -> None:
             assert page.cells_without_scope == 0, path
 
 
-@pytest.mark.parametrize("name", ["real_site", "made_up_site"])
+@pytest.mark.parametrize("name", ["site_with_local_results", "made_up_site"])
 def test_a_tactic_page_stays_light_and_has_no_script_of_its_own(name, request) -> None:
     site = request.getfixturevalue(name)
     home = [found for tag, found in Page((site / "index.html").read_text()).tags if tag == "script"]
@@ -166,6 +166,16 @@ def test_the_search_knows_no_listings_no_long_tables_and_no_files_of_the_api(rea
         for path, text in texts.items():
             assert not [name for name in in_code if name in text.replace(file, "")], (path, identifier)
     assert not [path for path, text in texts.items() if "95 % interval" in text]
+
+
+def test_results_of_this_machine_stand_beside_the_published_ones_where_the_settings_name_them(
+    real_site, site_with_local_results
+) -> None:
+    for identifier in REAL.results:
+        page = f"tactics/{identifier}/index.html"
+        assert "this machine" in (site_with_local_results / page).read_text(encoding="utf-8")
+        assert "<strong>This machine</strong>" not in (real_site / page).read_text(encoding="utf-8")
+    assert not list(real_site.glob("results/*/local"))
 
 
 def test_the_raw_results_can_be_opened(made_up_site) -> None:
