@@ -158,7 +158,6 @@ def _dataset(root: str) -> dict[str, str]:
 
 
 def _work(source: SourceDocument) -> dict[str, Any]:
-    doi = {"@type": "PropertyValue", "propertyID": "DOI", "value": source.doi} if source.doi else ""
     work = {
         "@type": _WORK_TYPES.get(source.type, "CreativeWork"),
         "name": source.title,
@@ -167,7 +166,6 @@ def _work(source: SourceDocument) -> dict[str, Any]:
             for name in source.authors
         ],
         "datePublished": str(source.year),
-        "identifier": doi,
         "url": source.address or "",
     }
     return {name: value for name, value in work.items() if value}

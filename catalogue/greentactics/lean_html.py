@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _KEPT_OR_SPACE = re.compile(
-    r"(<(pre|script|style|textarea)\b.*?</\2>)|(</(?:t(?:d|h|r|head|body)|li|d[dt])>)|\s*\n\s*", re.DOTALL
+    r"(<(pre|script|style|textarea)\b.*?</\2>)|(?:\s*</(?:t(?:d|h|r|head|body)|li|d[dt])>)+\s*|\s*\n\s*",
+    re.DOTALL,
 )
 # The theme wraps the words of each link in an element that would cut them off; they are to wrap instead.
 _WRAPPED_LINK = re.compile(
@@ -31,4 +32,4 @@ def without_indentation(page: str) -> str:
     for weight, rest in _WEIGHT.items():
         page = page.replace(weight, rest)
     page = _WRAPPED_LINK.sub(r"\1\2</a>", _HIDDEN_TAGS.sub("", page))
-    return _KEPT_OR_SPACE.sub(lambda found: found[1] or ("" if found[3] else "\n"), page)
+    return _KEPT_OR_SPACE.sub(lambda found: found[1] or ("\n" if "\n" in found[0] else ""), page)

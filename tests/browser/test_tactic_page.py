@@ -17,8 +17,10 @@ from tests.site.synthetic import results
 
 ID = PRUNING.id
 BUILD_LIMIT_S = 180
-OWN_PAGES = (f"tactics/{ID}", f"tactics/{ID}/measurements", f"recipes/{ID}")
+OWN_PAGES = ("tactics/{}", "tactics/{}/measurements", "recipes/{}")
 VISIBLE = "all => all.filter(node => node.getClientRects().length).length"
+CUT_OFF = """all => all.filter(node => node.scrollWidth > node.clientWidth + 1)
+  .map(node => [node.ariaLabel, node.textContent.slice(0, 80), node.scrollWidth, node.clientWidth])"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def hostile_site(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-@pytest.mark.parametrize("path", [*OWN_PAGES, "find", "tactics", "."])
+@pytest.mark.parametrize("path", [*(path.format(ID) for path in OWN_PAGES), "find", "tactics", "."])
 def test_a_hostile_record_does_nothing_and_fits_on_a_phone(new_page, hostile_site, path) -> None:
     asked = []
     page = new_page(f"file://{hostile_site}/{path}/index.html", viewport={"width": 375, "height": 800})
@@ -64,21 +66,22 @@ def test_the_hostile_record_is_as_hostile_as_said() -> None:
         assert part in HOSTILE
 
 
-@pytest.mark.parametrize("path", OWN_PAGES)
-def test_on_paper_there_is_text_without_navigation_and_nothing_is_cut_off(new_page, site, path) -> None:
-    page = new_page(
-        f"file://{site}/{path}/index.html", viewport={"width": 718, "height": 1000}, color_scheme="dark"
-    )
+@pytest.mark.parametrize("name", ["real_site", "site_with_local_results"])
+def test_on_paper_there_is_text_without_navigation_and_nothing_is_cut_off(new_page, request, name) -> None:
+    site = request.getfixturevalue(name)
+    paths = [path.format(identifier) for path in OWN_PAGES for identifier in REAL.results]
+    page = new_page(f"file://{site}/index.html", viewport={"width": 718, "height": 1000}, color_scheme="dark")
     page.emulate_media(media="print")
-    bars = "nav, header, footer, .md-search, .md-sidebar, .md-clipboard"
-    assert page.locator(bars).evaluate_all(VISIBLE) == 0
-    assert page.locator("details:not([open])").count() == 0
-    cut = "all => all.filter(node => node.scrollWidth > node.clientWidth + 1).length"
-    assert page.locator("article pre, article .gt-scroll").evaluate_all(cut) == 0
-    for part in ("article h1", "article .gt-summary", "article table th >> nth=0"):
-        if page.locator(part).count():
-            shade = page.locator(part).evaluate("node => getComputedStyle(node).color")
-            assert max(int(value) for value in re.findall(r"\d+", shade)[:3]) < 128, part
+    for path in paths:
+        page.goto(f"file://{site}/{path}/index.html")
+        bars = "nav, header, footer, .md-search, .md-sidebar, .md-clipboard"
+        assert page.locator(bars).evaluate_all(VISIBLE) == 0, path
+        assert page.locator("details:not([open])").count() == 0, path
+        assert page.locator("article pre, article .gt-scroll").evaluate_all(CUT_OFF) == [], path
+        for part in ("article h1", "article .gt-summary", "article table th >> nth=0"):
+            if page.locator(part).count():
+                shade = page.locator(part).evaluate("node => getComputedStyle(node).color")
+                assert max(int(value) for value in re.findall(r"\d+", shade)[:3]) < 128, (path, part)
 
 
 def test_a_synonym_finds_the_tactic(new_page, address) -> None:

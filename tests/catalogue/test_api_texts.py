@@ -169,9 +169,7 @@ def test_a_tactic_is_described_as_an_article_with_its_sources_and_code() -> None
     assert found["url"] == f"../../tactics/{ID}/index.html"
     paper = found["citation"][0]
     assert paper["@type"] == "ScholarlyArticle"
-    assert paper["identifier"] == {
-        "@type": "PropertyValue", "propertyID": "DOI", "value": "10.1109/CVPR.2017.643",
-    }  # fmt: skip
+    assert paper["url"] == "https://doi.org/10.1109/CVPR.2017.643"
     assert found["hasPart"][0]["@type"] == "SoftwareSourceCode"
     assert "hasPart" not in described(f"tactics/{DARK.id}/index.md")
 

@@ -19,6 +19,7 @@ def test_listings_and_scripts_stay_as_they_are() -> None:
 def test_items_lose_the_end_tags_that_html_implies() -> None:
     assert without_indentation("<ul><li>a</li><li>b</li></ul>") == "<ul><li>a<li>b</ul>"
     assert without_indentation("<dl><dt>a</dt><dd>b</dd></dl>") == "<dl><dt>a<dd>b</dl>"
+    assert without_indentation("<ul>\n<li>\na\n</li>\n\n</ul>") == "<ul>\n<li>\na\n</ul>"
 
 
 def test_the_words_of_a_link_of_the_navigation_are_not_wrapped() -> None:
