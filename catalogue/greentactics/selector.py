@@ -14,7 +14,7 @@ from greentactics.bibliography import Reference
 from greentactics.escaping import one_line
 from greentactics.evidence import Level
 from greentactics.export import LICENCE, bibtex_entry
-from greentactics.selector_entries import NONE, Entry, selector_entries
+from greentactics.selector_entries import NONE, RANKS, Entry, rank, selector_entries
 from greentactics.tactic import Tactic
 from greentactics.vocabulary import (
     Artifact,
@@ -70,11 +70,17 @@ def find_page(
     keys = dict.fromkeys(key for entry in entries for key in entry.sources)
     data = {
         "licence": LICENCE,
+        "ranks": RANKS,
         "tactics": [dataclasses.asdict(entry) for entry in entries],
         "sources": {key: bibtex_entry(key, bibliography[key]) for key in keys if key in bibliography},
     }
     text = environment.get_template("find.md.j2").render(
         rows=[(entry, known[entry.id]) for entry in entries],
+        parts_of_order=[
+            (heading, members)
+            for word, heading in RANKS.items()
+            if (members := [(entry, known[entry.id]) for entry in entries if rank(entry) == word])
+        ],
         questions={question.name: question for question in questions(entries)},
         data=script_json(data),
         root="../",

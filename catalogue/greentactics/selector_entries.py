@@ -18,6 +18,18 @@ from greentactics.wording import estimate_phrase, points_interval, points_phrase
 NONE = "none"
 """Word for a tactic without a reproduced figure, among provenances and devices."""
 
+RANKS = {
+    "metered": "Metered: energy from a meter",
+    "measured": "Measured on the device it ran on",
+    "modelled": "Modelled: computed from a model, not measured",
+    "counted": "Counted: parameters or operations, neither time nor energy",
+    NONE: "Without a reproduced difference",
+}
+"""What heads each part of the default order, by how its figures came about.
+
+Factors of different kinds have no order among them.
+"""
+
 _UNIT_QUALITIES = {
     "J": Quality.ENERGY_EFFICIENCY,
     "Wh": Quality.ENERGY_EFFICIENCY,
@@ -97,8 +109,9 @@ class Entry:
 def selector_entries(tactics: Iterable[Tactic]) -> list[Entry]:
     """Return one entry for each tactic, in the default order.
 
-    The default order is by reproduced effect, largest first, then level of evidence, then title. A claim
-    never moves an entry: what was not reproduced stands after what was.
+    The default order is by how the reproduced effect came about, as in `RANKS`; within one kind by the
+    effect, largest first, then level of evidence, then title. A claim never moves an entry: what was not
+    reproduced stands after what was.
     """
     return sorted((_entry(tactic) for tactic in tactics), key=_default_order)
 
@@ -176,9 +189,14 @@ def _words(terms: Iterable[Term]) -> tuple[str, ...]:
     return tuple(term.value for term in terms)
 
 
-def _default_order(entry: Entry) -> tuple[float, int, str, str]:
-    effect = float("-inf") if entry.effect is None else entry.effect
-    return -effect, -int(entry.evidence[1:]), entry.title, entry.id
+def rank(entry: Entry) -> str:
+    """Return the part of the default order that holds an entry, a key of `RANKS`."""
+    return NONE if entry.effect is None else entry.provenance
+
+
+def _default_order(entry: Entry) -> tuple[int, float, int, str, str]:
+    place = list(RANKS).index(rank(entry))
+    return place, -(entry.effect or 0.0), -int(entry.evidence[1:]), entry.title, entry.id
 
 
 def _rounded(value: float) -> float:

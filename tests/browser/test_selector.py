@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from greentactics.selector_entries import RANKS, rank
 from tests.browser.large_page import write_large_page
 from tests.browser.selector_page import (
     BUILT_IN,
@@ -39,19 +40,40 @@ def test_an_architect_who_wants_less_energy_for_less_than_a_point_without_gpu(op
     assert set(ids(page)) == expected
     assert page.locator("#found-count").inner_text() == f"{len(expected)} of {len(ENTRIES)} tactics"
     assert page.url.endswith(f"?improves={SAVING}&loss=1&devices=cpu")
-    by_id = {entry.id: entry for entry in ENTRIES}
-    shown = [by_id[name] for name in ids(page) if SAVING in by_id[name].effect_on]
-    figures = [0.0 if one.effect is None else one.effect for one in shown]  # None: no difference is claimed
-    assert len(figures) > 1
-    assert figures == sorted(figures, reverse=True)
+    check_order(page, SAVING)
 
 
-def test_figures_for_the_quality_chosen_come_before_other_figures_and_claims_last(opened) -> None:
+def check_order(page, quality: str) -> None:
+    """Figures for the quality, for others, none; each kind apart, within it the largest first."""
     by_id = {entry.id: entry for entry in ENTRIES}
-    shown = [by_id[name] for name in ids(opened("?improves=time-behaviour"))]
-    tiers = [2 if one.effect is None else int("time-behaviour" not in one.effect_on) for one in shown]
-    assert tiers == sorted(tiers)
-    assert len(set(tiers)) > 1
+    shown = [by_id[name] for name in ids(page)]
+    places = [
+        (one.effect is None, quality not in one.effect_on, list(RANKS).index(rank(one)), -(one.effect or 0))
+        for one in shown
+    ]
+    places = [(True, False, 0, 0) if place[0] else place for place in places]
+    assert places == sorted(places)
+    headings = page.locator("#found .gt-rank").all_inner_texts()
+    parts = dict.fromkeys(
+        ("Figures for another quality. " if place[1] else "") + RANKS[rank(one)]
+        for one, place in zip(shown, places, strict=True)
+    )
+    assert headings == list(parts)
+    assert len(headings) > 1
+
+
+@pytest.mark.parametrize("quality", ["time-behaviour", "energy-efficiency", "resource-utilization"])
+def test_figures_for_the_quality_chosen_come_before_other_figures_and_claims_last(opened, quality) -> None:
+    check_order(opened(f"?improves={quality}"), quality)
+
+
+def test_only_the_order_by_effect_has_headings(opened) -> None:
+    page = opened("?sort=name")
+    assert page.locator("#found .gt-rank").count() == 0
+    page.locator("select[name=sort]").select_option("effect")
+    assert page.locator("#found .gt-rank").all_inner_texts() == list(
+        dict.fromkeys(RANKS[rank(one)] for one in ENTRIES)
+    )
 
 
 @pytest.mark.parametrize("limit", ["0", "0.5", "5", "100"])
@@ -199,6 +221,8 @@ def test_keyboard_alone_is_enough(opened) -> None:
 def test_without_javascript_the_table_holds_all(opened) -> None:
     page = opened(java_script_enabled=False)
     assert ids(page) == [entry.id for entry in ENTRIES]
+    headings = page.locator("#found .gt-rank").all_inner_texts()
+    assert headings == list(dict.fromkeys(RANKS[rank(one)] for one in ENTRIES))
     assert page.locator("#find-form").is_hidden()
     assert page.locator("#find-sort").is_hidden()
     assert page.get_by_text("Filters and comparison need JavaScript.").is_visible()

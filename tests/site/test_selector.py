@@ -10,7 +10,7 @@ import pytest
 from greentactics.pages import render_site
 from greentactics.schema import Effect
 from greentactics.selector import advised_improvements, questions, script_json
-from greentactics.selector_entries import Entry, selector_entries
+from greentactics.selector_entries import RANKS, Entry, rank, selector_entries
 from greentactics.tactic import join
 from greentactics.vocabulary import Direction, Quality
 from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue
@@ -132,6 +132,31 @@ def test_a_claim_never_outranks_a_reproduction() -> None:
         (PRUNING.id, False), (SPARSITY.id, True), (DARK.id, True),
     ]  # fmt: skip
     assert [entry.evidence for entry in found] == ["E3", "E2", "E1"]
+
+
+def test_a_counted_factor_never_outranks_a_modelled_one() -> None:
+    counted = PRUNING.model_copy(update={"id": f"{PRUNING.id}-counted"})
+    larger = results(
+        tactic=counted.id,
+        factors=FACTORS | {"tactic": (400.0, *FACTORS["tactic"][1:])},
+        metrics=METRICS
+        | {"energy_batch_1": METRICS["energy_batch_1"].model_copy(update={"provenance": "counted"})},
+    )
+    made = catalogue(PRUNING, counted, DARK, results={PRUNING.id: (results(),), counted.id: (larger,)})
+    found = selector_entries(join(made, {}).values())
+    assert [(entry.id, rank(entry)) for entry in found] == [
+        (PRUNING.id, "modelled"), (counted.id, "counted"), (DARK.id, "none"),
+    ]  # fmt: skip
+    text = render_site(made, {})["find/index.md"]
+    headings = re.findall(r'<tr class="gt-rank"><td colspan="6">(.*?)</td>', text)
+    assert headings == [RANKS[word] for word in ("modelled", "counted", "none")]
+
+
+def test_the_catalogue_is_ranked_within_one_kind_only() -> None:
+    found = selector_entries(join(REAL, {}).values())
+    places = [(list(RANKS).index(rank(entry)), -(entry.effect or 0)) for entry in found]
+    assert places == sorted(places)
+    assert len({place for place, _ in places}) > 2
 
 
 def test_a_habit_to_avoid_is_no_answer_to_what_must_improve() -> None:

@@ -5,7 +5,7 @@
   const part = (id) => document.getElementById(id);
   const form = part("find-form");
   const body = part("found").tBodies[0];
-  const { licence, tactics, sources } = JSON.parse(part("find-data").textContent);
+  const { licence, ranks, tactics, sources } = JSON.parse(part("find-data").textContent);
   const inputs = [...form.querySelectorAll("fieldset input")];
   const { loss, sort } = form.elements;
   const asked = new URLSearchParams(location.search);
@@ -17,11 +17,12 @@
     if (name === "evidence") return value <= tactic.evidence;
     return !(name === "improves" && tactic.kind === "dark") && [tactic[name]].flat().includes(value);
   };
+  const rows = body.querySelectorAll("tr:not(.gt-rank)");
   const collator = new Intl.Collator("en");
   const entries = tactics
     .map((tactic, index) => {
       const has = Uint8Array.from(inputs, (input) => suits(tactic, input));
-      return { tactic, has, row: body.rows[index] };
+      return { tactic, has, row: rows[index] };
     })
     .sort((one, other) => collator.compare(one.tactic.title, other.tactic.title));
   const known = (id) => tactics.some((tactic) => tactic.id === id);
@@ -77,12 +78,28 @@
   };
   const byEvidence = (one, other) => other.evidence[1] - one.evidence[1];
   const lossOf = ({ loss_points }) => loss_points ?? 1000;
-  /* 0: a figure for the quality chosen, 1: for another one, 2: none. Claims move nothing. */
-  const tier = ({ effect, effect_on }, quality) =>
-    effect === null ? 2 : Number(Boolean(quality) && !effect_on.includes(quality));
+  /* Figures for the quality chosen, then for another one, each by how they came about: factors of different
+     kinds have no order among them. Claims move nothing. */
+  const kinds = Object.keys(ranks);
+  const last = 2 * kinds.length - 1;
+  const rank = ({ effect, effect_on, provenance }, quality) => {
+    if (effect === null) return last;
+    const other = Boolean(quality) && !effect_on.includes(quality);
+    return kinds.indexOf(provenance) + other * kinds.length;
+  };
+  const headings = {};
+  const heading = (place) => {
+    const other = place >= kinds.length && place !== last ? "Figures for another quality. " : "";
+    const text = other + ranks[kinds[place % kinds.length]];
+    return (headings[place] ??= element(
+      "tr",
+      { className: "gt-rank" },
+      element("td", { colSpan: body.parentElement.tHead.rows[0].cells.length }, text),
+    ));
+  };
   const ORDERS = {
     effect: (one, other, quality) =>
-      tier(one, quality) - tier(other, quality) || other.effect - one.effect || byEvidence(one, other),
+      rank(one, quality) - rank(other, quality) || other.effect - one.effect || byEvidence(one, other),
     name: () => 0,
     evidence: byEvidence,
     loss: (one, other) => lossOf(one) - lossOf(other),
@@ -146,8 +163,12 @@
     const most = full ? " Four is the most." : " Up to four can be compared.";
     part("find-ticked").replaceChildren(next, most, button("Untick all", { do: "untick" }));
   };
-  const drawRows = () => {
-    const rows = found.slice(0, mostRows).map(({ row }) => row);
+  const drawRows = (quality) => {
+    let lastPlace;
+    const rows = found.slice(0, mostRows).flatMap(({ tactic, row }) => {
+      const place = sort.value === "effect" ? rank(tactic, quality) : undefined;
+      return place === lastPlace ? [row] : [heading((lastPlace = place)), row];
+    });
     // Rows that stay where they are keep the focus of whoever ticks in them.
     if (rows.length !== body.rows.length || rows.some((row, index) => row !== body.rows[index])) {
       body.replaceChildren(...rows);
@@ -165,7 +186,7 @@
     }
     const nearly = filter(wanted);
     tally(nearly);
-    drawRows();
+    drawRows(quality);
     drawChips(wanted);
     drawEmpty(nearly);
     drawTicked(wanted);
