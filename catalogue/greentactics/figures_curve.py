@@ -1,27 +1,32 @@
-"""Saving against quality lost, as inline SVG: every operating point of every arm, one drawing a metric."""
+"""Saving against quality lost, as inline SVG: every operating point of every arm, one drawing a metric.
+
+What the marks mean stands in a list above the drawing, and the ticks outside its frame: no mark, and no line,
+has words in its place.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from greentactics.curves import Curve, curves
-from greentactics.figures import Figure
-from greentactics.figures_forest import ticks
+from greentactics.escaping import text_to_html
+from greentactics.figures import TICK_SIZE, Figure, Scale, scale_over, text_width, ticks
 from greentactics.results import Results
 from greentactics.schema import Record
 from greentactics.wording import metric_title, plain_label
 
 WIDTH, HEIGHT = 360, 250
-LEFT, RIGHT, BOTTOM = 46, 12, 44
-LINE = 17
-SHAPES = ("m-3 -3h6v6h-6z", "m0 -4l4 7h-8z", "m-3 -3l6 6m0 -6l-6 6", "m-4 0h8m-4 -4v8", "m-4 0h8", "m0 -4v8")
+TOP, RIGHT, BOTTOM = 26, 12, 44
+SHAPES = (
+    "m-3 -3h6v6h-6z", "m0 -4l4 7h-8z", "m-3 -3l6 6m0 -6l-6 6", "m-4 0h8m-4 -4v8", "m-4 0h8", "m0 -4v8",
+    "m0 -4.5l4.5 4.5l-4.5 4.5l-4.5 -4.5z", "m0 4l4 -7h-8z", "m-4 -3h8l-8 6h8z",
+)  # fmt: skip
 """Marks of the rivals, in the order of the arms; the tactic has a dot."""
 DOT = "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0"
 _VERTICES = ("start", "mid", "end")
+_TICK_HEIGHT = 15.0
 FURTHEST_LOSS = 6.0
 """Points of quality beyond which no point is drawn; a curve that far out decides nothing."""
 
@@ -51,42 +56,73 @@ def draw(drawn: Sequence[Curve], identifier: str, title: str, tolerance: float) 
         title: What is saved.
         tolerance: Points of quality that the record lets be lost; a dashed line.
     """
-    shown = {curve.arm: [point for point in curve.points if point[0] <= FURTHEST_LOSS] for curve in drawn}
-    losses = [loss for points in shown.values() for loss, _ in points] + [0.0, tolerance]
-    savings = [saving for points in shown.values() for _, saving in points] + [1.0, 2.0]
-    across = _Axis(min(losses) - 0.1, max(losses) + 0.1, LEFT, WIDTH - RIGHT, logarithmic=False)
-    top = LINE * math.ceil(len(shown) / 2) + 14
-    up = _Axis(min(savings) / 1.1, max(savings) * 1.1, HEIGHT + top - BOTTOM, top, logarithmic=True)
-    parts = [
-        Markup('<svg class="gt-curve" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d">').format(
-            WIDTH, HEIGHT + top, identifier, identifier
-        ),
-        Markup('<title id="{}-t">{}</title>').format(identifier, title),
-        Markup('<desc id="{}-d">{}</desc>').format(identifier, _described(shown)),
-        _grid(across, up, tolerance),
-    ]
+    nearby = {curve.arm: [point for point in curve.points if point[0] <= FURTHEST_LOSS] for curve in drawn}
+    shown = {arm: points for arm, points in nearby.items() if points}
+    losses = [loss for points in shown.values() for loss, _ in points]
+    savings = [saving for points in shown.values() for _, saving in points]
+    axes = _Axes(
+        scale_over([*losses, 0.0, tolerance], logarithmic=False),
+        scale_over(savings or [1.0], logarithmic=True),
+    )
+    legend, marks = [], []
     for index, (arm, points) in enumerate(shown.items()):
-        x, y = 10 + 175 * (index % 2), 12 + LINE * (index // 2)
-        at = [(x, y), *((round(across(loss)), round(up(saving))) for loss, saving in points)]
-        parts.append(_marked(at, index, f"{identifier}-m{index}"))
-        parts.append(Markup('<text x="{}" y="{}">{}</text>').format(x + 10, y + 4, plain_label(arm)))
-    return Markup("\n").join([*parts, Markup("</svg>")])
+        role, shape = _look(index)
+        legend.append(
+            Markup(
+                '<li class="{}"><svg viewBox="-6 -6 12 12" aria-hidden="true">'
+                '<path class="gt-mark" d="M0 0{}"/></svg>{}</li>'
+            ).format(role, shape, text_to_html(plain_label(arm)))
+        )
+        at = [axes.place(loss, saving) for loss, saving in points]
+        marks.append(_marked(at, role, shape, f"{identifier}-m{index}"))
+    return Markup("\n").join(
+        [
+            Markup('<ul class="gt-arms">{}</ul>').format(Markup("").join(legend)),
+            Markup(
+                '<svg class="gt-curve" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d">'
+            ).format(WIDTH, HEIGHT, identifier, identifier),
+            Markup('<title id="{}-t">{}</title>').format(identifier, title),
+            Markup('<desc id="{}-d">{}</desc>').format(identifier, _described(shown)),
+            _grid(axes, tolerance),
+            *marks,
+            Markup("</svg>"),
+        ]
+    )
 
 
-def _marked(at: Sequence[tuple[int, int]], index: int, identifier: str) -> Markup:
+class _Axes:
+    """Maps losses and savings to positions inside the frame, which leaves the ticks the room they take."""
+
+    def __init__(self, across: Scale, up: Scale) -> None:
+        self.across, self.up = across, up
+        self.high = HEIGHT - BOTTOM - TOP
+        self.up_ticks = ticks(up, self.high, lambda _: _TICK_HEIGHT)
+        self.left = 10 + max((text_width(words, TICK_SIZE) for _, words in self.up_ticks), default=0.0)
+        self.wide = WIDTH - RIGHT - self.left
+
+    def place(self, loss: float, saving: float) -> tuple[int, int]:
+        """Return where a point stands."""
+        return (
+            round(self.left + self.wide * self.across.share(loss)),
+            round(TOP + self.high * (1 - self.up.share(saving))),
+        )
+
+
+def _look(index: int) -> tuple[str, str]:
+    """Return class and shape of the marks of an arm; after all shapes they come again in another colour."""
+    if index == 0:
+        return "gt-tactic", DOT
+    colour, shape = divmod(index - 1, len(SHAPES))
+    return ("gt-rival", "gt-claim")[colour % 2], SHAPES[shape]
+
+
+def _marked(at: Sequence[tuple[int, int]], role: str, shape: str, identifier: str) -> Markup:
     """Draw the mark of an arm at each position; as a marker of one path it is written once."""
-    shape = DOT if index == 0 else SHAPES[(index - 1) % len(SHAPES)]
     ends = Markup(" ").join(Markup('marker-{}="url(#{})"').format(end, identifier) for end in _VERTICES)
     return Markup(
         '<marker id="{}" class="{}" markerUnits="userSpaceOnUse" overflow="visible">'
         '<path class="gt-mark" d="M0 0{}"/></marker><path class="gt-points" d="M{}" {}/>'
-    ).format(
-        identifier,
-        "gt-rival" if index else "gt-tactic",
-        shape,
-        " ".join(f"{x} {y}" for x, y in at),
-        ends,
-    )
+    ).format(identifier, role, shape, " ".join(f"{x} {y}" for x, y in at), ends)
 
 
 def _described(shown: Mapping[str, Sequence[tuple[float, float]]]) -> str:
@@ -95,52 +131,37 @@ def _described(shown: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         f"{max(saving for _, saving in points):.2g} times lower at a loss of "
         f"{min(loss for loss, _ in points):.1f} to {max(loss for loss, _ in points):.1f} points"
         for arm, points in shown.items()
-        if points
     ]
-    return f"{'; '.join(parts)}."
+    return f"{'; '.join(parts) or 'No point'}."
 
 
-def _grid(across: _Axis, up: _Axis, tolerance: float) -> Markup:
+def _grid(axes: _Axes, tolerance: float) -> Markup:
+    left, bottom = _n(axes.left), TOP + axes.high
     parts = [
         Markup('<path class="gt-axis" d="M{} {}V{}H{}" fill-opacity="0"/>').format(
-            LEFT, _n(up.end), _n(up.start), WIDTH - RIGHT
+            left, TOP, bottom, WIDTH - RIGHT
         ),
         Markup('<line class="gt-neutral" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-            _n(across(tolerance)), _n(up.start), _n(up.end)
+            axes.place(tolerance, axes.up.low)[0], bottom, TOP
+        ),
+        Markup('<text class="gt-tick gt-start" x="0" y="12">times lower</text>'),
+        Markup('<text class="gt-tick gt-end" x="{}" y="{}">points lost on validation</text>').format(
+            WIDTH - RIGHT, bottom + 36
         ),
     ]
     parts += [
-        _tick(_n(across(tick)), _n(up.start + 16), f"{tick:g}".replace("-", "\u2212"))
-        for tick in ticks((across.low, across.high), logarithmic=False)
+        _tick("gt-tick", axes.place(value, axes.up.low)[0], bottom + 17, words.removeprefix("+"))
+        for value, words in ticks(axes.across, axes.wide)
     ]
     parts += [
-        _tick(str(LEFT - 18), _n(up(tick) + 4), f"{tick:g}\u00d7")
-        for tick in ticks((up.low, up.high), logarithmic=True)
+        _tick("gt-tick gt-end", axes.left - 6, axes.place(0.0, value)[1] + 4, words)
+        for value, words in axes.up_ticks
     ]
-    middle = (LEFT + WIDTH - RIGHT) // 2
-    parts.append(_tick(str(middle), _n(up.start + 35), "points lost on validation; up: times lower"))
     return Markup("").join(parts)
 
 
-def _tick(x: str, y: str, text: str) -> Markup:
-    return Markup('<text class="gt-tick" x="{}" y="{}">{}</text>').format(x, y, text)
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Maps values from `low` to `high` to positions from `start` to `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    logarithmic: bool
-
-    def __call__(self, value: float) -> float:
-        low, high, value = (
-            math.log(number) if self.logarithmic else number for number in (self.low, self.high, value)
-        )
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
+def _tick(look: str, x: float, y: float, text: str) -> Markup:
+    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(look, _n(x), _n(y), text)
 
 
 def _n(value: float) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 
 from markupsafe import Markup
 
+from greentactics.figures import wrapped
 from greentactics.schema import Step
 
 WIDTH = 420
@@ -17,7 +17,7 @@ LINE = 18
 GAP = 24
 NOTE = 8
 NOTE_LINE = 16
-LETTER = 7.0
+SIZE = 13
 
 
 def flow(steps: Sequence[Step], identifier: str, title: str) -> Markup:
@@ -30,10 +30,9 @@ def flow(steps: Sequence[Step], identifier: str, title: str) -> Markup:
     """
     loops = [(index, step) for index, step in enumerate(steps) if step.repeat_from is not None]
     width = WIDTH - 2 * LEFT - LANE * len(loops) - (8 if loops else 0)
-    lines = [
-        textwrap.wrap(f"{index + 1}. {step.text}", int(width / LETTER)) for index, step in enumerate(steps)
-    ]
-    tops, heights, bottom = _layout(steps, lines)
+    lines = [wrapped(f"{index + 1}. {step.text}", width - 20, SIZE) for index, step in enumerate(steps)]
+    notes = [_note(step, width) for step in steps]
+    tops, heights, bottom = _layout(notes, lines)
     parts = [
         Markup('<svg class="gt-flow" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d">').format(
             WIDTH, bottom, identifier, identifier
@@ -46,8 +45,8 @@ def flow(steps: Sequence[Step], identifier: str, title: str) -> Markup:
             '<path class="gt-head" d="M0 0L8 4L0 8z"/></marker></defs>'
         ).format(identifier),
     ]
-    for top, height, wrapped in zip(tops, heights, lines, strict=True):
-        parts.append(_box(top, height, width, wrapped))
+    for top, height, words in zip(tops, heights, lines, strict=True):
+        parts.append(_box(top, height, width, words))
     for (top, height), (following, _) in pairwise(zip(tops, heights, strict=True)):
         parts.append(_arrow(f"M{LEFT + 24} {top + height}V{following - 1}", identifier))
     for lane, (index, step) in enumerate(loops):
@@ -56,10 +55,10 @@ def flow(steps: Sequence[Step], identifier: str, title: str) -> Markup:
         start, end = tops[index] + heights[index] // 2 + 5, tops[target] + heights[target] // 2 - 5 + 5 * lane
         edge = LEFT + width
         parts.append(_arrow(f"M{edge} {start}H{x}V{end}H{edge + 1}", identifier))
-        for row, words in enumerate(_note(step)):
+        for row, note in enumerate(notes[index]):
             parts.append(
                 Markup('<text class="gt-until" x="{}" y="{}">{}</text>').format(
-                    LEFT + 36, tops[index] + heights[index] + 17 + NOTE_LINE * row, words
+                    LEFT + 36, tops[index] + heights[index] + 17 + NOTE_LINE * row, note
                 )
             )
     return Markup("\n").join([*parts, Markup("</svg>")])
@@ -76,31 +75,35 @@ def describe(steps: Sequence[Step]) -> str:
     return " ".join(sentences)
 
 
-def _layout(steps: Sequence[Step], lines: Sequence[Sequence[str]]) -> tuple[list[int], list[int], int]:
+def _layout(
+    notes: Sequence[Sequence[str]], lines: Sequence[Sequence[str]]
+) -> tuple[list[int], list[int], int]:
     """Return tops and heights of the boxes, and the height of the drawing."""
     tops: list[int] = []
     heights: list[int] = []
     top = 2
-    for step, wrapped in zip(steps, lines, strict=True):
+    for note, words in zip(notes, lines, strict=True):
         tops.append(top)
-        heights.append(LINE * len(wrapped) + 14)
-        note = _note(step)
+        heights.append(LINE * len(words) + 14)
         top += heights[-1] + GAP + (NOTE + NOTE_LINE * (len(note) - 1) if note else 0)
-    return tops, heights, top - (0 if steps and _note(steps[-1]) else GAP - 2)
+    return tops, heights, top - (0 if notes and notes[-1] else GAP - 2)
 
 
-def _note(step: Step) -> list[str]:
-    """Return the lines that say how long to repeat; none for a step without repetition."""
+def _note(step: Step, width: float) -> list[str]:
+    """Return the lines that say how long to repeat; none for a step without repetition.
+
+    They stay within the width of the boxes: beside these run the arrows back.
+    """
     if step.repeat_from is None:
         return []
     until = f" until {step.until}" if step.until else ""
-    return textwrap.wrap(f"repeat from {step.repeat_from}{until}", int((WIDTH - LEFT - 36) / LETTER))
+    return wrapped(f"repeat from {step.repeat_from}{until}", width - 36, SIZE)
 
 
-def _box(top: int, height: int, width: int, wrapped: Sequence[str]) -> Markup:
+def _box(top: int, height: int, width: int, lines: Sequence[str]) -> Markup:
     spans = Markup("").join(
         Markup('<tspan x="{}" y="{}">{}</tspan>').format(LEFT + 12, top + 20 + LINE * row, line)
-        for row, line in enumerate(wrapped)
+        for row, line in enumerate(lines)
     )
     return Markup(
         '<rect class="gt-step" x="{}" y="{}" width="{}" height="{}" rx="4"/><text>{}</text>'

@@ -7,13 +7,13 @@ box repeats its own arcs, unseen until the reader points at it, so that the styl
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from greentactics.escaping import text_to_html
+from greentactics.figures import text_width, wrapped
 from greentactics.relation_graph import Tie
 from greentactics.tactic import Tactic
 from greentactics.vocabulary import Group, Kind, RelationType
@@ -26,7 +26,7 @@ DRAWN_AT_MOST = 120
 """Tactics in one drawing; with more, nobody can read it."""
 
 BOX_LEFT, BOX_WIDTH = 180, 350
-LETTERS, DARK_LETTERS = 46, 6  # that fit into the width of a box, and that the mark of a dark tactic takes
+SIZE, INSET = 13, 10
 WIDTH = 760
 LINE, PADDING, GAP, HEADING = 16, 10, 5, 30
 ROUNDS = 8
@@ -139,8 +139,8 @@ def _place(
         headings.append((group, y + HEADING - 9))
         y += HEADING
         for tactic in members:
-            room = LETTERS - DARK_LETTERS if tactic.record.kind is Kind.DARK else LETTERS
-            lines = tuple(textwrap.wrap(tactic.record.title, room))
+            mark = INSET + text_width("dark", SIZE) if tactic.record.kind is Kind.DARK else 0
+            lines = tuple(wrapped(tactic.record.title, BOX_WIDTH - 2 * INSET - mark, SIZE))
             boxes[tactic.record.id] = _Box(tactic, y, lines)
             y += boxes[tactic.record.id].height + GAP
     return boxes, headings, y
@@ -186,7 +186,7 @@ def _draw(box: _Box, own: Iterable[int], root: str) -> Markup:
     dark = box.tactic.record.kind is Kind.DARK
     spans = Markup("").join(
         Markup('<tspan x="{}" y="{}">{}</tspan>').format(
-            BOX_LEFT + 10, box.top + LINE + 1 + LINE * row, text_to_html(line)
+            BOX_LEFT + INSET, box.top + LINE + 1 + LINE * row, text_to_html(line)
         )
         for row, line in enumerate(box.lines)
     )

@@ -1,4 +1,4 @@
-"""Energy by layer and data type, dense beside pruned, as stacked bars in inline SVG.
+"""Energy by layer and data type, dense above pruned, as stacked bars between the name and the figures.
 
 Drawn from any table among a run's details whose rows name a `layer` and split its `energy` into columns
 `energy_<data type>`; rows with different `batch_size` give one figure each.
@@ -11,15 +11,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from greentactics.escaping import text_to_html
 from greentactics.figures import Figure
 from greentactics.results import BASELINE, TACTIC, Results
 from greentactics.wording import plain_label, quantity
 
-WIDTH = 360
-LEFT = 66
-RIGHT = 10
-BAR = 12
-ROW = 52
 PREFIX = "energy_"
 
 Rows = Sequence[Mapping[str, Any]]
@@ -34,14 +30,14 @@ def layer_figures(results: Results) -> list[Figure]:
     kinds = [column for column in tables[TACTIC][0] if column.startswith(PREFIX)]
     batches = list(dict.fromkeys(row.get("batch_size") for row in tables[TACTIC]))
     figures = []
-    for index, batch in enumerate(batches):
+    for batch in batches:
         chosen = {
             arm: {str(row["layer"]): row for row in rows if row.get("batch_size") == batch}
             for arm, rows in tables.items()
         }
         condition = f", batch {batch}" if batch is not None else ""
         title = f"Modelled energy by layer{condition}, seed {seed}"
-        figures.append(Figure(title, _draw(chosen, kinds, f"layers-{index + 1}", title)))
+        figures.append(Figure(title, _draw(chosen, kinds, title)))
     return figures
 
 
@@ -69,68 +65,51 @@ def _is_split(rows: object) -> bool:
     )
 
 
-def _draw(
-    arms: Mapping[str, Mapping[str, Mapping[str, Any]]], kinds: Sequence[str], identifier: str, title: str
-) -> Markup:
+def _draw(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], kinds: Sequence[str], title: str) -> Markup:
     layers = list(arms[TACTIC])
     totals = {
         arm: {name: sum(float(row.get(kind, 0)) for kind in kinds) for name, row in rows.items()}
         for arm, rows in arms.items()
     }
     largest = max((value for rows in totals.values() for value in rows.values()), default=1.0) or 1.0
-    height = ROW * len(layers) + 34
-    described = "; ".join(f"{name}: {_change(totals, name)}" for name in layers)
-    parts = [
-        Markup('<svg class="gt-layers" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d">').format(
-            WIDTH, height, identifier, identifier
-        ),
-        Markup('<title id="{}-t">{}</title>').format(identifier, title),
-        Markup('<desc id="{}-d">Baseline to tactic. {}.</desc>').format(identifier, described),
-        _legend(kinds),
-    ]
-    for index, name in enumerate(layers):
-        top = 30 + ROW * index
-        parts.append(
-            Markup('<text x="10" y="{}">{}</text><text class="gt-value" x="{}" y="{}">{}</text>').format(
-                top + 14, name[:20], WIDTH - RIGHT, top + 14, _change(totals, name)
-            )
+    rows = Markup("\n").join(
+        Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(
+            text_to_html(name),
+            Markup("").join(_bar(arms[arm].get(name, {}), kinds, largest) for arm in (BASELINE, TACTIC)),
+            _change(totals, name),
         )
-        for line, arm in enumerate((BASELINE, TACTIC)):
-            y = top + 19 + line * (BAR + 3)
-            parts.append(Markup('<text class="gt-small" x="10" y="{}">{}</text>').format(y + 10, arm))
-            parts.append(_bar(arms[arm].get(name, {}), kinds, y, (WIDTH - LEFT - RIGHT) / largest))
-    return Markup("\n").join([*parts, Markup("</svg>")])
+        for name in layers
+    )
+    return Markup(
+        '<ul class="gt-arms">{}</ul>\n'
+        '<table class="gt-forest gt-layers" aria-label="{}">\n<tbody>\n{}\n</tbody>\n'
+        "<tfoot><tr><td></td><td>above: baseline, below: tactic</td><td>MAC</td></tr></tfoot>\n</table>"
+    ).format(_legend(kinds), text_to_html(title), rows)
 
 
 def _change(totals: Mapping[str, Mapping[str, float]], layer: str) -> str:
     before, after = totals[BASELINE].get(layer, 0.0), totals[TACTIC].get(layer, 0.0)
-    return f"{quantity(before, '').strip()} \u2192 {quantity(after, '').strip()} MAC"
+    return f"{quantity(before, '').strip()} \u2192 {quantity(after, '').strip()}"
 
 
-def _bar(row: Mapping[str, Any], kinds: Sequence[str], y: int, scale: float) -> Markup:
-    x = float(LEFT)
-    parts = []
+def _bar(row: Mapping[str, Any], kinds: Sequence[str], largest: float) -> Markup:
+    start, parts = 0.0, []
     for index, kind in enumerate(kinds):
-        width = float(row.get(kind, 0)) * scale
+        share = 100 * float(row.get(kind, 0)) / largest
         parts.append(
-            Markup('<rect class="gt-share-{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>').format(
-                index % 4, x, y, width, BAR
+            Markup('<rect class="gt-share-{}" x="{:.1f}%" width="{:.1f}%" height="100%"/>').format(
+                index % 4, start, share
             )
         )
-        x += width
-    return Markup("").join(parts)
+        start += share
+    return Markup('<svg class="gt-stack">{}</svg>').format(Markup("").join(parts))
 
 
 def _legend(kinds: Sequence[str]) -> Markup:
-    x = 10
-    parts = []
-    for index, kind in enumerate(kinds):
-        word = plain_label(kind.removeprefix(PREFIX))
-        parts.append(
-            Markup(
-                '<rect class="gt-share-{}" x="{}" y="6" width="11" height="11"/>'
-                '<text class="gt-small" x="{}" y="16">{}</text>'
-            ).format(index % 4, x, x + 15, word)
-        )
-        x += 24 + 7 * len(word)
-    return Markup("").join(parts)
+    return Markup("").join(
+        Markup(
+            '<li><svg viewBox="0 0 12 12" aria-hidden="true"><rect class="gt-share-{}" width="12" '
+            'height="12"/></svg>{}</li>'
+        ).format(index % 4, text_to_html(plain_label(kind.removeprefix(PREFIX))))
+        for index, kind in enumerate(kinds)
+    )

@@ -206,12 +206,12 @@ def _run_marks(runs: Sequence[RunView], name: str, harm: bool) -> list[Mark]:
     several = sum(not run.local for run in runs) > 1
     for index, run in enumerate(runs):
         arms = [arm for arm in run.results.arms if arm != BASELINE and (index == 0 or arm == TACTIC)]
-        for position, arm in enumerate(arms):
+        for arm in arms:
             try:
                 estimate = compare(run.results, arm, name)
             except NotComparable:
                 continue
-            role = ("local" if run.local else "tactic") if arm == TACTIC else f"rival-{position - 1}"
+            role = ("local" if run.local else "tactic") if arm == TACTIC else "rival"
             label = "reproduced: tactic" if arm == TACTIC else f"rival: {plain_label(arm)}"
             if run.local:
                 label += ", this machine"

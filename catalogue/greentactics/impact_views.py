@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from greentactics.figures import Figure
 from greentactics.figures_curve import curve_figures
-from greentactics.figures_forest import Panel, extent, forest
+from greentactics.figures_forest import Panel, forest, forest_key, shared_scale
 from greentactics.impact_rows import AGAIN, DASH, MetricGroup, metric_groups, panels
 from greentactics.results import TACTIC
 from greentactics.rival_rows import RivalRow
@@ -40,6 +40,11 @@ class ImpactView:
     def figures(self) -> list[Figure]:
         """The panels drawn."""
         return forest_figures(self.panels)
+
+    @property
+    def key(self) -> str:
+        """What the marks of the panels stand for."""
+        return forest_key(self.panels)
 
 
 def full_impact(record: Record, runs: Sequence[RunView]) -> ImpactView:
@@ -104,12 +109,13 @@ def _verdict_groups(record: Record, full: ImpactView) -> list[MetricGroup]:
 
 
 def forest_figures(drawn: Sequence[Panel]) -> list[Figure]:
-    """Draw the panels; those that share a unit share the ends of their axis."""
-    found = []
-    for index, panel in enumerate(drawn):
-        limits = extent([other for other in drawn if other.logarithmic == panel.logarithmic])
-        found.append(Figure(panel.title, forest(panel, f"forest-{index + 1}", limits)))
-    return found
+    """Draw the panels; those that share a unit share their axis."""
+    scales = {
+        logarithmic: shared_scale(panels)
+        for logarithmic in (True, False)
+        if (panels := [panel for panel in drawn if panel.logarithmic == logarithmic])
+    }
+    return [Figure(panel.title, forest(panel, scales[panel.logarithmic])) for panel in drawn]
 
 
 def curve_views(record: Record, runs: Sequence[RunView]) -> tuple[tuple[RunView, tuple[Figure, ...]], ...]:

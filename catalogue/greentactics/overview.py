@@ -23,7 +23,7 @@ _NONE = "\u2013"
 
 @dataclass(frozen=True)
 class Point:
-    """One row of the table; a mark of the drawing where both of its figures are known."""
+    """One row of the table, with a mark for each of its figures that is known."""
 
     tactic: Tactic
     """The tactic."""
@@ -43,11 +43,6 @@ class Point:
     """How the saving came about."""
     against: tuple[str, ...]
     """Why it does not count as evidence."""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether it has a place in the drawing."""
-        return self.saving is not None and self.change is not None
 
     @property
     def solid(self) -> bool:

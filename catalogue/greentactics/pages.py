@@ -26,7 +26,7 @@ from greentactics.errors import UserError
 from greentactics.escaping import finalize, text_to_html
 from greentactics.facet_pages import facet_pages
 from greentactics.figures_graph import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
-from greentactics.figures_overview import frame, savings_figure
+from greentactics.figures_overview import frame
 from greentactics.importing.archive_words import ARCHIVE
 from greentactics.json_ld import catalogue_script, page_script, tactic_script
 from greentactics.loading import Catalogue
@@ -144,12 +144,9 @@ def _front_pages(
 
 def _overview_page(environment: Environment, tactics: Mapping[str, Tactic]) -> dict[str, str]:
     panels = savings_panels(tactics.values())
-    axes = frame(panels)
     text = environment.get_template("overview.md.j2").render(
-        panels=[
-            (panel, savings_figure(panel, axes, f"savings-{number}", "../"))
-            for number, panel in enumerate(panels, start=1)
-        ],
+        panels=panels,
+        axes=frame(panels),
         records=[point.tactic.record for panel in panels for point in panel.points if not point.published],
         tactic_count=len(tactics),
         root="../",

@@ -7,11 +7,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from greentactics.figures import text_width
 from greentactics.figures_graph import (
     BOX_LEFT,
     BOX_WIDTH,
     LEGEND,
-    LETTERS,
+    SIZE,
     WIDTH,
     drawn_groups,
     legend_line,
@@ -146,7 +147,7 @@ def test_long_titles_and_signs_of_markup_stay_inside_their_box() -> None:
     root = drawing(hostile, record(B))
     assert not [element for element in root.iter() if local(element) == "script"]
     spans = [element.text or "" for element in root.iter() if local(element) == "tspan"]
-    assert max(map(len, spans)) <= LETTERS
+    assert max(text_width(span, SIZE) for span in spans) <= BOX_WIDTH - 20
 
 
 @pytest.mark.parametrize("relation_type", RelationType)

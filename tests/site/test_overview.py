@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
-from greentactics.figures_overview import MOST_LETTERS, Frame, frame, savings_figure
+from greentactics.figures import Scale
+from greentactics.figures_overview import Frame, frame
 from greentactics.overview import published_pair, saved_kind, savings_panels
 from greentactics.pages import render_site
 from greentactics.tactic import join
@@ -25,7 +25,7 @@ LOSS = claim(
     setting=SETTING,
 )
 PAIRED = with_claims(PRUNING, claim(setting=SETTING), LOSS)
-AXES = Frame(low=1.0, high=100.0, bottom=-4.0, top=0.0)
+AXES = Frame(Scale(1.0, 100.0, logarithmic=True), Scale(-4.0, 0.0, logarithmic=False))
 
 
 def panels(*records, **committed):
@@ -38,9 +38,9 @@ def only(*committed, record=PRUNING):
     return point
 
 
-def drawing(*committed, record=PRUNING, axes=AXES) -> ElementTree.Element:
-    (panel,) = panels(record, results=committed)
-    return ElementTree.fromstring(str(savings_figure(panel, axes, "s", "../")))
+def overview(*records, **committed) -> str:
+    found = {record.id: committed["results"] for record in records[:1] if committed}
+    return render_site(catalogue(*records, results=found), {})["overview/index.md"]
 
 
 def metric(name: str, **changes):
@@ -94,9 +94,12 @@ def test_a_habit_to_avoid_costs_more_and_stands_on_the_left() -> None:
     assert pair.times == 0.5
     record = PRUNING.model_copy(update={"kind": Kind.DARK})
     worse = results(factors=FACTORS | {"tactic": (0.5, *FACTORS["tactic"][1:])})
-    marks = drawing(worse, record=record, axes=Frame(0.1, 10, -1, 1)).findall("a")
-    assert [mark.attrib["class"] for mark in marks] == ["gt-tactic gt-habit"]
-    assert "(a habit to avoid): 2.0\u00d7 higher [" in marks[0].attrib["aria-label"]
+    text = overview(record, SPARSITY, results=(worse,))
+    assert '<span class="gt-warning">a habit to avoid</span>' in text
+    assert "<td>2.0\u00d7 higher [" in text
+    point = only(worse, record=record)
+    assert point.saving is not None
+    assert point.saving.value == pytest.approx(0.5, abs=0.01)
 
 
 def test_kinds_of_cost_are_never_mixed() -> None:
@@ -128,14 +131,15 @@ def test_kinds_of_cost_are_never_mixed() -> None:
 
 @pytest.mark.parametrize("changes", [{"dirty": True}, {"seeds": 1}])
 def test_what_does_not_count_or_has_no_interval_is_hollow(changes) -> None:
-    assert not only(results(**changes)).solid
-    (mark,) = drawing(results(**changes)).findall("a")
-    assert mark.attrib["class"] == "gt-local"
+    point = only(results(**changes))
+    assert not point.solid
+    assert 'class="gt-plot gt-local"' in AXES.saving_plot(point)
 
 
 def test_one_seed_has_no_bars() -> None:
-    assert not drawing(results(seeds=1)).findall("path[@class='gt-bar gt-tactic']")
-    assert len(drawing(results()).findall("path[@class='gt-bar gt-tactic']")) == 1
+    bar = re.compile(r'<svg y="50%"><line ')
+    assert not bar.search(AXES.saving_plot(only(results(seeds=1))))
+    assert bar.search(AXES.saving_plot(only(results())))
 
 
 def test_a_quality_that_is_better_lower_is_turned() -> None:
@@ -147,12 +151,14 @@ def test_a_quality_that_is_better_lower_is_turned() -> None:
 @pytest.mark.parametrize(
     "metrics", [metric("test_accuracy", unit="count"), metric("energy_batch_1", unit="fraction")]
 )
-def test_what_has_no_place_in_the_drawing_is_in_the_table(metrics) -> None:
+def test_what_has_no_place_on_an_axis_is_there_in_words(metrics) -> None:
     point = only(results(metrics=metrics))
-    assert not point.drawn
+    assert "" in (AXES.saving_plot(point), AXES.change_plot(point))
     (panel,) = panels(PRUNING, results=(results(metrics=metrics),))
-    assert savings_figure(panel, AXES, "s", "../") is None
-    assert frame([panel]).low < 1 < frame([panel]).high
+    assert frame([panel]).saving.low < 1 < frame([panel]).saving.high
+    assert point.change_words in overview(PRUNING, results=(results(metrics=metrics),)).replace(
+        ",\u00a0", ", "
+    )
 
 
 def test_smoke_and_stale_results_have_no_point() -> None:
@@ -160,48 +166,39 @@ def test_smoke_and_stale_results_have_no_point() -> None:
         assert panels(PRUNING, results=(committed,)) == []
 
 
-def test_marks_stand_to_scale_and_lead_to_their_tactic() -> None:
+def test_marks_stand_to_scale_beside_what_they_say() -> None:
     tenfold = results(factors=FACTORS | {"tactic": (10.0, *FACTORS["tactic"][1:])}, spread=0.0)
-    root = drawing(tenfold)
-    assert root.attrib["aria-labelledby"] == "s-t s-d"
-    description = next(element.text for element in root if element.tag == "desc")
-    assert description.startswith(f"{PRUNING.title}: 10.0\u00d7 lower [")
-    (mark,) = root.findall("a")
-    assert mark.attrib["href"] == f"../tactics/{PRUNING.id}/index.html"
-    assert mark.find("title").text == mark.attrib["aria-label"]
-    assert mark.attrib["aria-label"].startswith(f"{PRUNING.title}: 10.0\u00d7 lower [")
-    x, y = map(float, re.match(r"M([\d.]+) ([\d.]+)m", mark.find("path").attrib["d"]).groups())
-    assert x == pytest.approx((38 + 350) / 2, abs=0.1)  # the middle of a logarithmic axis from 1 to 100
-    assert 26 < y < 26 + 180 * 0.2  # 0.6 points below the top of an axis over 4 points
+    point = only(tenfold)
+    saving = ElementTree.fromstring(str(AXES.saving_plot(point)))
+    mark = saving.find("svg/circle")
+    assert mark is not None
+    assert mark.attrib["cx"] == "50%"  # the middle of a logarithmic axis from 1 to 100
+    mark = ElementTree.fromstring(str(AXES.change_plot(point))).find("svg/circle")
+    assert mark is not None
+    assert 80 < float(mark.attrib["cx"].rstrip("%")) < 90  # 0.6 points below the end of an axis over 4
+    row = next(line for line in overview(PRUNING, results=(tenfold,)).splitlines() if '"row"' in line)
+    assert f'<a href="../tactics/{PRUNING.id}/index.html">{PRUNING.title}</a>' in row
+    assert "</svg></td><td>10.0\u00d7 lower [" in row
+    assert "</svg></td><td>accuracy \u22120.6 points [" in row
 
 
-def test_published_figures_are_another_shape() -> None:
-    marks = drawing(results(), record=PAIRED).findall("a")
-    assert [mark.attrib["class"] for mark in marks] == ["gt-tactic", "gt-claim"]
-    shapes = {re.sub(r"[-\d. ]+", "", mark.find("path").attrib["d"]) for mark in marks}
-    assert len(shapes) == 2
+def test_published_figures_are_another_shape_in_a_row_of_their_own() -> None:
+    text = overview(PAIRED, results=(results(),))
+    assert re.findall(r'gt-plot gt-(\w+)"', text) == ["tactic", "tactic", "claim", "claim"]
+    assert '<th scope="row">Published <small>' in text
+    assert "Diamond: published" in text
+    assert "Diamond" not in overview(PRUNING, results=(results(),))
 
 
-def test_labels_do_not_overlap_and_long_titles_are_cut() -> None:
+def test_titles_stand_in_full_however_many_and_long() -> None:
     records = [
         PRUNING.model_copy(update={"id": f"{PRUNING.id}-{number}", "title": f"{number} word" + " more" * 14})
         for number in range(12)
     ]
     made = catalogue(*records, results={record.id: (results(tactic=record.id),) for record in records})
-    (panel,) = savings_panels(join(made, {}).values())
-    root = ElementTree.fromstring(str(savings_figure(panel, AXES, "s", "../")))
-    labels = root.findall("text[@class='gt-label']")
-    assert 1 <= len(labels) < 12
-    lines = sorted(float(label.attrib["y"]) for label in labels)
-    assert all(later - earlier >= 13 for earlier, later in pairwise(lines))
-    assert all(len(label.text) <= MOST_LETTERS and label.text.endswith("\u2026") for label in labels)
-    assert len(root.findall("a")) == 12
-
-
-def test_drawings_hold_no_colour_of_their_own() -> None:
-    (panel,) = panels(PAIRED, results=(results(),))
-    text = str(savings_figure(panel, AXES, "s", "../"))
-    assert not re.search(r"#[0-9a-f]{3,6}\b|rgb|style=|fill=|stroke=", text)
+    text = render_site(made, {})["overview/index.md"]
+    assert all(f">{record.title}</a>" in text for record in records)
+    assert "\u2026" not in text
 
 
 def test_the_page_has_a_row_for_each_point_of_the_drawing() -> None:
@@ -210,8 +207,8 @@ def test_the_page_has_a_row_for_each_point_of_the_drawing() -> None:
     ]
     assert "1 of 3 tactics have results." in text
     assert len(re.findall(r'<tr><th scope="row">', text)) == 2
-    assert text.count('class="gt-mark"') == 2
-    assert "<td>modelled, read in the abstract of the source</td>" in text
+    assert text.count('class="gt-plot ') == 2 * 2
+    assert f"energy, {SETTING}; modelled, read in the abstract of the source</small>" in text
 
 
 def test_without_results_the_page_says_so() -> None:
