@@ -95,10 +95,10 @@ def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDra
         points = f"; {count} point{'s' * (count != 1)} to clarify" if count else ""
         holder = taken.get(draft.id)
         clash = f"; its id is taken: {holder}; choose another, or take over what is new" if holder else ""
-        path = written.path.as_posix()
-        click.echo(f"{path}: {written.state}{points}{clash}")
+        name = written.path.as_posix()
+        click.echo(f"{name}: {written.state}{points}{clash}")
         if lost := loss(draft.left_out):
-            click.echo(f"{path}: {lost}", err=True)
+            click.echo(f"{name}: {lost}", err=True)
     click.echo(f"{done} in {DRAFTS}/, {mistakes} not imported")
     context.exit(1 if mistakes else 0)
 
