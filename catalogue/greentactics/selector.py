@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,8 @@ class Question:
     """What it asks, in a few words."""
     choices: tuple[tuple[str, str], ...]
     """Words with their labels."""
+    counts: Mapping[str, int]
+    """How many tactics each word leaves when nothing else is chosen."""
     single: bool = False
     """Whether only one of them can be chosen."""
 
@@ -91,34 +94,42 @@ def find_page(
 def questions(entries: Sequence[Entry]) -> tuple[Question, ...]:
     """Return what the form asks; choices that fit no tactic at all are left out."""
 
-    def carried(terms: type[Term], of: Callable[[Entry], Iterable[str]]) -> tuple[tuple[str, str], ...]:
-        found = {word for entry in entries for word in of(entry)}
-        return tuple((term.value, term.label) for term in terms if term.value in found)
+    def asked(
+        name: str,
+        title: str,
+        labels: Mapping[str, str],
+        of: Callable[[Entry], Iterable[str]],
+        *,
+        single: bool = False,
+    ) -> Question:
+        counts = Counter(word for entry in entries for word in set(of(entry)))
+        choices = tuple((word, label) for word, label in labels.items() if word in counts)
+        return Question(name, title, choices, counts, single)
 
-    def listed(
-        labels: Mapping[str, str], of: Callable[[Entry], Iterable[str]]
-    ) -> tuple[tuple[str, str], ...]:
-        found = {word for entry in entries for word in of(entry)}
-        return tuple((word, label) for word, label in labels.items() if word in found)
-
-    kept = carried(Quality, lambda entry: entry.worsens)
     levels = {level.value: f"{level.value}: {level.definition}" for level in list(Level)[1:]}
     efforts = {level.value: f"{level.value}: {level.definition}" for level in EffortLevel}
     kinds = {Kind.AWESOME.value: "Advice (awesome)", Kind.DARK.value: "A habit to avoid (dark)"}
+    kept = {word: label for word, label in _labels(Quality).items() if word != _LIMITED}
+    worse = asked("keeps", "Not worse", kept, lambda entry: entry.worsens)
+    left = {word: len(entries) - worse.counts[word] for word, _ in worse.choices}
     return (
-        Question("improves", "Improves", carried(Quality, advised_improvements), single=True),
-        Question("keeps", "Not worse", tuple(choice for choice in kept if choice[0] != _LIMITED)),
-        Question("stages", "Stage", carried(Stage, lambda entry: entry.stages)),
-        Question("group", "Group", carried(Group, lambda entry: (entry.group,))),
-        Question("evidence", "Evidence at least", listed(levels, _levels_reached), single=True),
-        Question("provenance", "Reproduced figure", listed(_PROVENANCES, lambda entry: (entry.provenance,))),
-        Question("devices", "Reproduced on", listed(_DEVICES, lambda entry: entry.devices)),
-        Question("participants", "Role", carried(Participant, lambda entry: entry.participants)),
-        Question("artifacts", "Artefact", carried(Artifact, lambda entry: entry.artifacts)),
-        Question("tags", "Subject", carried(Tag, lambda entry: entry.tags)),
-        Question("effort", "Effort", listed(efforts, lambda entry: (entry.effort,))),
-        Question("kind", "Kind", listed(kinds, lambda entry: (entry.kind,))),
+        asked("improves", "Improves", _labels(Quality), advised_improvements, single=True),
+        dataclasses.replace(worse, counts=left),
+        asked("stages", "Stage", _labels(Stage), lambda entry: entry.stages),
+        asked("group", "Group", _labels(Group), lambda entry: (entry.group,)),
+        asked("evidence", "Evidence at least", levels, _levels_reached, single=True),
+        asked("provenance", "Reproduced figure", _PROVENANCES, lambda entry: (entry.provenance,)),
+        asked("devices", "Reproduced on", _DEVICES, lambda entry: entry.devices),
+        asked("participants", "Role", _labels(Participant), lambda entry: entry.participants),
+        asked("artifacts", "Artefact", _labels(Artifact), lambda entry: entry.artifacts),
+        asked("tags", "Subject", _labels(Tag), lambda entry: entry.tags),
+        asked("effort", "Effort", efforts, lambda entry: (entry.effort,)),
+        asked("kind", "Kind", kinds, lambda entry: (entry.kind,)),
     )
+
+
+def _labels(terms: type[Term]) -> dict[str, str]:
+    return {term.value: term.label for term in terms}
 
 
 def advised_improvements(entry: Entry) -> tuple[str, ...]:

@@ -178,6 +178,20 @@ def test_choices_that_fit_no_tactic_are_not_asked() -> None:
     assert "functional-correctness" not in asked["keeps"]
 
 
+def test_each_choice_says_how_many_tactics_it_leaves_when_nothing_else_is_chosen() -> None:
+    found = entries(PRUNING, SPARSITY, DARK, results=(results(),))
+    asked = {question.name: question for question in questions(found)}
+    assert asked["kind"].counts == {"awesome": 2, "dark": 1}
+    assert asked["evidence"].counts == {"E0": 3, "E1": 3, "E2": 2, "E3": 1}
+    for word, _ in asked["keeps"].choices:
+        assert asked["keeps"].counts[word] == sum(word not in entry.worsens for entry in found), word
+    for name in ("improves", "stages", "devices"):
+        for word, _ in asked[name].choices:
+            label = re.escape(dict(asked[name].choices)[word])
+            shown = rf'name="{name}" value="{word}"><span>{label}</span> <small>{asked[name].counts[word]}<'
+            assert re.search(shown, page(PRUNING, SPARSITY, DARK)), word
+
+
 def test_the_table_holds_all_tactics_with_claim_and_reproduction_apart() -> None:
     text = page(PRUNING, SPARSITY, DARK)
     rows = re.findall(r"<tr><th scope=\"row\">.*", text)
@@ -190,9 +204,9 @@ def test_the_table_holds_all_tactics_with_claim_and_reproduction_apart() -> None
     assert sum("a habit to avoid" in row for row in rows) == 1
 
 
-def test_the_hint_on_comparing_stands_before_the_table_and_waits_for_the_script() -> None:
+def test_the_hint_on_comparing_stands_before_the_table() -> None:
     text = page(PRUNING, SPARSITY, DARK)
-    (hint,) = re.findall(r'<p id="find-hint" class="gt-rule" hidden>(.*)</p>', text)
+    (hint,) = re.findall(r'<p id="find-hint" class="gt-rule">(.*)</p>', text)
     assert hint == "Tick two to four tactics to compare them side by side."
     assert text.index("find-hint") < text.index('<table id="found"')
     assert 'aria-describedby="find-hint"' in text
@@ -211,7 +225,7 @@ def test_the_data_of_the_script_are_those_of_the_table() -> None:
     assert found is not None
     data = json.loads(found[1])
     assert [tactic["id"] for tactic in data["tactics"]] == re.findall(
-        r'"row"><a href="../tactics/([^/]+)/', text
+        r'"row"><input[^>]*><a href="../tactics/([^/]+)/', text
     )
     cited = {key for tactic in data["tactics"] for key in tactic["sources"]}
     assert set(data["sources"]) == cited

@@ -1,5 +1,5 @@
-/* Names for landmarks that the theme leaves without one, and its link to the content on pages without a table of
-   contents, where the theme has none. The pages work without this script. */
+/* Names for landmarks that the theme leaves without one, the keyboard's way into what scrolls, and on paper where it
+   came from. The pages work without this script. */
 const nameLandmarks = () => {
   document.querySelectorAll(".md-code__nav").forEach((nav, index) => {
     nav.setAttribute("aria-label", `Listing ${index + 1}`);
@@ -10,20 +10,32 @@ const nameLandmarks = () => {
   document.querySelectorAll(".md-search-result nav").forEach((tags) => {
     tags.setAttribute("role", "none");
   });
-  document.querySelectorAll("pre > code").forEach((listing) => {
-    listing.tabIndex = 0;
+  // Tables written in Markdown, which the theme puts in boxes that scroll.
+  document.querySelectorAll(".md-typeset__scrollwrap").forEach((table, index) => {
+    if (table.hasAttribute("role")) return;
+    table.setAttribute("role", "region");
+    table.setAttribute("aria-label", `Table ${index + 1}`);
+    sizes.observe(table);
   });
 };
-const addSkipLink = () => {
-  const title = document.querySelector("main h1");
-  if (!title || document.querySelector(".md-skip")) return;
-  title.id ||= "title";
-  const link = document.createElement("a");
-  link.className = "md-skip";
-  link.href = `#${title.id}`;
-  link.textContent = "Skip to content";
-  document.querySelector("[data-md-component=skip]").append(link);
-};
-addSkipLink();
+
+/* What scrolls can take the focus, and only while it scrolls, so that no key is pressed in vain. */
+const sizes = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+    if (scrolls) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+document.querySelectorAll(".gt-scroll, pre > code").forEach((box) => sizes.observe(box));
 nameLandmarks();
 new MutationObserver(nameLandmarks).observe(document.body, { childList: true, subtree: true });
+
+const origin = document.createElement("p");
+origin.className = "gt-origin";
+addEventListener("beforeprint", () => {
+  const today = new Date().toLocaleDateString("en-CA"); // year, month and day, where the reader is
+  origin.textContent = `Printed on ${today} from ${location.href}`;
+  document.querySelector("main h1").after(origin);
+});
+addEventListener("afterprint", () => origin.remove());

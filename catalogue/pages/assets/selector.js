@@ -22,7 +22,8 @@
   const entries = tactics
     .map((tactic, index) => {
       const has = Uint8Array.from(inputs, (input) => suits(tactic, input));
-      return { tactic, has, row: rows[index] };
+      const row = rows[index];
+      return { tactic, has, row, tick: row.querySelector(".gt-tick") };
     })
     .sort((one, other) => collator.compare(one.tactic.title, other.tactic.title));
   const known = (id) => tactics.some((tactic) => tactic.id === id);
@@ -129,7 +130,8 @@
     const chip = (index) => {
       const { name, value } = inputs[index];
       const text = `${titleOf(inputs[index])}: ${wordOf(inputs[index])}`;
-      const made = button(`${text} \u00d7`, { do: "drop", name, value });
+      const made = button(text, { do: "drop", name, value });
+      made.append(element("span", {}, " \u00d7"));
       return Object.assign(made, { ariaLabel: `Remove ${text}` });
     };
     const chips = Object.values(wanted).flat().map(chip);
@@ -148,7 +150,7 @@
     part("find-empty").hidden = found.length > 0;
     part("find-empty").replaceChildren(element("p", {}, `No tactic fits all filters. ${advice}`), ...offers);
   };
-  let [lastTicked, lastOrder] = ["", ""];
+  let [lastTicked, lastOrder] = [null, ""];
   const drawTicked = (wanted) => {
     const full = ticked.length === MOST_COMPARED;
     if (lastTicked !== (lastTicked = ticked.join())) {
@@ -241,8 +243,8 @@
       element("table", { className: "gt-cards gt-compared" }, head, element("tbody", {}, ...rows)),
     );
     found = compared.map((tactic) => ({ tactic }));
-    part("comparison").hidden = part("find-downloads").hidden = false;
-    part("find-list").hidden = true;
+    part("comparison").hidden = false;
+    form.hidden = part("find-list").hidden = true;
     document.title = `Compare: ${compared.map(({ title }) => title).join("; ")}`;
   };
 
@@ -295,20 +297,12 @@
     update();
     if (!target.isConnected) (part("find-chips").querySelector("button") ?? inputs[0]).focus();
   });
-  part("find-plain").hidden = true;
   form.addEventListener("submit", (event) => event.preventDefault());
 
   if (asked.has("compare") && ticked.length > 1) {
     compare(ticked.map((id) => tactics.find((tactic) => tactic.id === id)));
   } else {
-    for (const entry of entries) {
-      const { id: value, title } = entry.tactic;
-      const tick = { type: "checkbox", className: "gt-tick", value, ariaLabel: `Compare ${title}` };
-      entry.tick = element("input", tick);
-      entry.row.cells[0].prepend(entry.tick);
-    }
     restore();
-    form.hidden = part("find-sort").hidden = false;
     update();
   }
 })();
