@@ -89,12 +89,12 @@ def _rendered(
     commands: click.Group | None,
 ) -> Iterator[tuple[str, str]]:
     tactics = join(catalogue, local)
-    current = {key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None}
+    current = _by_title({key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None})
     documents = api_documents(tactics, catalogue)
     terms = term_pages(current.values())
     environment = template_environment(site, edit)
     home = catalogue_script(documents.changes, __version__, site or "")
-    withdrawn = [tactic for key, tactic in tactics.items() if key not in current]
+    withdrawn = [tactic for key, tactic in _by_title(tactics).items() if key not in current]
     yield from _front_pages(environment, current, withdrawn, home).items()
     yield from _redirects(environment, tactics).items()
     ties = stated_ties(current)
@@ -107,13 +107,18 @@ def _rendered(
         yield from raw_files(tactic).items()
     yield from ((path, catalogue.modules[path]) for path in sorted(shared))
     yield from _overview_page(environment, current).items()
-    yield from _corrections_page(environment, tactics).items()
+    yield from _corrections_page(environment, _by_title(tactics)).items()
     yield from _relations_page(environment, current, ties, seen).items()
     yield from facet_pages(environment, terms, current.values()).items()
     yield from find_page(environment, current.values(), catalogue.bibliography).items()
     if commands is not None:
         yield from command_page(environment, commands).items()
     yield from api_files(documents, catalogue, terms, site)
+
+
+def _by_title(tactics: Mapping[str, Tactic]) -> dict[str, Tactic]:
+    """Return tactics in the order in which a reader looks for them; identifiers are not shown."""
+    return dict(sorted(tactics.items(), key=lambda item: (item[1].record.title.casefold(), item[0])))
 
 
 def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[str, str]:
