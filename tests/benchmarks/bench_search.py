@@ -40,7 +40,7 @@ def _built(folder: Path) -> Path:
     """Build the site of a large catalogue with the settings of this one."""
     write_catalogue(folder, RECORDS)
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for path in ("catalogue/pages", "catalogue/greentactics/mkdocs_hook.py"):
+    for path in ("catalogue/pages", "catalogue/theme", "catalogue/greentactics/mkdocs_hook.py"):
         settings = settings.replace(path, str(ROOT / path))
     settings = re.sub(r"^watch:\n(?:  - .*\n)+", "", settings, flags=re.MULTILINE)
     (folder / "mkdocs.yml").write_text(settings, encoding="utf-8")

@@ -33,7 +33,9 @@ def hostile_site(tmp_path_factory) -> Path:
     )
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     settings = re.sub(r"^(?:hooks|watch):\n(?:  - .*\n)+", "", settings, flags=re.MULTILINE)
-    (folder / "mkdocs.yml").write_text(settings.replace("catalogue/pages", "docs"), encoding="utf-8")
+    for path, meant in (("catalogue/pages", "docs"), ("catalogue/theme", f"{ROOT}/catalogue/theme")):
+        settings = settings.replace(path, meant)
+    (folder / "mkdocs.yml").write_text(settings, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--quiet"],
         cwd=folder,

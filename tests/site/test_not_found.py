@@ -1,0 +1,17 @@
+"""The page of addresses that are not found leads on, from whatever folder the address seems to lie in."""
+
+from __future__ import annotations
+
+import re
+
+WAYS = ("index.html", "find/index.html", "tactics/index.html", "terms/index.html", "method/index.html")
+
+
+def test_it_leads_to_the_main_pages_and_to_the_search(real_site) -> None:
+    text = (real_site / "404.html").read_text(encoding="utf-8")
+    article = text.partition("<article")[2].partition("</article>")[0]
+    addresses = re.findall(r'(?:href|action)="([^"]*)"', article)
+    assert {f"/{way}" for way in WAYS} <= set(addresses)
+    assert all(address.startswith("/") for address in addresses)
+    assert '<form class="gt-search" action="/index.html"' in article
+    assert "<title>Page not found" in text
