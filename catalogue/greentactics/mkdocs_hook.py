@@ -20,6 +20,7 @@ from greentactics.lean_html import without_indentation
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
 from greentactics.recipe_files import recipe_archives
+from greentactics.skip_link import with_skip_link
 
 ASKS_THE_HOST = ' data-md-component="source"'
 _serving = False
@@ -63,15 +64,17 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
-    """Take out the theme's indentation and its question to the host; add the policy for publishing."""
-    output = without_indentation(output).replace(ASKS_THE_HOST, "")
+    """Take out the theme's indentation and its question to the host; add the skip link, and the policy."""
+    output = with_skip_link(without_indentation(output).replace(ASKS_THE_HOST, ""))
     return output if _serving else with_policy(output, page.content or "")
 
 
 def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
-    """Add the Content-Security-Policy to the page of addresses that are not found."""
-    output = output.replace(ASKS_THE_HOST, "")
-    return output if _serving or not template_name.endswith(".html") else with_policy(output)
+    """Do the same with the page of addresses that are not found."""
+    if not template_name.endswith(".html"):
+        return output
+    output = with_skip_link(output.replace(ASKS_THE_HOST, ""))
+    return output if _serving else with_policy(output)
 
 
 def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 _CONTRAST = "color-contrast"
+_SIZE = "target-size"  # of WCAG 2.2; axe asks for it only when told to
 _UNFOLD = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 # Texts whose elements have the same names and classes up to the body have the same colours.
 _MARK_TEXTS = """() => {
@@ -36,7 +37,12 @@ def colour_violations(page) -> list[str]:
 
 def structure_violations(page) -> list[str]:
     """Return what breaks any other rule on a prepared page."""
-    return _violations(page, "html", {"rules": {_CONTRAST: {"enabled": False}}})
+    return _violations(page, "html", {"rules": {_CONTRAST: {"enabled": False}, _SIZE: {"enabled": True}}})
+
+
+def narrow_violations(page) -> list[str]:
+    """Return what a narrow window breaks: targets that come too close, and scrolling by the mouse alone."""
+    return _violations(page, "html", {"runOnly": [_SIZE, "scrollable-region-focusable"]})
 
 
 def _violations(page, context: str, options: dict[str, object]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.browser.selector_page import BUILT_IN, PRUNING
 
-_CLASS = re.compile(r'<(\w+)[^>]*? class="([^"]*)"')
+_KIND = re.compile(r'<(\w+)[^>]*? class="([^"]*)"|<(h\d|p|li|dd|th|td)\b[^>]*>[^<]*<(\w+)')
 _LISTING = re.compile(r"<pre.*?</pre>", re.DOTALL)
 
 
@@ -17,8 +17,8 @@ def page_kinds(site: Path) -> list[str]:
     """Return addresses below the site's.
 
     Each page that stands alone in a folder is a kind of its own. Of pages that share a folder, such as those
-    of the tactics, as many are taken as it needs to meet each class of element that any of them has. So a
-    kind that is added later is tested without being named here.
+    of the tactics, as many are taken as it needs to meet each class of element that any of them has, and
+    each element inside a text. So a kind that is added later is tested without being named here.
     """
     alone, shared = [], defaultdict(list)
     for path in sorted(site.rglob("*.html")):
@@ -36,7 +36,7 @@ def page_kinds(site: Path) -> list[str]:
 
 def _covering(pages: Collection[Path]) -> list[Path]:
     """Choose greedily: the page that shows most of what is not shown yet, of equals the lightest."""
-    elements = {page: set(_CLASS.findall(_LISTING.sub("", page.read_text("utf-8")))) for page in pages}
+    elements = {page: set(_KIND.findall(_LISTING.sub("", page.read_text("utf-8")))) for page in pages}
     chosen, shown = [], set()
     while missing := {page: found - shown for page, found in elements.items() if found - shown}:
         best = max(missing, key=lambda page: (len(missing[page]), -page.stat().st_size))
