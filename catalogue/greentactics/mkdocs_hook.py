@@ -20,6 +20,7 @@ from greentactics.lean_html import without_indentation
 from greentactics.loading import load_catalogue, load_results_folder
 from greentactics.pages import render_site
 from greentactics.recipe_files import recipe_archives
+from greentactics.search_spelling import with_both_spellings
 from greentactics.skip_link import with_skip_link
 
 ASKS_THE_HOST = ' data-md-component="source"'
@@ -75,6 +76,13 @@ def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
         return output
     output = with_skip_link(output.replace(ASKS_THE_HOST, ""))
     return output if _serving else with_policy(output)
+
+
+def on_post_build(*, config: MkDocsConfig, **_: object) -> None:
+    """Let the search find words in either spelling."""
+    index = Path(config.site_dir, "search", "search_index.json")
+    if index.is_file():
+        index.write_text(with_both_spellings(index.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:
