@@ -157,6 +157,7 @@ def test_the_search_knows_titles_intents_problems_and_synonyms(real_site) -> Non
 def test_the_search_knows_no_listings_no_long_tables_and_no_files_of_the_api(real_site) -> None:
     pages = found_by_search(real_site)
     assert not [path for path in pages if path.startswith(("recipes/", "api/")) or "/measurements/" in path]
+    assert "How it is known" not in pages["corrections/index.html"]
     texts = {path: text for path, text in pages.items() if path.startswith("tactics/")}
     for identifier, recipe in REAL.recipes.items():
         defined = [node.name for node in ast.parse(recipe.text).body if isinstance(node, ast.FunctionDef)]

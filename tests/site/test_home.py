@@ -40,3 +40,7 @@ def test_the_best_supported_come_first() -> None:
     few = SPARSITY.model_copy(update={"recipe": PRUNING.recipe, "id": "a-first-by-name"})
     text = home(few, PRUNING, shown={few.id: (results(seeds=2),), PRUNING.id: (results(),)})
     assert listed(text) == [PRUNING.id, few.id]
+
+
+def test_its_title_is_the_name_of_the_site_once(real_site) -> None:
+    assert "<title>Green Tactics</title>" in (real_site / "index.html").read_text(encoding="utf-8")
