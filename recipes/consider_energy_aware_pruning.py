@@ -40,6 +40,7 @@ from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
 from recipes.common.energy_model import estimate
+from recipes.common.model_checks import no_quality, unfit_to_mask, unfit_to_refit
 from recipes.common.net_report import accuracy
 from recipes.common.precision import training_autocast
 from recipes.common.pruning import (
@@ -118,7 +119,7 @@ def prune_energy_aware(
     which use the most energy are cut hardest (Yang, Chen, Sze 2017).
 
     Args:
-        model: Net in evaluation mode; its `nn.Conv2d` and `nn.Linear` layers are pruned.
+        model: Net in evaluation mode; its `nn.Conv2d` and `nn.Linear` layers are pruned, frozen ones too.
         calibration_inputs: Inputs like those of training, (images, ...); no labels needed.
         evaluate: Returns the quality of a net on held-out data; higher is better.
         largest_loss: Quality that may be lost in all, in the unit of `evaluate`.
@@ -129,14 +130,27 @@ def prune_energy_aware(
         Masks by layer name, True where a weight is kept: hold them in any fine-tuning.
 
     Raises:
-        ValueError: Nothing could be removed within `largest_loss`.
+        ValueError: The net cannot be pruned so (it is in training mode, in half precision, holds a layer that
+            `forward` does not call, ...), or its quality is no finite number; both are seen before it is
+            changed. Or nothing could be removed within `largest_loss`; the net is then as it was.
     """
+    if unfit_to_mask(model):
+        raise ValueError(unfit_to_mask(model))
     dense = copy.deepcopy(model)
     energies = estimate(model, calibration_inputs[:256], batch_size=batch_size).layers
     costs = cost_by_layer or {layer.name: layer.energy for layer in energies}
+    if unfit_to_refit(model, calibration_inputs):
+        raise ValueError(unfit_to_refit(model, calibration_inputs))
+    if not costs.keys() >= prunable_layers(model).keys():
+        raise ValueError(
+            "cost_by_layer: expected a cost of every nn.Conv2d and nn.Linear, got none for "
+            f"{', '.join(prunable_layers(model).keys() - costs.keys())}; add them"
+        )
     generator = torch.Generator().manual_seed(0)
     quality = evaluate(model)
     floor = quality - largest_loss
+    if no_quality(floor, largest_loss):
+        raise ValueError(no_quality(floor, largest_loss))
     for name in sorted(prunable_layers(model), key=costs.__getitem__, reverse=True):
         moments = sample_moments(dense, model, name, calibration_inputs, rows=20_000, generator=generator)
         quality = _prune_layer(model, name, moments, evaluate, quality, floor)

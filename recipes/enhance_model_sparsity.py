@@ -107,9 +107,17 @@ def log_sum_slopes(groups: Sequence[ChannelGroups], epsilon: float) -> list[Tens
 
     The penalty is epsilon log(1 + r / epsilon), r being a norm over the root mean square of all norms above
     zero in the net: the smaller a group, the harder it is pushed. An infinite epsilon gives the group lasso.
+
+    Raises:
+        ValueError: No norm is above zero, or one is not finite.
     """
     norms = [group.norms() for group in groups]
     every = torch.cat(norms)
+    if not every.any() or not every.isfinite().all():
+        raise ValueError(
+            "groups: expected finite norms and one above zero, got zeros only, NaN or infinity; lower the "
+            "strength or the learning rate, and begin again with the net from before"
+        )
     typical = every[every > 0].square().mean().sqrt()
     return [typical / (1 + norm / typical / epsilon) for norm in norms]
 

@@ -37,6 +37,7 @@ from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
 from recipes.common.gates import Gates, insert_gates, remove_closed
+from recipes.common.model_checks import computed_weights, frozen, wrapped
 from recipes.common.precision import training_autocast
 
 TACTIC = "prune-layers-and-channels-with-gates"
@@ -104,11 +105,11 @@ def prune_with_gates(
     """Train a net with gates, then cut out what they have closed; in place.
 
     Args:
-        model: Net with residual blocks as `recipes.common.gates` describes them.
-        steps: A batch and its learning rate for each step.
-        loss_of: Loss of the net on such a batch.
+        model: Net with residual blocks as `recipes.common.gates` describes them; in evaluation mode then.
+        steps: A batch and its learning rate for each step; at least one.
+        loss_of: Loss of the net on such a batch; called once more beforehand, on a copy of the net.
         example_inputs: Inputs, (inputs, ...), to count MACs with and to compare outputs on.
-        macs_fraction: Share of the net's multiply-accumulates (MACs) to keep.
+        macs_fraction: Share of the net's multiply-accumulates (MACs) to keep, between 0 and 1.
         channel_multiple: Each path keeps a multiple of so many channels.
         gate_rate: Learning rate of the gates.
         gate_strength: Weight of the gate loss, where the loss of the task is about 1.
@@ -117,8 +118,24 @@ def prune_with_gates(
         Share of the MACs and inner channels left in each block, over the steps.
 
     Raises:
-        ValueError: The net has no block to put gates on, or no gate has closed.
+        ValueError: An argument is out of range, the first loss is not finite, or the net has no block to put
+            gates on; it is not changed then. Or no gate has closed; then begin again with a copy of the net
+            from before, as this one is trained and has gates on it.
     """
+    if not steps:
+        raise ValueError("steps: expected one or more, got none; pass batches to train with")
+    if not 0 < macs_fraction < 1:
+        raise ValueError(
+            f"macs_fraction: expected more than 0 and less than 1, got {macs_fraction}; pass a share"
+        )
+    if channel_multiple < 1:
+        raise ValueError(
+            f"channel_multiple: expected 1 or more, got {channel_multiple}; pass 1 for any number"
+        )
+    if wrapped(model) or computed_weights(model) or frozen(model):
+        raise ValueError(wrapped(model) or computed_weights(model) or frozen(model))
+    if no_loss(model, loss_of, steps[0][0]):
+        raise ValueError(no_loss(model, loss_of, steps[0][0]))
     gates = insert_gates(model, example_inputs, channel_multiple=channel_multiple)
     rows = train_with_gates(model, gates, steps, loss_of, macs_fraction, gate_rate, gate_strength)
     remove_closed(model, gates, example_inputs)
@@ -162,6 +179,21 @@ def train_with_gates(
 
 
 # --8<-- [end:tactic]
+
+
+def no_loss(model: nn.Module, loss_of: LossOf, batch: Tensor) -> str:
+    """Return why a loss cannot be trained on, as `recipes.common.model_checks` does, or an empty text."""
+    with torch.random.fork_rng(devices=[]):
+        loss = loss_of(copy.deepcopy(model), batch)
+    if not bool(loss.isfinite()):
+        return (
+            f"loss_of: expected a finite loss, got {loss.item()}; look for NaN in inputs, labels and weights"
+        )
+    if not loss.requires_grad:
+        return "loss_of: expected a loss with gradients, got one without; take torch.no_grad() out of forward"
+    return ""
+
+
 # --- Data, model, training -------------------------------------------------------------------------------
 
 

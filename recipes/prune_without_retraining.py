@@ -94,7 +94,7 @@ def prune_without_retraining(
     `evaluate`, on a copy, and at the end; see `recipes.common.channels.recalibrate`.
 
     Args:
-        model: Net in evaluation mode; its `nn.Conv2d` and `nn.Linear` layers are pruned.
+        model: Net in evaluation mode; its `nn.Conv2d` and `nn.Linear` layers are pruned, frozen ones too.
         calibration_inputs: Inputs like those of training, (images, ...); no labels needed.
         evaluate: Returns the quality of a net on held-out data; higher is better.
         largest_loss: Quality that may be lost, in the unit of `evaluate`.
@@ -104,7 +104,9 @@ def prune_without_retraining(
         Masks by layer name, True where a weight is kept.
 
     Raises:
-        ValueError: Nothing could be removed within `largest_loss`.
+        ValueError: The net cannot be pruned so (it is in training mode, in half precision, holds a layer that
+            `forward` does not call, ...), or its quality is no finite number; both are seen before it is
+            changed. Or nothing could be removed within `largest_loss`; the net is then as it was.
     """
     factors = damped_factors(model, calibration_inputs[:256], batch_size)
     return prune_by_threshold(

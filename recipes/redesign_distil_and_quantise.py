@@ -18,6 +18,7 @@ the baseline 160 s, and the teacher, trained once, 150 s; 5 s with SMOKE.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 from collections.abc import Callable
@@ -35,8 +36,9 @@ from recipes.common.cifar10 import load_images
 from recipes.common.contract import Deployable, Json, Meter, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.folding_block import FoldingBlock, fold
+from recipes.common.folding_block import FoldingBlock, fold, unfit_to_fold
 from recipes.common.int8_report import int8_metrics, require_int8, shape_rows, type_rows
+from recipes.common.model_checks import fault, frozen, label, several_outputs
 from recipes.common.net_report import (
     accuracy,
     accuracy_metric,
@@ -86,8 +88,9 @@ FULL = Config(data=("cifar-10", "fashion-mnist"), examples=1_350_000, teacher_ex
 def redesigned(in_channels: int = 1) -> nn.Module:
     """Return a replacement of ResNet-8 that is cheap in int8; all widths are multiples of 16.
 
-    No block works at the resolution behind the stem, where a feature map has most positions. Two convolutions
-    take the place of two blocks; the residual block is where there are fewest positions, narrow inside.
+    For ten classes. No block works at the resolution behind the stem, where a feature map has most positions.
+    Two convolutions take the place of two blocks; the residual block is where there are fewest positions,
+    narrow inside.
     """
     return nn.Sequential(
         nn.Conv2d(in_channels, 16, 3, stride=2, padding=1, bias=False),
@@ -115,20 +118,24 @@ def distil_and_fold(
     """Train a student on a teacher's outputs, and return it with its branches folded, ready to be quantised.
 
     Args:
-        student: Net with at least one `FoldingBlock`; trained in place.
+        student: Net with at least one `FoldingBlock`; trained in place, in the memory format channels last,
+            and in evaluation mode afterwards.
         teacher_logits: (1, images, classes), or (2, images, classes) with those of the mirrored images: then
             half of the images are mirrored in training.
         images: (images, channels, height, width).
         labels: (images,).
-        examples: Examples drawn in all.
+        examples: Examples drawn in all, for steps of 128.
         learning_rate: Its peak.
         seed: Of order and mirroring.
 
     Raises:
-        ValueError: The student has nothing to fold.
+        ValueError: The student cannot be folded, or its outputs do not fit the teacher's, or the data are not
+            as above, or not finite; it is not changed then.
     """
-    if not any(isinstance(module, FoldingBlock) for module in student.modules()):
-        raise ValueError("nothing to fold: the student has no FoldingBlock")
+    if unfit_to_fold(student):
+        raise ValueError(unfit_to_fold(student))
+    if unfit_to_distil(student, teacher_logits, images, labels, examples):
+        raise ValueError(unfit_to_distil(student, teacher_logits, images, labels, examples))
     distil(student, teacher_logits, images, labels, examples, learning_rate, seed)
     return fold(student)
 
@@ -174,6 +181,40 @@ def distil(
 
 
 # --8<-- [end:tactic]
+
+
+def unfit_to_distil(
+    student: nn.Module, teacher_logits: Tensor, images: Tensor, labels: Tensor, examples: int
+) -> str:
+    """Return why a student cannot be distilled on these, as `recipes.common.model_checks` does."""
+    if images.ndim != 4 or labels.shape != images.shape[:1]:
+        got = f"{list(images.shape)} with labels {list(labels.shape)}"
+        return fault("images", "(images, channels, height, width) with labels (images,)", got, "reshape them")
+    if teacher_logits.ndim != 3 or len(teacher_logits) > 2 or teacher_logits.shape[1] != len(images):
+        cure = "add the axis of views with unsqueeze(0)"
+        expected = f"(1 or 2, {len(images)}, classes)"
+        return fault("teacher_logits", expected, f"{list(teacher_logits.shape)}", cure)
+    for name, values in (("teacher_logits", teacher_logits), ("images", images)):
+        if not bool(values.isfinite().all()):
+            return fault(name, "finite numbers", "NaN or infinity", "leave out the examples that hold them")
+    if examples < 6 * BATCH_SIZE:
+        return fault("examples", f"{6 * BATCH_SIZE} or more", f"{examples}", "draw the images several times")
+    for name, layer in student.named_modules():
+        if any(weight.dtype == torch.float16 for weight in layer.parameters(recurse=False)):
+            got, cure = "torch.float16, which is too coarse to be trained", "pass the student as .float()"
+            return fault(label(name, layer), "weights in float32", got, cure)
+    if several_outputs(student, images[:2]):
+        return several_outputs(student, images[:2])
+    if frozen(student):
+        return frozen(student)
+    with torch.no_grad():
+        shape = list(copy.deepcopy(student).eval()(images[:2]).shape)
+    if shape != [2, teacher_logits.shape[-1]]:
+        cure = "give the student as many outputs as the teacher has classes"
+        return fault(label("", student), f"outputs (images, {teacher_logits.shape[-1]})", f"{shape}", cure)
+    return ""
+
+
 # --- Teacher and nets ------------------------------------------------------------------------------------
 
 

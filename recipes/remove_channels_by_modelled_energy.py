@@ -32,13 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recipes.common import channel_report, channels, cli, resnet
-from recipes.common.channels import Scores, group_norms, without_channels
+from recipes.common.channels import Scores, group_norms, unfit_for_removal, without_channels
 from recipes.common.checkpoints import load_or_train
 from recipes.common.cifar10 import load_images
 from recipes.common.contract import Deployable, Json, Meter, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
 from recipes.common.energy_model import estimate
+from recipes.common.model_checks import in_training
 from recipes.common.net_report import accuracy, accuracy_metric, macs_per_image, training_cost_metric
 from recipes.common.precision import training_autocast
 from recipes.common.pruning import Masks, apply_masks, masks_of, prune_global_magnitude
@@ -98,22 +99,34 @@ def remove_channels_by_energy(
 ) -> nn.Module:
     """Return a smaller net, without the channels that are worth least for the modelled energy they cost.
 
+    Single channels go, so that widths may become odd; `cut_channels` of `recipes.common.channels` takes a
+    `multiple`. Outputs of the net stay, and so do channels that no gradient reaches: those of frozen layers
+    in front of all others.
+
     Args:
         model: Trained net in evaluation mode; not changed.
         example_inputs: Inputs like those of training, (images, ...); zeros in the activations count.
         target_energy: Modelled energy of one image to get down to, in multiples of one 16-bit MAC.
         batch_size: Images that share one reading of the weights.
         importance: Scores the channels; `group_norms` where None.
-        recover: Trains the net a little, in place, after each removal; without it, energies are off.
+        recover: Trains the net a little, in place, after each removal, and leaves it in evaluation mode;
+            without it, energies are off.
         cost: What the choice counts as saved instead of modelled energy; the target stays energy.
 
     Raises:
-        ValueError: The target is met already, or cannot be met.
+        ValueError: The net is one from which single channels cannot be removed, or the target is met already,
+            or cannot be met.
     """
 
     def energy(net: nn.Module) -> float:
         return estimate(net, example_inputs, batch_size=batch_size).total
 
+    if unfit_for_removal(model, example_inputs):
+        raise ValueError(unfit_for_removal(model, example_inputs))
+    if not target_energy > 0:
+        raise ValueError(
+            f"target_energy: expected more than 0, got {target_energy}; pass a share of estimate's"
+        )
     smaller, score = model, importance or partial(group_norms, example_inputs=example_inputs)
     if (now := energy(model)) <= target_energy:
         raise ValueError(f"target_energy: expected less than the net's {now:,.0f}, got {target_energy:,.0f}")
@@ -121,6 +134,8 @@ def remove_channels_by_energy(
         smaller = best_removal(smaller, score(smaller), cost or energy, example_inputs)
         if recover is not None:
             recover(smaller)
+            if in_training(smaller):
+                raise ValueError(f"after recover: {in_training(smaller)}")
     return smaller
 
 
@@ -128,6 +143,10 @@ def best_removal(
     model: nn.Module, scores: Scores, cost: Callable[[nn.Module], float], example_inputs: Tensor
 ) -> nn.Module:
     """Try a removal in every group, and return the net that loses the least importance per cost saved."""
+    if not all(bool(importance.isfinite().all()) for importance in scores.values()):
+        raise ValueError(
+            "importance: expected finite scores, got NaN or infinity; look for NaN in weights and losses"
+        )
     before, tried = cost(model), []
     for group, importance in scores.items():
         count = max(1, round(STEP_FRACTION * len(importance)))

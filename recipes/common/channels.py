@@ -16,10 +16,23 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from recipes.common.errors import UserError
+from recipes.common.model_checks import (
+    fault,
+    grouped_convolutions,
+    grouped_norms,
+    label,
+    unfit_to_trace,
+    widening_groups,
+)
 
 Scores = dict[str, Tensor]
 """Importance of each channel, (channels,), by the name of its group."""
 Widths = tuple[int, int, int]
+SIZES = (
+    "look for sizes written out in forward, for buffers as wide as the channels, for heads of attention, and "
+    "for frozen layers whose outputs are added to these"
+)
+"""Cures of a net that stops working when it loses channels."""
 CUT_STEPS = 100
 """Steps of `cut_channels` on the way to no channels at all."""
 
@@ -34,7 +47,14 @@ def without_channels(
         group: Name of the group, which is a layer's name in `model.named_modules()`.
         channels: Indices into the outputs of that layer; not all of them.
         example_inputs: At least one input, (inputs, ...), to trace the net with.
+
+    Raises:
+        ValueError: No channel would be left.
     """
+    if not set(range(len(model.get_submodule(group).weight))) - set(channels):  # type: ignore[arg-type]
+        raise ValueError(
+            f"{group}: expected channels that stay, got all of them to remove; keep one at least"
+        )
     pruned = copy.deepcopy(model)
     graph = _graph(pruned, example_inputs)
     layer = pruned.get_submodule(group)
@@ -46,12 +66,18 @@ def without_channels(
 def group_norms(model: nn.Module, example_inputs: Tensor) -> Scores:
     """Score channels by the squared norm of all weights of a group that touch them, over its mean.
 
-    Groups that no layer reads, such as the logits, are left out, here and in `gate_importance`.
+    Groups that no layer reads, such as the logits, are left out, here and in `gate_importance`, and so are
+    channels that no gradient reaches: those of frozen layers in front of all others.
 
     Args:
         model: Net in evaluation mode; not changed.
         example_inputs: At least one input, (inputs, ...).
+
+    Raises:
+        ValueError: The channels of the net cannot be followed from layer to layer.
     """
+    if unfit_to_trace(model, example_inputs):
+        raise ValueError(unfit_to_trace(model, example_inputs))
     score = torch_pruning().importance.GroupMagnitudeImportance(p=2, normalizer="mean")
     return {name: score(group) for name, group in _groups(model, example_inputs).items()}
 
@@ -69,8 +95,11 @@ def gate_importance(model: nn.Module, example_inputs: Tensor, losses: Iterable[T
         losses: Loss of this net on one minibatch after the other; at least one.
 
     Raises:
-        ValueError: A group has no batch normalisation.
+        ValueError: A group has no batch normalisation, or one without a scale and shift that are trained, or
+            there is no loss.
     """
+    if ungated(model):
+        raise ValueError(ungated(model))
     norms = {name: norm for name, norm in model.named_modules() if isinstance(norm, _BatchNorm)}
     changes: dict[str, list[Tensor]] = {name: [] for name in norms}
     parameters = [parameter for norm in norms.values() for parameter in (norm.weight, norm.bias)]
@@ -78,6 +107,8 @@ def gate_importance(model: nn.Module, example_inputs: Tensor, losses: Iterable[T
         gradients = torch.autograd.grad(loss, parameters)
         for name, scale, shift in zip(norms, gradients[::2], gradients[1::2], strict=True):
             changes[name].append((norms[name].weight * scale + norms[name].bias * shift).detach())
+    if norms and not all(changes.values()):
+        raise ValueError("losses: expected the loss of one minibatch or more, got none; pass some")
     names = {norm: name for name, norm in norms.items()}
     scores: Scores = {}
     for group_name, group in _groups(model, example_inputs).items():
@@ -104,10 +135,12 @@ def cut_channels(
 ) -> nn.Module:
     """Return a copy cut down to a cost with torch-pruning, step by step and without any training.
 
-    Outputs that no layer reads stay.
+    Outputs that no layer reads stay, and so do channels that no gradient reaches: those of frozen layers in
+    front of all others. Of a grouped convolution or normalisation equally many go from each group. Sets the
+    seed of torch's global random state.
 
     Args:
-        model: Trained net; not changed.
+        model: Trained net in evaluation mode; not changed.
         example_inputs: At least one input, (inputs, ...), to trace the net with.
         cost: Cost of a net, which falls with its channels.
         limit: Largest cost allowed.
@@ -117,8 +150,13 @@ def cut_channels(
         seed: Of the random order.
 
     Raises:
-        ValueError: The limit cannot be met; a tenth of each group stays.
+        ValueError: The channels of the net cannot be followed from layer to layer, or the limit cannot be
+            met; a tenth of each group stays.
     """
+    if unfit_to_trace(model, example_inputs):
+        raise ValueError(unfit_to_trace(model, example_inputs))
+    if by_norm and widening_groups(model):
+        raise ValueError(widening_groups(model))
     tp = torch_pruning()
     torch.manual_seed(seed)
     norms, chance = (
@@ -135,6 +173,10 @@ def cut_channels(
     )  # fmt: skip
     for _ in range(CUT_STEPS):
         if cost(smaller) <= limit:
+            if broken(smaller, example_inputs):
+                raise ValueError(
+                    fault(label("", model), "a net that works", broken(smaller, example_inputs), SIZES)
+                )
             return smaller
         pruner.step()
     raise ValueError("the limit cannot be met with a tenth of each group of channels left; allow more")
@@ -164,7 +206,10 @@ def narrow_net(
 
 @torch.no_grad()
 def recalibrate(model: nn.Module, inputs: Tensor) -> None:
-    """Set the running statistics of the batch normalisations to those of `inputs`, in place."""
+    """Set the running statistics of the batch normalisations to those of `inputs`, in place.
+
+    The net is in evaluation mode afterwards.
+    """
     norms = {norm: norm.momentum for norm in model.modules() if isinstance(norm, _BatchNorm)}
     for norm in norms:
         norm.momentum = 1.0
@@ -172,6 +217,52 @@ def recalibrate(model: nn.Module, inputs: Tensor) -> None:
     model.eval()
     for norm, momentum in norms.items():
         norm.momentum = momentum
+
+
+def unfit_for_removal(model: nn.Module, example_inputs: Tensor) -> str:
+    """Return why single channels cannot be removed from a net, as `model_checks` does, or an empty text.
+
+    Where nothing else is wrong, one channel of each group is removed on trial.
+
+    Args:
+        model: The net; not changed.
+        example_inputs: At least one input, (inputs, ...).
+    """
+    reason = unfit_to_trace(model, example_inputs) or grouped_convolutions(model) or grouped_norms(model)
+    if reason:
+        return reason
+    groups = _groups(model, example_inputs)
+    if not groups:
+        cure = "pass a net with two layers or more, of which one reads what the other writes"
+        return fault(label("", model), "channels that some layer reads", "none that can be followed", cure)
+    for name, group in groups.items():
+        if len(group[0].idxs) < 2:
+            continue
+        got = broken(without_channels(model, name, [0], example_inputs), example_inputs)
+        if got:
+            return fault(name, "a net that works without one of its channels", got, SIZES)
+    return ""
+
+
+def broken(model: nn.Module, example_inputs: Tensor) -> str:
+    """Return the error that a net raises since channels were removed, or an empty text."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model(example_inputs[:1])
+    except Exception as error:  # whatever forward raises
+        return repr(error)
+    return ""
+
+
+def ungated(model: nn.Module) -> str:
+    """Return which batch normalisation has no scale and shift with gradients."""
+    for name, norm in model.named_modules():
+        if isinstance(norm, _BatchNorm) and not all(
+            part is not None and part.requires_grad for part in (norm.weight, norm.bias)
+        ):
+            cure = "use group_norms, or set affine=True and call .requires_grad_() on it"
+            return fault(label(name, norm), "scale and shift with gradients", "frozen ones or none", cure)
+    return ""
 
 
 def torch_pruning() -> Any:  # noqa: ANN401 - the package has no types

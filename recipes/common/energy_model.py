@@ -132,7 +132,8 @@ def estimate(
 
     Args:
         model: Convolutions, linear layers and anything without products: normalisation, activation, pooling,
-            dropout, additions in `forward`. Run once in evaluation mode and left as it was found.
+            dropout, additions in `forward`. Run once in evaluation mode and left as it was found; neither
+            compiled nor wrapped. Layers that `forward` does not call cost nothing and are left out.
         example_input: Calibration batch `[images, ...]` of any number of images; the shapes and the zeros
             in the activations are taken from it.
         batch_size: Images that share one reading of the weights. State it beside every figure: at 1 the
@@ -164,7 +165,7 @@ def _check_arguments(example_input: object, batch_size: object) -> None:
         got = example_input.dtype if isinstance(example_input, Tensor) else type(example_input).__name__
         raise ValueError(
             f"example_input: expected a floating-point tensor [images, ...], got {got}; "
-            "pass one batch of inputs, without labels"
+            "pass one batch of inputs, without labels; of a net that reads tokens, what follows its embedding"
         )
     if example_input.ndim < 2 or not example_input.numel():
         raise ValueError(

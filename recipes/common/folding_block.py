@@ -11,6 +11,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from recipes.common.model_checks import computed_weights, fault, in_training, label, registered_twice, wrapped
+
 
 class FoldingBlock(nn.Module):
     """3x3 convolution, 1x1 convolution and identity side by side: (batch, in, ...) to (batch, out, ...).
@@ -62,19 +64,40 @@ def fold(model: nn.Module) -> nn.Module:
         model: Net in evaluation mode: folding fixes the statistics of batch normalisation.
 
     Raises:
-        ValueError: The net is in training mode, or holds no `FoldingBlock`.
+        ValueError: A part of the net is in training mode, or the net is one that `unfit_to_fold` names.
     """
-    if model.training:
-        raise ValueError("expected a net in evaluation mode: call .eval() first")
+    if unfit_to_fold(model):
+        raise ValueError(unfit_to_fold(model))
+    if in_training(model):
+        raise ValueError(in_training(model))
     blocks = [name for name, module in model.named_modules() if name and isinstance(module, FoldingBlock)]
-    if not blocks:
-        raise ValueError("nothing was folded: the net has no FoldingBlock")
     net = copy.deepcopy(model)
     for name in blocks:
         block = net.get_submodule(name)
         assert isinstance(block, FoldingBlock)
         net.set_submodule(name, block.folded())
     return net
+
+
+def unfit_to_fold(model: nn.Module) -> str:
+    """Return why a net cannot be folded, as `recipes.common.model_checks` does, or an empty text."""
+    blocks = {name: module for name, module in model.named_modules() if isinstance(module, FoldingBlock)}
+    reason = wrapped(model) or computed_weights(model) or registered_twice(model, list(blocks.values()))
+    if reason:
+        return reason
+    if not blocks:
+        cure = "build the net with blocks from recipes.common.folding_block"
+        return f"nothing to fold: {fault(label('', model), 'a FoldingBlock in the net', 'none', cure)}"
+    if "" in blocks:
+        cure = "wrap it: nn.Sequential(block)"
+        return fault(label("", model), "a net that holds blocks", "a FoldingBlock alone", cure)
+    for name, block in blocks.items():
+        for part, norm in block.named_children():
+            if isinstance(norm, nn.BatchNorm2d) and (norm.running_mean is None or norm.weight is None):
+                cure = "build it with the defaults of nn.BatchNorm2d"
+                got = "one without"
+                return fault(label(f"{name}.{part}", norm), "running statistics, scale and offset", got, cure)
+    return ""
 
 
 def _with_bias(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
+from recipes.common.model_checks import (
+    computed_weights,
+    fault,
+    imprecise,
+    label,
+    registered_twice,
+    several_outputs,
+    tied,
+    wrapped,
+)
+
 _ATTRIBUTES = ("conv1", "bn1", "conv2", "bn2", "shortcut", "relu2")
 _LEAST_SCORE, _SCORE_RANGE = 0.5, 2.0  # first scores: all open, the least important nearest to closing
 
@@ -109,15 +120,19 @@ def insert_gates(model: nn.Module, example_inputs: Tensor, *, channel_multiple: 
             all, work on whole vectors of 8 or 16.
 
     Raises:
-        ValueError: The net has no such block.
+        ValueError: The net has no such block, or one that computes something else; it is not changed then.
     """
+    if wrapped(model):
+        raise ValueError(wrapped(model))
     blocks: dict[str, Any] = {
         name: block
         for name, block in model.named_modules()
         if name and all(hasattr(block, part) for part in _ATTRIBUTES)
     }
     if not blocks:
-        raise ValueError(f"no block to put gates on: expected modules with {', '.join(_ATTRIBUTES)}")
+        raise ValueError(f"no block to put gates on: {_no_block(model)}")
+    if unfit_for_gates(model, blocks, example_inputs):
+        raise ValueError(unfit_for_gates(model, blocks, example_inputs))
     macs = _macs_by_module(model, example_inputs)
     paths = []
     for name, block in blocks.items():
@@ -163,7 +178,7 @@ def remove_closed(model: nn.Module, gates: Gates, example_inputs: Tensor) -> Non
         example_inputs: Inputs, (inputs, ...), on which the outputs are compared.
 
     Raises:
-        ValueError: All gates are open.
+        ValueError: All gates are open; they are still on the net.
         AssertionError: An output has changed by more than 0.00001 of the largest one.
     """
     if all(path.open_channels() == len(path.channels.scores) for path in gates.paths):
@@ -194,6 +209,91 @@ def _slice_path(conv1: nn.Conv2d, bn1: nn.BatchNorm2d, conv2: nn.Conv2d, kept: T
                 setattr(layer, name, nn.Parameter(sliced) if isinstance(tensor, nn.Parameter) else sliced)
     conv2.weight = nn.Parameter(conv2.weight[:, kept].clone())
     conv1.out_channels = bn1.num_features = conv2.in_channels = len(kept)
+
+
+def unfit_for_gates(model: nn.Module, blocks: dict[str, Any], example_inputs: Tensor) -> str:
+    """Return why gates on these blocks would not do, as `model_checks` does, or an empty text.
+
+    Args:
+        model: Net in any mode; not changed.
+        blocks: Its residual blocks by name.
+        example_inputs: At least one input, (inputs, ...).
+    """
+    reason = (
+        computed_weights(model)
+        or imprecise(model, "the gates' gradients")
+        or tied(model)
+        or registered_twice(model, list(blocks.values()))
+        or several_outputs(model, example_inputs)
+    )
+    if reason:
+        return reason
+    for name, block in blocks.items():
+        for part in ("conv1", "conv2"):
+            conv = getattr(block, part)
+            if not isinstance(conv, nn.Conv2d) or conv.groups > 1:
+                cure = "write the layer as an nn.Conv2d with groups=1"
+                return fault(label(f"{name}.{part}", conv), "a convolution without groups", f"{conv}", cure)
+        for part in ("conv1", "bn1", "conv2", "bn2"):
+            layer = getattr(block, part)
+            if getattr(layer, "weight", None) is None or (part.startswith("bn") and layer.bias is None):
+                cure = "set affine=True, which gives a normalisation its scale and offset"
+                return fault(label(f"{name}.{part}", layer), "trained weights", "none", cure)
+            if not layer.weight.requires_grad:
+                cure = "call .requires_grad_() on the block, and freeze it again afterwards"
+                return fault(
+                    label(f"{name}.{part}", layer), "weights that are not frozen", "frozen ones", cure
+                )
+    net = copy.deepcopy(model).eval()
+    for name in blocks:
+        seen: list[Tensor] = []
+        block: Any = net.get_submodule(name)
+        handle = block.register_forward_pre_hook(lambda _, arguments, seen=seen: seen.append(arguments[0]))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            net(example_inputs)
+            handle.remove()
+            got = _unlike(block, seen[0]) if seen else "no call in forward"
+        if got:
+            expected = "relu2(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))"
+            cure = (
+                "compute it so, as recipes.common.resnet.ResidualBlock does, or rename the parts of the block"
+            )
+            return fault(label(name, block), expected, got, cure)
+    return ""
+
+
+def _no_block(model: nn.Module) -> str:
+    """Say which module comes nearest to a residual block, and what it lacks."""
+    lacks = {
+        label(name, module): [part for part in _ATTRIBUTES if not hasattr(module, part)]
+        for name, module in model.named_modules()
+    }
+    nearest = min(lacks, key=lambda name: len(lacks[name]))
+    parts, cure = ", ".join(_ATTRIBUTES), "build blocks as recipes.common.resnet.ResidualBlock does"
+    if len(lacks[nearest]) > 3:
+        return fault(label("", model), f"modules with {parts}", "none", cure)
+    if not lacks[nearest]:
+        return fault(nearest, f"modules with {parts}", "one alone", "wrap it: nn.Sequential(block)")
+    return fault(nearest, f"a module with {parts}", f"one without {', '.join(lacks[nearest])}", cure)
+
+
+def _unlike(block: Any, inputs: Tensor) -> str:  # noqa: ANN401 - a module whose parts have no types
+    """Say in what a block differs from the one described: what is closed cannot be cut out of it."""
+    without_channel, smaller, without_path = (copy.deepcopy(block) for _ in range(3))
+    count = len(block.bn1.weight)
+    without_path.bn2.weight.zero_()
+    without_path.bn2.bias.zero_()
+    try:
+        pairs = [(without_path(inputs), block.relu2(block.shortcut(inputs)))]
+        if count > 1:
+            without_channel.conv2.weight[:, 0] = 0
+            _slice_path(smaller.conv1, smaller.bn1, smaller.conv2, torch.arange(1, count))
+            pairs.append((without_channel(inputs), smaller(inputs)))
+        if all(torch.allclose(closed, cut, rtol=1e-3, atol=1e-4) for closed, cut in pairs):
+            return ""
+    except Exception as error:  # whatever the block's forward raises
+        return repr(error)
+    return "other outputs when a channel or the path is cut out"
 
 
 @torch.no_grad()

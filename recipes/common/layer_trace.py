@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from recipes.common.layer_shapes import LAYER_TYPES, LayerShape, describe_call, images_nonzero
+from recipes.common.model_checks import wrapped
 
 TRANSPOSED_TYPES = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 MULTI_AXIS_NORM_TYPES = (nn.LayerNorm, nn.RMSNorm)
@@ -36,6 +37,36 @@ PRODUCTS = frozenset(
     | {"linear_dynamic", "linear_relu", "linear_relu_dynamic", "conv1d_relu", "conv2d_relu", "conv3d_relu"}
 )
 """Names of the torch functions, quantised ones with them, whose MACs count only inside a recorded layer."""
+RARE_PRODUCTS = frozenset(
+    {"chain_matmul", "vdot", "cdist", "pdist", "cov", "corrcoef", "matrix_power", "matrix_exp", "inverse"}
+    | {
+        "addmm_",
+        "addmv_",
+        "addbmm_",
+        "baddbmm_",
+        "_sparse_mm",
+        "_sparse_addmm",
+        "sparse_sampled_addmm",
+        "smm",
+    }
+    | {
+        "hspmm",
+        "sspaddmm",
+        "_int_mm",
+        "_scaled_mm",
+        "conv_tbc",
+        "convolution",
+        "_convolution",
+        "stft",
+        "istft",
+    }
+    | {"cholesky", "cholesky_solve", "cholesky_inverse", "lu_solve", "triangular_solve", "pinverse"}
+    | {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
+)
+"""Names of torch functions with products that no layer calls which is modelled; the first call is refused."""
+LINALG_WITHOUT_PRODUCTS = frozenset(
+    {"linalg_norm", "linalg_vector_norm", "linalg_cross", "linalg_diagonal", "linalg_vander"}
+)
 
 
 def trace_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerShape, ...]:
@@ -50,9 +81,11 @@ def trace_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerShape, .
         One shape per call, in the order of the calls.
 
     Raises:
-        ValueError: A layer is of a kind that is not modelled, products are computed outside a layer, or a
-            layer's input does not have the images along its first axis.
+        ValueError: A layer is of a kind that is not modelled, products are computed outside a layer, a
+            layer's input does not have the images along its first axis, or the net is compiled or wrapped.
     """
+    if wrapped(model):
+        raise ValueError(wrapped(model))
     _refuse_unknown_modules(model)
     trace = _Trace(images=example_input.shape[0])
     with _evaluation_mode(model), _hooked(model, trace), torch.no_grad(), trace:
@@ -138,6 +171,12 @@ class _Trace(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         """Call `func`; outside of recorded layers also note where its result comes from."""
+        if self._depth == 0 and _multiplies(getattr(func, "__name__", "")):
+            raise ValueError(
+                f"{getattr(func, '__name__', '')}: expected all products inside nn.Conv1d, nn.Conv2d or "
+                "nn.Linear, got a call outside of them, whose MACs would be missing; put its work in such "
+                "modules, or estimate the parts of the net without it"
+            )
         returned = func(*args, **(kwargs or {}))
         if self._depth == 0:
             if getattr(func, "__name__", "") in PRODUCTS:
@@ -194,6 +233,12 @@ class _Trace(TorchFunctionMode):
             replace(shape, output_nonzeros=self._stored.get(index, shape.output_nonzeros))
             for index, shape in enumerate(self.shapes)
         )
+
+
+def _multiplies(name: str) -> bool:
+    """Whether a torch function of this name has products, beside those of `PRODUCTS`."""
+    algebra = name.startswith(("linalg_", "fft_")) and name not in LINALG_WITHOUT_PRODUCTS
+    return algebra or name in RARE_PRODUCTS
 
 
 def _tensors(tree: object) -> list[Tensor]:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recipes.common.model_checks import computed_weights, unsampled_padding, wrapped
+
 PrunableLayer = nn.Conv2d | nn.Linear
 Masks = dict[str, Tensor]
 """True where a weight is kept, by layer name, in the weight's shape."""
@@ -84,7 +86,12 @@ def prune_global_magnitude(
         model: Net, possibly with zeros already.
         kept_fraction: Share of the non-zero weights that stay, 0 to 1.
         factors: What the magnitudes of a layer are multiplied with before all are compared; 1 unless told.
+
+    Raises:
+        ValueError: Zeros would not last: the net is compiled or wrapped, or computes a weight from others.
     """
+    if wrapped(model) or computed_weights(model):
+        raise ValueError(wrapped(model) or computed_weights(model))
     layers = prunable_layers(model)
     scaled = {name: layer.weight * (factors or {}).get(name, 1.0) for name, layer in layers.items()}
     threshold = magnitude_threshold(
@@ -141,7 +148,12 @@ def sample_moments(
         inputs: Calibration batch, (images, ...).
         rows: Output positions to sample, shared evenly between the images.
         generator: Draws the positions.
+
+    Raises:
+        ValueError: The layer pads by other means than zeros, or their number is not written out.
     """
+    if unsampled_padding(prunable_layers(pruned)[name]):
+        raise ValueError(f"{name}: {unsampled_padding(prunable_layers(pruned)[name])}")
     with _captured(pruned, name) as seen, _captured(dense, name) as wanted:
         pruned(inputs)
         dense(inputs)
@@ -275,8 +287,6 @@ def _rows(
     """Return inputs (groups, rows, inputs) and outputs (groups, rows, filters) at sampled positions."""
     if isinstance(layer, nn.Linear):
         return inputs.flatten(0, -2)[None], outputs.flatten(0, -2)[None]
-    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
-        raise ValueError(f"padding {layer.padding!r} of mode {layer.padding_mode!r} cannot be sampled")
     fields = F.unfold(
         inputs, layer.kernel_size, dilation=layer.dilation, padding=layer.padding, stride=layer.stride
     )  # (images, channels * height * width of the filter, positions)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.energy_model import estimate
+from recipes.common.model_checks import no_quality, unfit_to_mask, unfit_to_refit, unprunable
 from recipes.common.pruning import (
     Masks,
     cut_and_repair,
@@ -48,10 +49,17 @@ def prune_by_threshold(
         Masks by layer name, True where a weight is kept.
 
     Raises:
-        ValueError: Nothing could be removed within `largest_loss`.
+        ValueError: The net cannot be pruned so, or its quality is not a finite number; both are seen before
+            it is changed. Or nothing could be removed within `largest_loss`; the net is then as it was.
     """
+    if unfit_to_mask(model):
+        raise ValueError(unfit_to_mask(model))
+    if repair_inputs is not None and unfit_to_refit(model, repair_inputs):
+        raise ValueError(unfit_to_refit(model, repair_inputs))
     dense, best = copy.deepcopy(model), None
     floor = evaluate(model) - largest_loss
+    if no_quality(floor, largest_loss):
+        raise ValueError(no_quality(floor, largest_loss))
     good, bad = 0.0, 1.0  # exponents of LEAST_KEPT
     for _ in range(steps):
         middle = (good + bad) / 2
@@ -90,7 +98,12 @@ def damped_factors(model: nn.Module, inputs: Tensor, batch_size: int) -> dict[st
         model: Net in evaluation mode.
         inputs: Calibration batch, (images, ...).
         batch_size: Images that share one reading of the weights.
+
+    Raises:
+        ValueError: The energy of the net cannot be modelled, or it holds layers that are not pruned.
     """
     layers = prunable_layers(model)
     energies = estimate(model, inputs, batch_size=batch_size).layers
+    if unprunable(model):
+        raise ValueError(unprunable(model))
     return {layer.name: (layers[layer.name].weight.numel() / layer.energy) ** 0.25 for layer in energies}

@@ -187,6 +187,22 @@ class FunctionalNet(Plain):
         return F.relu(self.second(F.relu(self.first(x)))).mean((2, 3))
 
 
+class WrittenOutSizes(Plain):
+    """Shuffles channels by way of sizes that stand in `forward`."""
+
+    def features(self, x: Tensor) -> Tensor:
+        x = self.relu1(self.first(x)).view(-1, 2, CHANNELS // 2, SIZE, SIZE).transpose(1, 2)
+        return self.relu2(self.second(x.reshape(-1, CHANNELS, SIZE, SIZE))).mean((2, 3))
+
+
+class ResidualPlain(Plain):
+    """Adds what the first convolution gives to what the second gives."""
+
+    def features(self, x: Tensor) -> Tensor:
+        x = self.relu1(self.first(x))
+        return (x + self.relu2(self.second(x))).mean((2, 3))
+
+
 class BasicBlock(nn.Module):
     """A residual block with the names of torchvision: one `relu`, called twice, and `downsample`."""
 
@@ -244,6 +260,13 @@ def frozen(net: nn.Module, *names: str) -> nn.Module:
     return net
 
 
+def in_place_relu_net() -> nn.Module:
+    """Return a net whose ReLUs overwrite what the convolutions give, as in AlexNet and VGG."""
+    net = Plain()
+    net.relu1, net.relu2 = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
+    return net
+
+
 def scripted() -> nn.Module:
     """Return a net compiled with TorchScript."""
     with warnings.catch_warnings():  # deprecated, and in use
@@ -268,6 +291,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "unused layer": UnusedLayerNet,
     "all frozen": lambda: frozen(Plain()),
     "frozen trunk": lambda: frozen(Plain(), "first"),
+    "frozen path of a sum": lambda: frozen(ResidualPlain(), "first"),
     "no grad": NoGradNet,
     "train mode": lambda: NormalisedNet().train(),
     "float64": lambda: Plain().double(),
@@ -276,12 +300,14 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "tuple": TwoHeads,
     "dict": DictNet,
     "scalar": ScalarNet,
+    "written-out sizes": WrittenOutSizes,
     "padding same": lambda: Plain(padding="same"),
     "padding reflect": lambda: Plain(padding_mode="reflect"),
     "compiled": lambda: torch.compile(Plain(), backend="eager"),
     "scripted": scripted,
     "data parallel": lambda: nn.DataParallel(Plain()),
     "in-place addition": InPlaceNet,
+    "in-place ReLU": in_place_relu_net,
     "functional ReLU": FunctionalNet,
     "torchvision names": TorchvisionNames,
 }

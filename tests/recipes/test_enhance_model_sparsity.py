@@ -139,11 +139,17 @@ def test_removal_raises_where_nothing_is_zero_or_the_outputs_change() -> None:
     net = two_layers()
     with pytest.raises(ValueError, match="no group is zero, so nothing can be removed"):
         remove_zero_groups(net, torch.randn(4, 2))
-    normed = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1)).eval()
-    for group in find_groups(normed, torch.zeros(1, 2)):
+    counting = nn.Sequential(nn.Linear(2, 3), nn.Softmax(1), nn.Linear(3, 1)).eval()
+    for group in find_groups(counting, torch.zeros(1, 2)):
         group.scale(torch.tensor([1.0, 1.0, 0.0]))
     with pytest.raises(ValueError, match="changed the outputs"):
-        remove_zero_groups(normed, torch.randn(4, 2))
+        remove_zero_groups(counting, torch.randn(4, 2))
+    for group in find_groups(net, torch.zeros(1, 2)):
+        group.scale(torch.zeros(3))
+    with pytest.raises(
+        ValueError, match=r"^0 \(Linear\): expected channels that are not zero, got none; lower"
+    ):
+        remove_zero_groups(net, torch.randn(4, 2))
 
 
 def test_without_the_extra_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

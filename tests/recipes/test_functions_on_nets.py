@@ -1,0 +1,525 @@
+"""Every function that readers lift, on every kind of net: it works, or refuses before anything is changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
+from recipes.common.channel_groups import count_weights, find_groups, remove_zero_groups
+from recipes.common.channels import cut_channels
+from recipes.common.energy_model import estimate
+from recipes.common.folding_block import FoldingBlock, fold
+from recipes.common.pruning import prunable_layers
+from recipes.common.resnet import ResidualBlock, resnet8
+from recipes.consider_energy_aware_pruning import prune_energy_aware
+from recipes.enhance_model_sparsity import log_sum_slopes, shrink_groups
+from recipes.prune_layers_and_channels_with_gates import prune_with_gates
+from recipes.prune_without_retraining import prune_without_retraining
+from recipes.redesign_distil_and_quantise import distil_and_fold
+from recipes.remove_channels_by_modelled_energy import remove_channels_by_energy
+from tests.recipes.nets_of_readers import NETS, first_tensor, frozen, net_and_inputs
+
+pytest.importorskip("torch_pruning")
+
+LABELS = torch.arange(16) % 10
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+# --- What each function is tried with --------------------------------------------------------------------
+
+
+def closeness(net: nn.Module, inputs: Tensor) -> Callable[[nn.Module], float]:
+    """Return a figure of merit: how near the outputs are to those that the net gives now, at most 0."""
+    if net.training:
+        return lambda _: 0.0
+    with torch.no_grad():
+        wanted = first_tensor(net(inputs)).double()
+    return lambda model: -float((first_tensor(model(inputs)).double() - wanted).abs().mean())
+
+
+def energy(net: nn.Module, inputs: Tensor) -> nn.Module:
+    assert estimate(net, inputs, batch_size=1).total > 0
+    return net
+
+
+def energy_aware(net: nn.Module, inputs: Tensor) -> nn.Module:
+    with torch.no_grad():
+        prune_energy_aware(net, inputs, evaluate=closeness(net, inputs), largest_loss=0.1)
+    return net
+
+
+def no_retraining(net: nn.Module, inputs: Tensor) -> nn.Module:
+    with torch.no_grad():
+        prune_without_retraining(net, inputs, evaluate=closeness(net, inputs), largest_loss=0.1)
+    return net
+
+
+def by_energy(net: nn.Module, inputs: Tensor) -> nn.Module:
+    target = 0.8 * estimate(net, inputs, batch_size=1).total
+    return remove_channels_by_energy(net, inputs, target_energy=target, batch_size=1)
+
+
+def cut(net: nn.Module, inputs: Tensor) -> nn.Module:
+    return cut_channels(net, inputs, count_weights, 0.7 * count_weights(net))
+
+
+def zero_groups(net: nn.Module, inputs: Tensor) -> nn.Module:
+    groups = find_groups(net, inputs)
+    if net.training:
+        return remove_zero_groups(net, inputs)
+    shrunk = copy.deepcopy(net)
+    for group in find_groups(shrunk, inputs):
+        shrink_groups([group], [torch.ones(group.count)], float(group.norms().median()))
+    assert all(slopes.isfinite().all() for slopes in log_sum_slopes(groups, 0.1))
+    return remove_zero_groups(shrunk, inputs)
+
+
+FUNCTIONS = {
+    "estimate": energy,
+    "prune_energy_aware": energy_aware,
+    "prune_without_retraining": no_retraining,
+    "remove_channels_by_energy": by_energy,
+    "cut_channels": cut,
+    "remove_zero_groups": zero_groups,
+}
+PRUNED_IN_PLACE = ("prune_energy_aware", "prune_without_retraining")
+
+# --- What each is expected to refuse: module, reason and cure --------------------------------------------
+
+COMPUTED = (
+    r"second \(\w*Conv2d\): expected a weight that is a parameter, got one computed from others.*; make it"
+)
+WATCHED = "expected a net whose layers can be watched, got"
+TRACED = r"\(\w+\): expected .*, by which channels are followed, got outputs without; take torch.no_grad\(\)"
+COARSE = (
+    r"first \(Conv2d\): expected weights in float32 or float64, got torch.\w+, .* too coarse .*; pass a copy"
+)
+IN_TRAINING = (
+    r"the net itself \(NormalisedNet\): expected evaluation mode, got training mode.*; call .eval\(\)"
+)
+TIED = r"third.weight: expected a parameter of its own, got that of second.weight, and the tie .*; untie them"
+FROZEN = (
+    r"the net itself \(Plain\): expected parameters that are not frozen, got none; call .requires_grad_\(\)"
+)
+SCALAR = (
+    r"the net itself \(ScalarNet\): expected outputs with an axis of channels, got a single .*; pass the net"
+)
+GROUPED = (
+    r"middle \(Conv2d\): expected an ordinary or depthwise convolution, got 8 to {} channels .*; use cut_ch"
+)
+SIZES = r"; look for sizes written out in forward"
+UNMODELLED = (
+    r"^AttentionNet: expected weights in .*, got attention \(MultiheadAttention\); estimate the parts"
+)
+TOKENS = (
+    "^example_input: expected a floating-point tensor .*, got torch.int64; pass .* what follows its embedding"
+)
+OF_ALL = {
+    "compiled": rf"the net itself \(OptimizedModule\): {WATCHED} a wrapper; pass its \._orig_mod",
+    "scripted": rf"the net itself \(RecursiveScriptModule\): {WATCHED} TorchScript; pass the net from before",
+    "data parallel": rf"the net itself \(DataParallel\): {WATCHED} a wrapper; pass its \.module",
+}
+OF_PRUNING = {
+    "weight norm": COMPUTED,
+    "old weight norm": COMPUTED,
+    "attention": UNMODELLED,
+    "tokens": TOKENS,
+    "train mode": IN_TRAINING,
+    "bfloat16": COARSE,
+    "half": COARSE,
+    "unused layer": r"spare \(Linear\): expected a call in forward, got none; put nn.Identity\(\) in place",
+    "padding same": r"second \(Conv2d\): expected padding in numbers, got padding='same'.*; set padding to",
+    "padding reflect": r"second \(Conv2d\): expected padding with zeros, got .*'reflect'.*; put .*Reflection",
+    "in-place ReLU": r"first \(Conv2d\): expected .* that stay as they are, got a change .*; set inplace",
+}
+OF_CHANNELS = {
+    "weight norm": COMPUTED,
+    "old weight norm": COMPUTED,
+    "tied": TIED,
+    "train mode": IN_TRAINING,
+    "all frozen": FROZEN,
+    "no grad": r"the net itself " + TRACED,
+    "scalar": SCALAR,
+}
+REFUSALS: dict[str, dict[str, str]] = {
+    "estimate": {"attention": UNMODELLED, "tokens": TOKENS},
+    "prune_energy_aware": OF_PRUNING,
+    "prune_without_retraining": OF_PRUNING,
+    "remove_channels_by_energy": OF_CHANNELS
+    | {
+        "attention": UNMODELLED,
+        "tokens": TOKENS,
+        "grouped": GROUPED.format(8),
+        "grouped wide": GROUPED.format(32),
+        "group norm": r"middle \(GroupNorm\): expected a normalisation without groups, got 8 .*; use",
+        "written-out sizes": rf"^first: expected a net that works without one .*{SIZES}",
+        "frozen path of a sum": rf"^second: expected a net that works without one .*{SIZES}",
+    },
+    "cut_channels": OF_CHANNELS
+    | {
+        "grouped wide": r"middle \(Conv2d\): expected as many channels in as out .*; pass by_norm",
+        "attention": rf"the net itself \(AttentionNet\): expected a net that works, got .*num_heads.*{SIZES}",
+        "written-out sizes": rf"the net itself \(WrittenOutSizes\): expected a net that works, got .*{SIZES}",
+        "frozen path of a sum": rf"\(ResidualPlain\): expected a net that works, got .*{SIZES}",
+    },
+    "remove_zero_groups": OF_CHANNELS
+    | {
+        "written-out sizes": rf"the net itself \(WrittenOutSizes\): expected a net that works .*{SIZES}",
+        "frozen path of a sum": r"\(ResidualPlain\): expected channels that can go .*, got none; pass a",
+    },
+}
+
+# --- The table -------------------------------------------------------------------------------------------
+
+
+def snapshot(net: nn.Module) -> dict[str, object]:
+    """Return all of a net that a function must not change, bit by bit."""
+    return {
+        "weights and buffers": {
+            name: (tensor.dtype, tensor.contiguous().view(-1).view(torch.uint8).tolist())
+            for name, tensor in net.state_dict().items()
+        },
+        "modes": [module.training for module in net.modules()],
+        "frozen": [parameter.requires_grad for parameter in net.parameters()],
+        "ties": [id(parameter) for parameter in net.parameters()],
+        "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in net.modules()],
+        "random state": torch.get_rng_state().tolist(),
+    }
+
+
+def without_seed(function: str, seen: dict[str, object]) -> dict[str, object]:
+    """Leave out torch's random state where a function is documented to seed it."""
+    return {key: each for key, each in seen.items() if (function, key) != ("cut_channels", "random state")}
+
+
+def nonzeros(net: nn.Module) -> int:
+    return sum(int(layer.weight.count_nonzero()) for layer in prunable_layers(net).values())
+
+
+@pytest.mark.filterwarnings("ignore:Unwrapped parameters")
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("name", NETS)
+def test_a_function_works_on_a_net_or_refuses_it_unchanged(name: str, function: str) -> None:
+    net, inputs = net_and_inputs(name)
+    before, weights = snapshot(net), count_weights(net)
+    refusal = (OF_ALL | REFUSALS[function]).get(name)
+    if refusal is not None:
+        with pytest.raises(ValueError, match=refusal):
+            FUNCTIONS[function](net, inputs)
+        assert without_seed(function, snapshot(net)) == without_seed(function, before)
+        return
+    left = nonzeros(net)
+    result = FUNCTIONS[function](net, inputs)
+    after = snapshot(net)
+    if function in PRUNED_IN_PLACE:
+        assert nonzeros(net) < left
+        del before["weights and buffers"], after["weights and buffers"]
+    elif function != "estimate":
+        assert count_weights(result) < weights
+    assert without_seed(function, after) == without_seed(function, before)
+    assert [module.training for module in result.modules()].count(True) == before["modes"].count(True)
+    outputs = first_tensor(result(inputs))
+    assert outputs.isfinite().all()
+    assert outputs.dtype == first_tensor(net(inputs)).dtype
+
+
+@pytest.mark.parametrize("prune", [prune_energy_aware, prune_without_retraining])
+@pytest.mark.parametrize(
+    ("wrong", "refusal"),
+    [
+        (
+            {"evaluate": lambda _: float("nan")},
+            "^evaluate: expected a finite quality .*, got nan; look for NaN in",
+        ),
+        (
+            {"largest_loss": float("nan")},
+            "^largest_loss: expected a finite number, got nan; pass the quality",
+        ),
+        (
+            {"calibration_inputs": torch.full((4, 1, 8, 8), torch.nan)},
+            "^inputs: expected finite .*; leave out",
+        ),
+        (
+            {"calibration_inputs": torch.ones(4, 1, 8, 8, dtype=torch.int64)},
+            "expected a floating-point tensor",
+        ),
+        ({"calibration_inputs": [[1.0]]}, "expected a floating-point tensor .*, got list; pass one batch"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_before_pruning(
+    prune: Callable[..., object], wrong: dict[str, object], refusal: str
+) -> None:
+    net, inputs = net_and_inputs("plain")
+    before = snapshot(net)
+    arguments = {"calibration_inputs": inputs, "evaluate": lambda _: 1.0, "largest_loss": 0.1} | wrong
+    with pytest.raises(ValueError, match=refusal):
+        prune(net, **arguments)
+    assert snapshot(net) == before
+
+
+def test_a_removal_says_what_is_wrong_with_its_arguments() -> None:
+    net, inputs = net_and_inputs("normalised")
+    remove = partial(remove_channels_by_energy, net, inputs, batch_size=1)
+    target = 0.8 * estimate(net, inputs, batch_size=1).total
+    with pytest.raises(ValueError, match="target_energy: expected more than 0, got nan"):
+        remove(target_energy=float("nan"))
+    with pytest.raises(ValueError, match=r"^after recover: .* expected evaluation mode, .*; call .eval\(\)"):
+        remove(target_energy=target, recover=lambda model: model.train())
+    with pytest.raises(ValueError, match="importance: expected finite scores, got NaN"):
+        remove(target_energy=target, importance=lambda _: {"first": torch.full((8,), torch.nan)})
+    with (
+        torch.no_grad(),
+        pytest.raises(ValueError, match=r"got a call under torch.no_grad\(\).*; call the func"),
+    ):
+        remove(target_energy=target)
+
+
+# --- Gates -----------------------------------------------------------------------------------------------
+
+
+class PreActivationBlock(ResidualBlock):
+    """Has the parts of a residual block, in another order."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.conv2(F.relu(self.bn2(self.conv1(F.relu(self.bn1(inputs)))))) + self.shortcut(inputs)
+
+
+class TupleNet(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.net(inputs), inputs
+
+
+def with_part(name: str, part: nn.Module) -> Callable[[nn.Module], nn.Module]:
+    def put(net: nn.Module) -> nn.Module:
+        net.set_submodule(name, part)
+        return net
+
+    return put
+
+
+def normalise_weights(net: nn.Module, name: str) -> nn.Module:
+    parametrizations.weight_norm(net.get_submodule(name))
+    return net
+
+
+def share(net: nn.Module, name: str, other: str) -> nn.Module:
+    net.get_submodule(name).weight = net.get_submodule(other).weight
+    return net
+
+
+CHANGES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "evaluation mode": nn.Module.eval,
+    "training mode": nn.Module.train,
+    "float64": nn.Module.double,
+    "bfloat16": nn.Module.bfloat16,
+    "half": nn.Module.half,
+    "all frozen": frozen,
+    "compiled": lambda net: torch.compile(net, backend="eager"),
+    "data parallel": nn.DataParallel,
+    "tuple": lambda net: TupleNet(net).train(net.training),
+}
+OF_GATES = {
+    "bfloat16": r"stem \(Conv2d\): expected weights in float32 or float64, got torch.bfloat16.*; pass a copy",
+    "half": r"stem \(Conv2d\): expected weights in float32 or float64, got torch.float16, .*; pass a copy",
+    "all frozen": r"the net itself \(Sequential\): expected parameters that are not frozen, got none; call",
+    "compiled": OF_ALL["compiled"],
+    "data parallel": OF_ALL["data parallel"],
+    "tuple": r"the net itself \(TupleNet\): expected one tensor as output, got tuple; wrap the net",
+    "no block": r"^no block to put gates on: .*\(Plain\): expected modules with .*, got none; build",
+    "torchvision names": r"layer1.0 \(BasicBlock\): expected .*, got one without shortcut, relu2; build",
+    "frozen block": r"block1.conv1 \(Conv2d\): expected weights that are not frozen, got frozen ones; call",
+    "grouped": r"block1.conv2 \(Conv2d\): expected a convolution without groups, got .*groups=4.*; write the",
+    "no scale": r"block1.bn1 \(BatchNorm2d\): expected trained weights, got none; set affine=True",
+    "weight norm": r"block1.conv2 \(ParametrizedConv2d\): expected a weight that .*; make it one",
+    "tied": r"block2.conv2.weight: expected a parameter of its own, got that of block1.conv2.weight.*; untie",
+    "registered twice": r"block2 \(ResidualBlock\): expected a block of its own, got .* block1 .*; put",
+    "other order": r"block1 \(PreActivationBlock\): expected relu2.*, got .*; compute it so",
+}
+GATED = CHANGES | {
+    "no block": lambda _: net_and_inputs("plain")[0],
+    "torchvision names": lambda _: net_and_inputs("torchvision names")[0],
+    "frozen block": lambda net: frozen(net, "block1") and net,
+    "grouped": with_part("block1.conv2", nn.Conv2d(8, 8, 3, padding=1, groups=4)),
+    "no scale": with_part("block1.bn1", nn.BatchNorm2d(8, affine=False)),
+    "weight norm": lambda net: normalise_weights(net, "block1.conv2"),
+    "tied": lambda net: share(net, "block2.conv2", "block1.conv2"),
+    "registered twice": lambda net: with_part("block2", net.get_submodule("block1"))(net),
+    "other order": with_part("block1", PreActivationBlock(8, 8, 8, 1)),
+}
+
+
+def gate_loss(inputs: Tensor, net: nn.Module, chosen: Tensor) -> Tensor:
+    return F.cross_entropy(first_tensor(net(inputs[chosen])).float(), LABELS[chosen])
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_gates_work_on_a_net_or_refuse_it_unchanged(name: str) -> None:
+    torch.manual_seed(0)
+    net = GATED[name](resnet8((8, 8, 16)).eval())
+    inputs = torch.rand(16, 1, 8, 8).to(next(net.parameters()).dtype)
+    steps = [(torch.arange(16), 0.01)] * 30
+    prune = partial(prune_with_gates, net, steps, partial(gate_loss, inputs), inputs, macs_fraction=0.4)
+    before, weights = snapshot(net), count_weights(net)
+    if name in OF_GATES:
+        with pytest.raises(ValueError, match=OF_GATES[name]):
+            prune(gate_rate=0.2)
+        assert snapshot(net) == before
+        return
+    prune(gate_rate=0.2)
+    assert count_weights(net) < weights
+    assert not any(module.training for module in net.modules())
+    assert net(inputs).isfinite().all()
+    assert net(inputs).dtype == inputs.dtype
+
+
+@pytest.mark.parametrize(
+    ("wrong", "refusal"),
+    [
+        ({"steps": []}, "^steps: expected one or more, got none; pass batches"),
+        ({"macs_fraction": 1.0}, "^macs_fraction: expected more than 0 and less than 1, got 1.0; pass"),
+        ({"channel_multiple": 0}, "^channel_multiple: expected 1 or more, got 0; pass 1"),
+        (
+            {"loss_of": lambda net, _: net(torch.ones(2, 1, 8, 8)).sum() * torch.nan},
+            "^loss_of: .* got nan; look for",
+        ),
+        (
+            {"loss_of": lambda net, _: net(torch.ones(2, 1, 8, 8)).sum().detach()},
+            "^loss_of: .* without; take",
+        ),
+    ],
+)
+def test_gates_refuse_arguments_before_the_net_is_changed(wrong: dict[str, object], refusal: str) -> None:
+    net, inputs = resnet8((8, 8, 16)), torch.rand(16, 1, 8, 8)
+    before = snapshot(net)
+    arguments = {
+        "steps": [(torch.arange(16), 0.01)],
+        "loss_of": partial(gate_loss, inputs),
+        "example_inputs": inputs,
+        "macs_fraction": 0.4,
+    }
+    with pytest.raises(ValueError, match=refusal):
+        prune_with_gates(net, **(arguments | wrong))
+    assert snapshot(net) == before
+
+
+# --- Folding ---------------------------------------------------------------------------------------------
+
+OF_FOLDING = {
+    "compiled": OF_ALL["compiled"],
+    "data parallel": OF_ALL["data parallel"],
+    "no block": r"^nothing to fold: .*\(Plain\): expected a FoldingBlock in the net, got none; build the net",
+    "block alone": r"\(FoldingBlock\): expected a net that holds blocks, got .* alone; wrap it",
+    "registered twice": r"1 \(FoldingBlock\): expected a block of its own, got the block of 0 .*; put",
+    "weight norm": r"0.wide \(ParametrizedConv2d\): expected a weight that .*, got .*; make it one",
+    "no statistics": r"0.wide_bn \(BatchNorm2d\): expected running statistics, .*, got one without; build it",
+}
+OF_DISTILLATION = OF_FOLDING | {
+    "half": r"0.wide \(Conv2d\): expected weights in float32, got torch.float16, .*; pass the student",
+    "all frozen": r"the net itself \(Sequential\): expected parameters that are not frozen, got none; call",
+    "tuple": r"the net itself \(TupleNet\): expected one tensor as output, got tuple; wrap the net",
+}
+FOLDED = CHANGES | {
+    "no block": lambda _: net_and_inputs("plain")[0],
+    "block alone": lambda _: FoldingBlock(1, 8).eval(),
+    "registered twice": lambda net: with_part("1", net[0])(net),
+    "weight norm": lambda net: normalise_weights(net, "0.wide"),
+    "no statistics": with_part("0.wide_bn", nn.BatchNorm2d(1, track_running_stats=False)),
+}
+
+
+def student() -> nn.Module:
+    torch.manual_seed(0)
+    blocks = FoldingBlock(1, 1), FoldingBlock(1, 8, stride=2)
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(8 * 16, 10)).eval()
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_folding_works_on_a_net_or_refuses_it_unchanged(name: str) -> None:
+    net = FOLDED[name](student())
+    before = snapshot(net)
+    refusal = OF_FOLDING.get(name)
+    if name == "training mode":
+        refusal = (
+            r"the net itself \(Sequential\): expected evaluation mode, got training mode.*; call .eval\(\)"
+        )
+    if refusal is not None:
+        with pytest.raises(ValueError, match=refusal):
+            fold(net)
+    else:
+        inputs = torch.rand(16, 1, 8, 8).to(next(net.parameters()).dtype)
+        wanted, got = first_tensor(net(inputs)), first_tensor(fold(net)(inputs))
+        assert got.dtype == wanted.dtype
+        assert torch.allclose(got, wanted, atol=1e-5 if wanted.dtype.itemsize > 2 else 0.05)
+        before["random state"] = torch.get_rng_state().tolist()
+    assert snapshot(net) == before
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_distillation_works_on_a_net_or_refuses_it_unchanged(name: str) -> None:
+    net = FOLDED[name](student())
+    images = torch.rand(16, 1, 8, 8).to(next(net.parameters()).dtype)
+    before = snapshot(net)
+    distil = partial(distil_and_fold, net, torch.zeros(1, 16, 10), images, LABELS, examples=768)
+    if name in OF_DISTILLATION:
+        with pytest.raises(ValueError, match=OF_DISTILLATION[name]):
+            distil()
+        assert snapshot(net) == before
+        return
+    folded = distil()
+    assert not any(isinstance(module, FoldingBlock) for module in folded.modules())
+    assert folded(images).isfinite().all()
+    assert folded(images).dtype == images.dtype
+
+
+@pytest.mark.parametrize(
+    ("wrong", "refusal"),
+    [
+        (
+            {"teacher_logits": torch.zeros(16, 10)},
+            r"^teacher_logits: expected \(1 or 2, 16, classes\), .*; add the",
+        ),
+        (
+            {"teacher_logits": torch.zeros(1, 16, 7)},
+            r"expected outputs \(images, 7\), got \[2, 10\]; give the",
+        ),
+        (
+            {"teacher_logits": torch.full((1, 16, 10), torch.nan)},
+            "^teacher_logits: expected finite .*; leave out",
+        ),
+        ({"images": torch.full((16, 1, 8, 8), torch.nan)}, "^images: expected finite numbers, .*; leave out"),
+        (
+            {"images": torch.zeros(16, 64)},
+            r"^images: expected \(images, channels, height, width\) .*; reshape",
+        ),
+        ({"examples": 640}, "^examples: expected 768 or more, got 640; draw the images"),
+    ],
+)
+def test_distillation_refuses_data_before_the_student_is_changed(
+    wrong: dict[str, object], refusal: str
+) -> None:
+    net = student()
+    before = snapshot(net)
+    arguments = {
+        "teacher_logits": torch.zeros(1, 16, 10),
+        "images": torch.rand(16, 1, 8, 8),
+        "labels": LABELS,
+        "examples": 768,
+    }
+    with pytest.raises(ValueError, match=refusal):
+        distil_and_fold(net, **(arguments | wrong))
+    assert snapshot(net) == before | {"random state": torch.get_rng_state().tolist()}
