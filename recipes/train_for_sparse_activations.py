@@ -25,16 +25,20 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from recipes.common import cli, models, resnet
 from recipes.common.activation_thresholds import use_thresholds
@@ -44,6 +48,7 @@ from recipes.common.contract import Deployable, Json, Meter, Outcome
 from recipes.common.data import Images
 from recipes.common.energy_ratio import count_accesses, ratio_metrics, rectifier_table
 from recipes.common.energy_report import BATCH_SIZES, energy_metric, modelled
+from recipes.common.model_checks import fault, label, wrapped
 from recipes.common.net_report import accuracy, accuracy_metric, training_cost_metric
 from recipes.common.precision import training_autocast
 
@@ -99,24 +104,54 @@ RAMP_FRACTION = 0.3  # of the steps, in which a penalty or threshold rises to it
 # --8<-- [start:tactic]
 @contextmanager
 def record_activations(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the outputs of all nn.ReLU modules, in the forward pass that computes the loss anyway.
+    """Collect the outputs of all nn.ReLU and nn.ReLU6 modules, in the forward pass that computes the loss.
+
+    What is not collected is named in a warning: other modules of activation functions, and calls such as
+    `F.relu`. The penalty has no gradient where layers are frozen; that is named too.
 
     Yields:
         The outputs so far, (batch, ...) each; clear it before each forward pass.
 
     Raises:
-        ValueError: The model has no nn.ReLU module.
+        ValueError: The model has no such module, or is compiled; in a forward pass: none is called, an output
+            is changed in place by what follows, or none has a gradient.
     """
-    rectifiers = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+    if wrapped(model):
+        raise ValueError(wrapped(model))
+    rectifiers = {name: module for name, module in model.named_modules() if isinstance(module, RECTIFIERS)}
     if not rectifiers:
-        raise ValueError("no nn.ReLU found; replace F.relu by modules, or activations that are never zero")
+        got = _other_activations(model) or "no module of an activation function"
+        raise ValueError(
+            f"{label('', model)}: expected nn.ReLU or nn.ReLU6 modules, whose outputs can be recorded, got "
+            f"{got}; write each call of F.relu as a module of its own; {_NEVER_ZERO}"
+        )
+    if _other_activations(model):
+        warnings.warn(f"not recorded: {_other_activations(model)}; {_NEVER_ZERO}", stacklevel=3)
     activations: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda _module, _inputs, outputs: activations.append(outputs))
-        for module in rectifiers
-    ]
+    calls: list[Call] = []
+    passes = itertools.count()
+
+    def note(name: str, _module: nn.Module, _inputs: object, outputs: Tensor) -> None:
+        if not activations:
+            calls.clear()
+        activations.append(outputs)
+        calls.append((name, outputs, _changes(outputs)))
+
+    def check(_module: nn.Module, _inputs: object, outputs: object) -> None:
+        if not calls:
+            cure = "call these modules in place of F.relu"
+            raise ValueError(fault(", ".join(rectifiers), "a call in forward", "none", cure))
+        if _overwritten(calls) or _without_gradient(calls):
+            raise ValueError(_overwritten(calls) or _without_gradient(calls))
+        if torch.is_grad_enabled() and next(passes) == 0 and _missed(calls, outputs):
+            warnings.warn(_missed(calls, outputs), stacklevel=2)
+
+    hooks = [module.register_forward_hook(partial(note, name)) for name, module in rectifiers.items()]
+    hooks.append(model.register_forward_hook(check))
     try:
         yield activations
+        if _overwritten(calls):
+            raise ValueError(_overwritten(calls))
     finally:
         for hook in hooks:
             hook.remove()
@@ -129,13 +164,17 @@ def activation_l0(activations: Sequence[Tensor], sigma: float) -> Tensor:
     then over layers, so that a small layer weighs as much as a large one.
 
     Args:
-        activations: Outputs of hidden layers, of any shapes.
+        activations: Outputs of hidden layers, of any shapes; not changed.
         sigma: Above 0. The smaller, the closer to a count and the steeper near zero.
 
     Raises:
         ValueError: No activations, or sigma not above 0.
     """
-    if not activations or sigma <= 0:
+    if isinstance(activations, Tensor):
+        raise ValueError(
+            "activations: expected a list of tensors, one a layer, got one tensor; put it in a list"
+        )
+    if not activations or not sigma > 0:
         raise ValueError(f"expected activations and sigma above 0, got {len(activations)} and {sigma:g}")
     return torch.stack([_SmoothCount.apply(outputs, sigma) for outputs in activations]).mean()  # type: ignore[no-untyped-call]
 
@@ -164,6 +203,80 @@ def activation_l1(activations: Sequence[Tensor]) -> Tensor:
     """Return the mean of rectified activations, over elements and then layers: the penalty of a rival."""
     # Rectifying once more changes nothing, but hands back a gradient in the memory format of the outputs.
     return torch.stack([outputs.relu().mean(dtype=torch.float32) for outputs in activations]).mean()
+
+
+# --- What is not recorded --------------------------------------------------------------------------------
+
+
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
+_GATES = (
+    nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.Softmin, nn.Sigmoid, nn.Hardsigmoid,
+    nn.LogSigmoid, nn.Tanh,
+)  # fmt: skip
+"""What stands among torch's activation functions, but gates others or ends a net."""
+_NEVER_ZERO = (
+    "put nn.ReLU in place of GELU, Hardswish and the like, which hardly give a zero, and train first"
+)
+Call = tuple[str, Tensor, int]
+"""A rectifier's name, what it returned, and how often that had been changed in place."""
+
+
+def _other_activations(model: nn.Module) -> str:
+    """Return the first activation functions of a net that are no rectifiers, and how many there are."""
+    found = [
+        label(name, module)
+        for name, module in model.named_modules()
+        if type(module).__module__ == nn.ReLU.__module__ and not isinstance(module, (*RECTIFIERS, *_GATES))
+    ]
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return ", ".join(found[:3]) + more
+
+
+def _changes(outputs: Tensor) -> int:
+    """Return how often a tensor has been changed in place; torch does not count in inference mode."""
+    return 0 if outputs.is_inference() else outputs._version
+
+
+def _overwritten(calls: Sequence[Call]) -> str:
+    """Return which output is changed in place once it has been recorded, so that another one is counted."""
+    for name, outputs, changes in calls:
+        if _changes(outputs) != changes:
+            got = "a change in place behind it, after which the penalty counts something else"
+            cure = "write y = y + x for y += x, and set inplace=False on the module behind it"
+            return fault(name, "an output that stays as it is", got, cure)
+    return ""
+
+
+def _without_gradient(calls: Sequence[Call]) -> str:
+    """Return that the penalty would change nothing, as no output has a gradient."""
+    if not torch.is_grad_enabled() or not calls or any(outputs.requires_grad for _, outputs, _ in calls):
+        return ""
+    cure = "unfreeze a layer in front of one, and take torch.no_grad() out of forward"
+    return fault(
+        calls[0][0], "a gradient, here or in another ReLU", "none, so that the penalty does nothing", cure
+    )
+
+
+def _missed(calls: Sequence[Call], outputs: object) -> str:
+    """Return which rectified outputs the penalty misses, as far as the graph of the gradients tells."""
+    frozen = [name for name, recorded, _ in calls if not recorded.requires_grad]
+    if frozen:
+        return f"the penalty has no gradient at {', '.join(frozen)}, as all in front is frozen"
+    recorded = {outputs.grad_fn for _, outputs, _ in calls}
+    ahead = [leaf.grad_fn for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    seen = set[object]()
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [following for following, _ in node.next_functions]
+    missed = sum(type(node).__name__ == "ReluBackward0" for node in seen - recorded)
+    if not missed:
+        return ""
+    return (
+        f"recorded: {len(calls)} of {len(calls) + missed} rectified outputs; write each call of F.relu or "
+        "torch.relu as an nn.ReLU module to record the others"
+    )
 
 
 # --- Data and model --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,18 +59,91 @@ def test_a_step_along_the_penalty_lowers_it() -> None:
     assert counts[-1] < 0.7 * counts[0]
 
 
-@pytest.mark.parametrize(("activations", "sigma"), [([], 0.1), ([torch.ones(2)], 0.0)])
+@pytest.mark.parametrize(
+    ("activations", "sigma"), [([], 0.1), ([torch.ones(2)], 0.0), ([torch.ones(2)], math.nan)]
+)
 def test_the_penalty_refuses_no_activations_and_a_sigma_of_zero(activations: list, sigma: float) -> None:
     with pytest.raises(ValueError, match="expected activations and sigma above 0"):
         recipe.activation_l0(activations, sigma)
 
 
-def test_recording_refuses_a_net_without_relu() -> None:
+class AddsInPlace(nn.Module):
+    """Changes the output of a rectifier once it has been recorded; so does dropout in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.rectifier = nn.Linear(2, 2), nn.ReLU()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self.rectifier(self.linear(inputs))
+        outputs += 1
+        return outputs
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_an_output_that_is_changed_in_place_behind_a_relu_is_refused(gradients: bool) -> None:
+    net = nn.Sequential(AddsInPlace(), nn.Linear(2, 2))
     with (
-        pytest.raises(ValueError, match=r"no nn\.ReLU found"),
-        recipe.record_activations(nn.Sequential(nn.Linear(2, 2), nn.GELU())),
+        torch.set_grad_enabled(gradients),
+        pytest.raises(ValueError, match=r"0\.rectifier: expected an output that stays as it is.* y = y \+ x"),
+        recipe.record_activations(net),
     ):
+        net(torch.rand(3, 2))
+    assert net(torch.rand(3, 2)).shape == (3, 2), "no hook is left"
+
+
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.GELU(), nn.Softmax(1)),
+            r"got 1 \(GELU\); write each call of F\.relu",
+        ),
+        (nn.Sequential(nn.Linear(2, 2)), r"the net itself .* got no module of an activation function"),
+    ],
+)
+def test_recording_refuses_a_net_without_rectifiers(net: nn.Module, words: str) -> None:
+    with pytest.raises(ValueError, match=words), recipe.record_activations(net):
         pass
+
+
+def test_relu6_is_recorded_and_what_is_not_is_named() -> None:
+    kinds = nn.ReLU6(), nn.Hardswish(), nn.SiLU(), nn.GELU(), nn.ELU(), nn.Sigmoid()
+    net, words = (
+        nn.Sequential(nn.Linear(2, 2), *kinds),
+        r"not recorded: 2 \(Hardswish\), 3 .*, 4 .* and 1 more;",
+    )
+    with pytest.warns(UserWarning, match=words), recipe.record_activations(net) as activations:
+        net(torch.rand(3, 2))
+    assert len(activations) == 1
+
+
+def test_rectified_outputs_of_calls_are_counted_as_missed_once() -> None:
+    class Calls(nn.Sequential):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs).relu() + torch.relu_(self[0](inputs))
+
+    net = Calls(nn.Linear(2, 2), nn.ReLU(inplace=True), nn.Linear(2, 2))
+    with recipe.record_activations(net):
+        with pytest.warns(UserWarning, match="recorded: 1 of 3 rectified outputs; write each call of F.relu"):
+            net(torch.rand(3, 2))
+        net(torch.rand(3, 2))  # a warning is an error in these tests
+
+
+def test_a_penalty_without_gradient_is_refused_and_a_part_without_named() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU())
+    net[0].requires_grad_(requires_grad=False)
+    with recipe.record_activations(net), pytest.warns(UserWarning, match="no gradient at 1, as all in front"):
+        net(torch.rand(3, 2))
+    net.requires_grad_(requires_grad=False)
+    with (
+        pytest.raises(ValueError, match=r"1: expected a gradient, .* got none, .*; unfreeze a layer"),
+        recipe.record_activations(net),
+    ):
+        net(torch.rand(3, 2))
+    with torch.no_grad(), recipe.record_activations(net) as activations:
+        net(torch.rand(3, 2))
+    assert len(activations) == 2
 
 
 def test_recording_sees_every_relu_and_leaves_no_hook() -> None:
