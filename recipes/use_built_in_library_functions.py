@@ -18,6 +18,7 @@ On one processor core an arm takes about 30 s with DEFAULT, `python_loops` 55 s,
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import sys
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from recipes.common import cli
 from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
@@ -41,6 +43,7 @@ from recipes.common.handwritten_layers import (
     HandLayerNorm,
     HandVisionTransformer,
 )
+from recipes.common.model_checks import fault, in_training, label, wrapped
 from recipes.common.protocol import interleave, ratios
 
 TACTIC = "use-built-in-library-functions"
@@ -78,25 +81,34 @@ Replacements = Mapping[type[nn.Module], Callable[[Any], nn.Module]]
 
 # --8<-- [start:tactic]
 def use_library_functions(
-    model: nn.Module, replacements: Replacements, example_inputs: Tensor, *, tolerance: float = 1e-4
+    model: nn.Module, replacements: Replacements, example_inputs: Tensor, *, tolerance: float | None = None
 ) -> nn.Module:
     """Return the net with its hand-written modules replaced by library ones that share their weights.
 
     Training either net trains the other. Modules of other types are copied, and the net given stays whole.
 
     Args:
-        model: Net in evaluation mode.
+        model: Net in evaluation mode; returns tensors, alone or in tuples, lists and dictionaries.
         replacements: By type of a hand-written module, a function that takes such a module and returns one
             that computes the same with library functions, on the same parameter objects.
         example_inputs: Inputs like those of use, (examples, ...), on which the outputs are compared.
-        tolerance: Largest difference of an output, as a share of the largest output.
+        tolerance: Largest difference of an output, as a share of the largest number in it. Unless told, one
+            ten-thousandth, or four roundings of the coarsest weight, which are 0.031 in bfloat16.
 
     Raises:
-        ValueError: No module has one of the types, or the outputs differ.
+        ValueError: The net is in training mode, compiled, or cannot be copied; no module has one of the
+            types; or the outputs differ.
     """
+    if not isinstance(example_inputs, Tensor):
+        raise ValueError(f"example_inputs: expected one tensor, got {type(example_inputs).__name__}")
+    if in_training(model):
+        raise ValueError(in_training(model))
     replaced = replace_modules(model, replacements)
     difference = largest_difference(model, replaced, example_inputs)
-    if not difference <= tolerance:  # so that a difference that is not a number fails too
+    if tolerance is None:
+        kinds = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+        tolerance = max([1e-4, *(4 * torch.finfo(kind).eps for kind in kinds)])
+    if not difference <= tolerance:
         raise ValueError(f"outputs differ by {difference:.2g} of the largest, expected at most {tolerance:g}")
     return replaced
 
@@ -105,8 +117,10 @@ def replace_modules(model: nn.Module, replacements: Replacements) -> nn.Module:
     """Return a copy that shares the weights and has modules of the given types replaced.
 
     Raises:
-        ValueError: No module has one of the types.
+        ValueError: The net is compiled or cannot be copied, or no module has one of the types.
     """
+    if wrapped(model) or _not_copied(model):
+        raise ValueError(wrapped(model) or _not_copied(model))
     found = [module for module in model.modules() if type(module) in replacements]
     if not found:
         names = ", ".join(kind.__name__ for kind in replacements)
@@ -119,9 +133,46 @@ def replace_modules(model: nn.Module, replacements: Replacements) -> nn.Module:
 
 @torch.no_grad()
 def largest_difference(model: nn.Module, other: nn.Module, inputs: Tensor) -> float:
-    """Return the largest difference of an output, as a share of the largest output of the first net."""
-    wanted, found = model(inputs), other(inputs)
-    return float((found - wanted).abs().max() / wanted.abs().max())
+    """Return the largest difference of an output, as a share of the largest number in it of the first net.
+
+    Both nets draw the same where they draw at random, and get copies of the inputs.
+
+    Returns:
+        That of the output that differs most; infinity where one is not a number.
+
+    Raises:
+        ValueError: The nets return no tensors, or such of other shapes or types.
+    """
+    wanted, found = _tensors(model, inputs), _tensors(other, inputs)
+    forms = [[(tuple(tensor.shape), tensor.dtype) for tensor in tensors] for tensors in (wanted, found)]
+    if forms[0] != forms[1] or not wanted:
+        raise ValueError(f"expected tensors as outputs, the same of both nets, got {forms[0]} and {forms[1]}")
+    differences = [0.0]
+    for one, another in zip(wanted, found, strict=True):
+        if not torch.equal(one, another):  # equal ones may be zero, with no largest number to divide by
+            apart = float((another.double() - one.double()).abs().max() / one.double().abs().max())
+            differences.append(math.inf if math.isnan(apart) else apart)
+    return max(differences)
+
+
+def _tensors(net: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Return the tensors among a net's outputs; torch's random state is put back."""
+    with torch.random.fork_rng(devices=[]):
+        leaves = tree_leaves(net(inputs.clone()))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def _not_copied(model: nn.Module) -> str:
+    """Return which tensor is computed from others, so that it can neither be copied nor shared."""
+    for name, module in model.named_modules():
+        for part, value in vars(module).items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                where, cure = (
+                    f"{label(name, module)}, {part}",
+                    "torch.nn.utils.remove_weight_norm, or detach it",
+                )
+                return fault(where, "a parameter or buffer", "what was computed from others", f"use {cure}")
+    return ""
 
 
 # --8<-- [end:tactic]

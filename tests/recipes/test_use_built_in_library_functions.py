@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -95,7 +96,64 @@ def test_the_tactic_on_a_foreign_net_shares_weights_and_leaves_the_net_whole() -
 def test_a_net_without_hand_written_layers_is_refused() -> None:
     message = r"nothing was replaced: the net has no module of type HandConvolution, HandLayerNorm, HandAtt"
     with pytest.raises(ValueError, match=message):
-        recipe.use_library_functions(nn.Linear(2, 2), recipe.LIBRARY, torch.randn(1, 2))
+        recipe.use_library_functions(nn.Linear(2, 2).eval(), recipe.LIBRARY, torch.randn(1, 2))
+
+
+class Returning(nn.Module):
+    """Answers in the form that a test asks for, and changes its input, as some nets do."""
+
+    def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
+        super().__init__()
+        self.norm, self.answer = by_hand.hand_layer_norm(4), answer
+
+    def forward(self, inputs: torch.Tensor) -> object:
+        return self.answer(self.norm(inputs.mul_(2)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda outputs: (outputs, {"other": [outputs > 0, 2 * outputs.argmax(-1)]}),
+        lambda outputs: 0 * outputs,
+        lambda outputs: nn.functional.dropout(outputs, 0.5),
+        lambda outputs: outputs.square().mean(),
+    ],
+    ids=["nested", "zeros", "random", "scalar"],
+)
+def test_outputs_of_any_form_are_compared_and_nothing_is_changed(answer) -> None:
+    inputs, state = torch.randn(8, 4), torch.get_rng_state()
+    before = inputs.clone()
+    replaced = recipe.use_library_functions(Returning(answer).eval(), recipe.LIBRARY, inputs)
+    assert type(replaced.norm) is nn.LayerNorm
+    assert torch.equal(inputs, before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_outputs_that_change_their_form_are_refused() -> None:
+    def in_double(hand: by_hand.HandLayerNorm) -> nn.Module:
+        return nn.Sequential(recipe.library_layer_norm(hand), nn.Flatten(0)).eval()
+
+    with pytest.raises(ValueError, match=r"same of both nets, got .*\(8, 4\).* and .*\(32,\)"):
+        recipe.use_library_functions(
+            Returning(lambda outputs: outputs).eval(), {by_hand.HandLayerNorm: in_double}, torch.randn(8, 4)
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_tolerance_is_that_of_the_weights(dtype: torch.dtype) -> None:
+    net = nn.Sequential(*(by_hand.hand_layer_norm(16) for _ in range(4))).to(dtype).eval()
+    inputs = torch.randn(64, 16, dtype=dtype)
+    recipe.use_library_functions(net, recipe.LIBRARY, inputs)
+    with pytest.raises(ValueError, match="expected at most 0"):
+        recipe.use_library_functions(net, recipe.LIBRARY, inputs, tolerance=0.0)
+
+
+def test_a_net_in_training_mode_is_refused_and_its_statistics_stay() -> None:
+    net = nn.Sequential(by_hand.hand_layer_norm(4), nn.BatchNorm1d(4)).eval()
+    net[1].train()
+    with pytest.raises(ValueError, match=r"1 \(BatchNorm1d\): expected evaluation mode"):
+        recipe.use_library_functions(net, recipe.LIBRARY, torch.randn(8, 4))
+    assert int(net[1].num_batches_tracked) == 0
 
 
 class OtherLayerNorm(by_hand.HandLayerNorm):
@@ -111,9 +169,9 @@ class BrokenLayerNorm(by_hand.HandLayerNorm):
         return inputs * torch.nan
 
 
-@pytest.mark.parametrize(("kind", "found"), [(OtherLayerNorm, r"0\.\d+"), (BrokenLayerNorm, "nan")])
+@pytest.mark.parametrize(("kind", "found"), [(OtherLayerNorm, r"0\.\d+"), (BrokenLayerNorm, "inf")])
 def test_a_layer_that_computes_something_else_is_not_replaced(kind, found) -> None:
-    norm = kind(nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(4)))
+    norm = kind(nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(4))).eval()
     with pytest.raises(
         ValueError, match=rf"outputs differ by {found} of the largest, expected at most 0.0001"
     ):
