@@ -90,7 +90,7 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
     """Draw the same share of every class; generators of one seed give nested samples.
 
     Args:
-        labels: Classes, whole numbers, (points,).
+        labels: Classes, whole numbers, (points,), on the CPU.
         fraction: Share of each class to keep, above 0 and below 1; at least one point of each is kept.
         generator: Source of randomness.
 
@@ -98,8 +98,24 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
         Indices of the chosen points, ascending, (chosen,).
 
     Raises:
-        ValueError: `fraction` is out of range, or so large that no point would be left out.
+        ValueError: `labels` is of another form or holds NaN; `fraction` is out of range, so large that no
+            point would be left out, or so small that one point of each class is more than twice the share.
     """
+    if not isinstance(labels, Tensor):
+        raise ValueError(
+            f"labels: expected a tensor, got {type(labels).__name__}; pass torch.as_tensor(labels)"
+        )
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(
+            f"labels: expected one class a point, (points,), got {tuple(labels.shape)}; of one-hot rows pass "
+            "labels.argmax(1)"
+        )
+    if labels.device.type != "cpu":
+        raise ValueError(f"labels: expected them on the CPU, got {labels.device}; pass labels.cpu()")
+    if not labels.isfinite().all():
+        raise ValueError(
+            "labels: expected a class for each point, got NaN or infinity; leave these points out"
+        )
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected above 0 and below 1, got {fraction:g}")
     order = torch.randperm(len(labels), generator=generator)
@@ -108,6 +124,11 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
     if len(chosen) == len(labels):
         raise ValueError(
             f"a share of {fraction:g} leaves out none of {len(labels)} points; take a smaller one"
+        )
+    if len(chosen) > 2 * math.ceil(fraction * len(labels)):
+        raise ValueError(
+            f"a share of {fraction:g} would keep {len(chosen)} of {len(labels)} points, as one of each of "
+            f"{len(classes)} classes is kept; take a larger share, or join rare classes"
         )
     return chosen.sort().values
 

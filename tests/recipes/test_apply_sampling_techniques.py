@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -42,8 +43,9 @@ def test_samples_of_one_seed_are_nested_and_stratified(
     sizes: list[int], fractions: tuple[float, float], seed: int
 ) -> None:
     labels = torch.cat([torch.full((size + 5,), label) for label, size in enumerate(sizes)])
-    # a sample that would leave out nothing is refused, as another test shows
+    # a sample that would leave out nothing, or is far larger than asked for, is refused, as other tests show
     assume(sum(round(fractions[1] * (size + 5)) for size in sizes) < len(labels))
+    assume(fractions[0] * (min(sizes) + 5) >= 0.5)
     small, large = (
         recipe.stratified_sample(labels, fraction=fraction, generator=generator(seed))
         for fraction in fractions
@@ -62,6 +64,26 @@ def test_a_share_out_of_range_is_refused(fraction: float) -> None:
 def test_a_sample_that_leaves_out_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="leaves out none of 3 points"):
         recipe.stratified_sample(torch.tensor([0, 1, 2]), fraction=0.1, generator=generator())
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([0, 1, 0, 1], r"expected a tensor, got list; pass torch.as_tensor\(labels\)"),
+        (np.zeros(4), "expected a tensor, got ndarray"),
+        (torch.eye(4), r"got \(4, 4\); of one-hot rows pass labels.argmax\(1\)"),
+        (torch.zeros(0), r"got \(0,\)"),
+        (torch.tensor([0.0, math.nan, 1.0, 0.0]), "expected a class for each point, got NaN"),
+        (
+            torch.arange(100).repeat(3),
+            "a share of 0.1 would keep 100 of 300 points, as one of each of 100 classes is kept; take a",
+        ),
+    ],
+    ids=["list", "array", "one-hot", "none", "NaN", "rare classes"],
+)
+def test_labels_that_give_another_sample_than_asked_for_are_refused(labels: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        recipe.stratified_sample(labels, fraction=0.1, generator=generator())
 
 
 @pytest.mark.parametrize(
