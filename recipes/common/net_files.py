@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from recipes.common.command_line import write_whole
 from recipes.common.contract import Deployable
 from recipes.common.errors import UserError
+from recipes.common.model_checks import fault, label
 
 OPTION = "--save-net"
 
@@ -21,8 +23,11 @@ def save_net(path: Path, deployable: Deployable) -> None:
     """Write a net and its inputs into one file, whole or not at all.
 
     Raises:
-        UserError: The file cannot be written, or the net's class cannot be found again by its name.
+        UserError: The file cannot be written, a module is of a kind that torch cannot save whole, or the
+            net's class cannot be found again by its name.
     """
+    if _not_saved(deployable.model):
+        raise UserError(f"{OPTION} {path}: the net cannot be saved; {_not_saved(deployable.model)}")
     labels = deployable.test_labels
     apart = replace(
         deployable,
@@ -33,12 +38,28 @@ def save_net(path: Path, deployable: Deployable) -> None:
     content = io.BytesIO()  # a full disk is then an OSError, which torch makes something else of
     try:
         torch.save(apart, content)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{OPTION} {path}: the net cannot be saved ({error}); define its classes and functions at the "
+            f"{OPTION} {path}: the net cannot be saved ({reason}); define its classes and functions at the "
             "top level of a module"
         ) from None
     write_whole(OPTION, path, content.getvalue())
+
+
+def _not_saved(model: nn.Module) -> str:
+    """Return which module torch cannot save whole, why, and what to do, or an empty text."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            cure = "pass the net from before torch.jit"
+            return fault(label(name, module), "a module of Python code", "TorchScript", cure)
+        if parametrize.is_parametrized(module):
+            part = next(iter(module.parametrizations))
+            cure = f'use torch.nn.utils.parametrize.remove_parametrizations(module, "{part}") on a copy'
+            return fault(
+                label(name, module), f"a {part} that is a parameter", "one under a parametrisation", cure
+            )
+    return ""
 
 
 def load_net(path: Path, option: str) -> Deployable:

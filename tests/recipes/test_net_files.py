@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from recipes.common.contract import Deployable
 from recipes.common.errors import UserError
@@ -39,6 +41,31 @@ def test_a_net_whose_class_cannot_be_found_again_is_refused(tmp_path: Path) -> N
 
     with pytest.raises(UserError, match=r"--save-net .*: the net cannot be saved .* top level of a module"):
         save_net(tmp_path / "net.pt", deployable(Inner(), labelled=False))
+    assert not list(tmp_path.iterdir())
+
+
+def scripted() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return nn.Sequential(torch.jit.script(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        (
+            nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 2))),
+            r"0 \(.*\): expected a weight that is",
+        ),
+        (
+            scripted(),
+            r"0 \(.*\): expected a module of Python code, got TorchScript; pass the net from before",
+        ),
+    ],
+)
+def test_a_module_that_torch_cannot_save_is_named(net: nn.Module, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"--save-net .*: the net cannot be saved; {words}"):
+        save_net(tmp_path / "net.pt", deployable(net, labelled=False))
     assert not list(tmp_path.iterdir())
 
 
