@@ -73,6 +73,13 @@ def build(engine: Engine, deployable: Deployable, folder: Path, *, batch_size: i
     Raises:
         CannotRunError: The net cannot be exported or quantised.
     """
+    if engine == "onnxruntime_int8" and any(
+        weight.dtype in (torch.float64, torch.bfloat16) for weight in deployable.model.parameters()
+    ):
+        raise CannotRunError(
+            "has weights in float64 or bfloat16, which ONNX Runtime cannot turn into 8 bits; convert net and "
+            "inputs with .float()"
+        )
     inputs = deployable.calibration_inputs
     if engine == "pytorch":
         return _eager(deployable.model, inputs[:batch_size])

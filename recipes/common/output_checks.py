@@ -9,7 +9,7 @@ from torch import Tensor
 
 from greentactics.timings import Engine
 from recipes.common.contract import Deployable
-from recipes.common.engines import Form, whole_batches
+from recipes.common.engines import CannotRunError, Form, whole_batches
 from recipes.common.errors import UserError
 
 ALLOWED_DIFFERENCE = 1e-3
@@ -45,16 +45,33 @@ def require_usable(arm: str, deployable: Deployable, form: Form, batch_size: int
     """Check a net and its inputs before the work.
 
     Raises:
-        UserError: Fewer inputs than a batch, or outputs that are not one tensor of finite numbers.
+        UserError: Fewer inputs than a batch, outputs that are not one tensor of finite numbers, or others
+            when the net is called again.
     """
     for name in ("calibration_inputs", "test_inputs"):
         if (count := len(getattr(deployable, name))) < batch_size:
             raise UserError(f"--batch-size {batch_size}: expected at most {count}, the {name} of arm {arm}")
     found = form.outputs(deployable.test_inputs[:batch_size])
+    if isinstance(found, Tensor) and found.ndim < 2:
+        raise UserError(
+            f"arm {arm}: expected a net that returns one tensor, a row for each example; got "
+            f"{tuple(found.shape)}, so take a loss out of forward, or return outputs.unsqueeze(1)"
+        )
     if not isinstance(found, Tensor) or len(found) != batch_size or not torch.isfinite(found).all():
         got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         wanted = "one tensor of finite numbers, a row for each example"
         raise UserError(f"arm {arm}: expected a net that returns {wanted}; got {got}")
+    if not torch.allclose(
+        form.outputs(deployable.test_inputs[:batch_size]),
+        found,
+        rtol=0,
+        atol=ALLOWED_DIFFERENCE * float(found.abs().max()),
+    ):
+        raise UserError(
+            f"arm {arm}: expected the same outputs each time that eager PyTorch gets the same inputs, got "
+            "others when it was called again; take what is random out of forward, such as F.dropout without "
+            "training=self.training, and what changes the inputs in place, such as x.sub_(mean)"
+        )
 
 
 def agreement(arm: str, engine: Engine, found: Tensor, wanted: Tensor, labels: Tensor | None) -> Agreement:
@@ -69,7 +86,13 @@ def agreement(arm: str, engine: Engine, found: Tensor, wanted: Tensor, labels: T
 
     Raises:
         UserError: They differ so much that the form is another net.
+        CannotRunError: They are in 16 bits, in which the share of them that may differ cannot be told.
     """
+    if engine != "onnxruntime_int8" and found.dtype in (torch.float16, torch.bfloat16):
+        raise CannotRunError(
+            f"arm {arm}: expected outputs in 32 or 64 bits to compare, got {found.dtype}; end forward with "
+            ".float(), which leaves all else in 16 bits"
+        )
     differences = (found - wanted).abs().flatten(1).amax(1) / wanted.abs().max().clamp_min(1e-30)
     difference = float(differences.max())
     if engine == "onnxruntime_int8":

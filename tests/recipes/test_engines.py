@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recipes.common import engines
 from recipes.common.contract import Deployable
@@ -199,6 +199,47 @@ def test_8_bits_without_classes_are_judged_by_the_root_mean_square() -> None:
         agreement("tactic", "onnxruntime_int8", WANTED * 1.6, WANTED, None)
 
 
+class SumNet(nn.Module):
+    """Returns one number for a batch, as a loss does."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.sum()
+
+
+class RandomNet(nn.Module):
+    """Draws at random in evaluation mode too."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return nn.functional.dropout(inputs, 0.5)
+
+
+class InPlaceInputNet(nn.Module):
+    """Standardises what it was given in place."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.sub_(0.5).flatten(1) * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_outputs_in_16_bits_are_refused_with_the_cure(dtype: torch.dtype) -> None:
+    outputs = WANTED.to(dtype)
+    with pytest.raises(CannotRunError, match=rf"arm tactic: .* got {dtype}; end forward with \.float\(\)"):
+        agreement("tactic", "pytorch", outputs, outputs, None)
+    assert agreement("tactic", "pytorch", outputs.float(), outputs.float(), None).difference == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_that_8_bits_are_not_made_of_are_refused_without_a_word_on_stderr(
+    dtype: torch.dtype, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    inputs = torch.zeros(4, 64, dtype=dtype)
+    net = Deployable(nn.Linear(64, 10, dtype=dtype).eval(), inputs, inputs)
+    with pytest.raises(CannotRunError, match=r"has weights in float64 or bfloat16.*convert net and inputs"):
+        build("onnxruntime_int8", net, tmp_path, batch_size=2, threads=1)
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("net", "batch_size", "message"),
     [
@@ -207,6 +248,14 @@ def test_8_bits_without_classes_are_judged_by_the_root_mean_square() -> None:
         (PairNet(), 1, "arm tactic: expected a net that returns one tensor of finite numbers.* got tuple"),
         (nn.Flatten(0), 2, r"a row for each example; got \(128,\)"),
         (nn.Threshold(1e9, float("inf")), 1, r"got \(1, 1, 8, 8\)"),
+        (
+            SumNet(),
+            2,
+            r"arm tactic: expected .* a row for each example; got \(\), so take a loss out of forward",
+        ),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(0)), 2, r"or return outputs\.unsqueeze\(1\)"),
+        (RandomNet(), 2, r"got others when it was called again; .* such as F\.dropout without"),
+        (InPlaceInputNet(), 2, "got others when it was called again"),
     ],
 )
 def test_a_net_that_cannot_be_timed_is_named(net: nn.Module, batch_size: int, message: str) -> None:
