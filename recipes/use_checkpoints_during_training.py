@@ -42,6 +42,7 @@ from recipes.common.training_state import (
     load_checkpoint,
     newest_step,
     read_checkpoint,
+    require_restorable,
     restore,
     save_checkpoint,
     snapshot,
@@ -111,7 +112,8 @@ def train_with_checkpoints(
 
     Args:
         parts: All that changes while training: net, optimiser, the place in the data and its generator,
-            schedule. The random states of torch are saved besides; other generators have to be parts.
+            schedule. The random states of torch are saved besides; other generators have to be parts, with
+            a state of tensors, numbers, texts, lists and dictionaries.
         train_step: Does the step of the given number, counted from 0; what it does follows from the number,
             the parts and torch's random state alone.
         steps: Steps of the whole training.
@@ -122,16 +124,25 @@ def train_with_checkpoints(
         Number of the step that this call began with.
 
     Raises:
-        ValueError: No checkpoint would ever be written, or those found are damaged or of another training.
+        ValueError: No checkpoint would ever be written, or one that could not be read back, both before the
+            first step; or those found cannot be read, are of another training, or of more steps.
     """
     if not 1 <= interval < steps:
         raise ValueError(f"an interval of {interval} writes no checkpoint: expected 1 to {steps - 1} steps")
+    require_restorable(parts)
     first, state = load_checkpoint(folder) or (0, None)
+    if first > steps:
+        expected = f"expected a training of up to {steps} steps, got one of {first} so far"
+        raise ValueError(f"{folder}: {expected}; name another folder")
     if state is not None:
         restore(parts, state)
     for step in range(first, steps):
         train_step(step)
         if (step + 1) % interval == 0 and step + 1 < steps:
+            if (
+                step < first + interval
+            ):  # at the first one: some optimisers have no state before the first step
+                require_restorable(parts)
             save_checkpoint(folder, step + 1, snapshot(parts))
     return first
 

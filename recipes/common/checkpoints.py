@@ -28,7 +28,15 @@ def load_or_train(model: nn.Module, key: object, train: Callable[[nn.Module], No
 
     Returns:
         `model` itself.
+
+    Raises:
+        ValueError: The state of the model holds more than tensors, and could not be read back.
     """
+    if not all(isinstance(value, torch.Tensor) for value in model.state_dict().values()):
+        raise ValueError(
+            f"{type(model).__name__}: expected a state of tensors, got other values in it, such as those of "
+            "get_extra_state, which could not be read back; keep them as tensors, with register_buffer"
+        )
     folder = Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER)
     digest = hashlib.sha256(repr((key, torch.__version__)).encode()).hexdigest()
     path = folder / f"{digest[:32]}.pt"

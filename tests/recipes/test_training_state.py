@@ -70,9 +70,27 @@ def test_where_all_are_damaged_nothing_starts_anew_by_itself(tmp_path: Path) -> 
     damage(list_checkpoints(tmp_path)[0])
     with (
         pytest.warns(UserWarning, match="damaged"),
-        pytest.raises(ValueError, match="all 1 checkpoints are damaged; empty the folder"),
+        pytest.raises(ValueError, match="none of 1 checkpoints can be read, as the warnings say; move them"),
     ):
         load_checkpoint(tmp_path)
+
+
+def test_a_whole_file_that_torch_does_not_read_and_a_folder_give_way_to_the_one_before(
+    tmp_path: Path,
+) -> None:
+    save_checkpoint(tmp_path, 1, state(1))
+    save_checkpoint(tmp_path, 2, {"place": Path("data")})
+    (tmp_path / "step-0000000003.pt").mkdir()
+    (tmp_path / "step-0000000001 (copy).pt").write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match=r"0003.pt: cannot be read \(Is a directory\); taking the one before"),
+        pytest.warns(
+            UserWarning, match=r"0002.pt: whole, but cannot be read \(UnpicklingError: Weights only"
+        ),
+    ):
+        step, _ = load_checkpoint(tmp_path)
+    assert step == 1
+    assert newest_step(tmp_path) == 3
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])

@@ -6,9 +6,11 @@ import copy
 import json
 import math
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -140,6 +142,96 @@ def test_a_checkpoint_of_another_training_is_an_error(tmp_path: Path) -> None:
     parts, step = foreign_training()
     with pytest.raises(ValueError, match=r"expected a checkpoint of \['net', 'optimizer', 'schedule'\]"):
         recipe.train_with_checkpoints(parts, step, steps=40, interval=7, folder=tmp_path)
+
+
+class Part:
+    """A part of a training that returns the given state, from a given call of `state_dict` on."""
+
+    def __init__(self, state: object, calls: int = 0) -> None:
+        self.state, self.calls = state, calls
+
+    def state_dict(self) -> object:
+        self.calls -= 1
+        return {} if self.calls >= 0 else self.state
+
+    def load_state_dict(self, state: object) -> None:
+        self.state = state
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (
+            Part(np.random.RandomState(0).get_state()),
+            r"part 'other': its state could not be read back .*numpy",
+        ),
+        (
+            Part({"function": lambda: None}),
+            r"part 'other': its state could not be read back .*\(\w+Error: Can't pickle",
+        ),
+        (Part({"place": Path("data")}), r"part 'other': its state could not be read back .*Unpickling"),
+        (torch.Generator(), "part 'other': expected state_dict and load_state_dict, got Generator without"),
+    ],
+    ids=["numpy", "function", "path", "generator"],
+)
+def test_a_state_that_could_not_be_read_back_is_refused_before_the_first_step(
+    tmp_path: Path, part: object, words: str
+) -> None:
+    parts, _ = foreign_training()
+    with pytest.raises(ValueError, match=words):
+        recipe.train_with_checkpoints(
+            {**parts, "other": part}, pytest.fail, steps=4, interval=2, folder=tmp_path
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_state_that_comes_to_be_in_a_step_is_refused_when_it_is_first_written(tmp_path: Path) -> None:
+    part = Part({"place": Path("data")}, calls=1)
+    with pytest.raises(ValueError, match="part 'late': its state could not be read back"):
+        recipe.train_with_checkpoints({"late": part}, lambda _: None, steps=4, interval=2, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_generators_of_other_libraries_can_be_parts(tmp_path: Path) -> None:
+    numpy_state = np.random.default_rng(0).bit_generator.state
+    parts = {"numpy": Part(numpy_state), "python": Part({"state": random.Random(0).getstate()})}
+    recipe.train_with_checkpoints(parts, lambda _: None, steps=3, interval=2, folder=tmp_path)
+    again = {"numpy": Part({}), "python": Part({})}
+    assert recipe.train_with_checkpoints(again, lambda _: None, steps=3, interval=2, folder=tmp_path) == 2
+    assert {name: part.state for name, part in again.items()} == {
+        name: part.state for name, part in parts.items()
+    }
+
+
+def test_a_training_without_parts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="parts: expected all that changes while training"):
+        recipe.train_with_checkpoints({}, pytest.fail, steps=4, interval=2, folder=tmp_path)
+
+
+def test_a_folder_with_more_steps_than_asked_for_is_refused(tmp_path: Path) -> None:
+    parts, step = foreign_training()
+    recipe.train_with_checkpoints(parts, step, steps=8, interval=6, folder=tmp_path)
+    before = report.checksum(recipe.snapshot(parts))
+    with pytest.raises(ValueError, match="expected a training of up to 4 steps, got one of 6 so far"):
+        recipe.train_with_checkpoints(parts, pytest.fail, steps=4, interval=2, folder=tmp_path)
+    assert report.checksum(recipe.snapshot(parts)) == before
+    assert recipe.train_with_checkpoints(parts, pytest.fail, steps=6, interval=2, folder=tmp_path) == 6
+
+
+def test_a_checkpoint_that_does_not_fit_a_part_names_it(tmp_path: Path) -> None:
+    parts, step = foreign_training()
+    recipe.train_with_checkpoints(parts, step, steps=8, interval=6, folder=tmp_path)
+    parts["net"] = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"part 'net': the checkpoint does not fit it \(RuntimeError: Error"):
+        recipe.train_with_checkpoints(parts, step, steps=8, interval=6, folder=tmp_path)
+
+
+def test_a_checkpoint_of_more_gpus_is_refused_before_anything_is_put_back(tmp_path: Path) -> None:
+    parts, step = foreign_training()
+    state = {**recipe.snapshot(parts), "random_cuda": [torch.get_rng_state()] * 99}
+    save_checkpoint(tmp_path, 2, state)
+    with pytest.raises(ValueError, match="got 99 GPUs in the checkpoint and"):
+        recipe.train_with_checkpoints(parts, step, steps=8, interval=6, folder=tmp_path)
 
 
 def test_the_order_of_the_data_goes_on_within_an_epoch_and_covers_it() -> None:
