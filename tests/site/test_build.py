@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from greentactics.cli import main
 from greentactics.pages import render_site, write_site
 from tests.catalogue.test_pages import hostile
 from tests.site.crawl import broken_links
@@ -36,7 +37,9 @@ def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def made_up_site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made-up")
     made = catalogue(PRUNING, SPARSITY, DARK, results={PRUNING.id: (results(),)})
-    return _rendered(folder, render_site(made, {PRUNING.id: (results(dirty=True),)}), directory_urls=False)
+    return _rendered(
+        folder, render_site(made, {PRUNING.id: (results(dirty=True),)}, commands=main), directory_urls=False
+    )
 
 
 def _rendered(folder: Path, files: dict[str, str], *, directory_urls: bool) -> Path:
@@ -185,7 +188,7 @@ def test_the_raw_results_can_be_opened(made_up_site) -> None:
 
 
 def test_a_hostile_record_is_text_after_the_build_too(tmp_path) -> None:
-    files = render_site(catalogue(hostile(), DARK, results={PRUNING.id: (results(),)}), {})
+    files = render_site(catalogue(hostile(), DARK, results={PRUNING.id: (results(),)}), {}, commands=main)
     site = _rendered(tmp_path, files, directory_urls=True)
     for path, page in pages_of(site).items():
         for tag, found in page.tags:
