@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from greentactics.pages import rendered_files, write_site
+from tests.built_site import BUILD_LIMIT_S
 from tests.catalogue.test_pages import HOSTILE, hostile
 from tests.site.records import DARK, PRUNING, REAL, ROOT, catalogue
 from tests.site.synthetic import results
 
 ID = PRUNING.id
-BUILD_LIMIT_S = 180
 OWN_PAGES = ("tactics/{}", "tactics/{}/measurements", "recipes/{}")
 VISIBLE = "all => all.filter(node => node.getClientRects().length).length"
 CUT_OFF = """all => all.filter(node => node.scrollWidth > node.clientWidth + 1)

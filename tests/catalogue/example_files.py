@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from greentactics.rules import Rule
 from greentactics.text_file import decode
@@ -17,6 +20,11 @@ BAD_RECORDS = HERE.parent / "bad_records"
 REPOSITORY = HERE.parent.parent
 
 EXPECTED = "# expected: "
+
+needs_any_name = pytest.mark.skipif(
+    sys.getfilesystemencoding() != "utf-8", reason="names of files are not UTF-8 in this locale"
+)
+"""For tests of names that no terminal shows, which another encoding cannot write."""
 
 
 def copy_valid(folder: Path) -> Path:

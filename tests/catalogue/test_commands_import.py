@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from greentactics.cli import main
 from greentactics.importing.drafts import Draft, draft_text
 from tests.catalogue.archive_entries import AWESOME, DARK
-from tests.catalogue.example_files import copy_valid
+from tests.catalogue.example_files import copy_valid, needs_any_name
 from tests.catalogue.test_importing_patterns import PATTERN
 
 NAME = "2023-01-02-skip-what-nobody-reads.md"
@@ -100,6 +100,7 @@ def test_one_bad_file_does_not_stop_the_others(root: Path, archive: Path) -> Non
     assert latin.startswith("posts/latin.md:1:1: expected UTF-8, got byte 0xff")
 
 
+@needs_any_name
 def test_names_that_no_terminal_shows_are_escaped(root: Path, archive: Path) -> None:
     (archive / "posts" / NAME).rename(archive / "posts" / "\udcff\u202e.md")
     (archive / "posts" / "\nbad.md").write_text("x", encoding="utf-8")

@@ -22,7 +22,7 @@ from greentactics.reporting import render
 from greentactics.rules import Rule
 from greentactics.schema import Record
 from greentactics.text_file import RECORD_BYTES, decode
-from tests.catalogue.example_files import VALID, copy_valid, record_text
+from tests.catalogue.example_files import VALID, copy_valid, needs_any_name, record_text
 
 LONGEST_S = 2.0
 
@@ -140,6 +140,7 @@ def test_a_folder_of_records_that_is_a_link_to_elsewhere_is_refused(tmp_path: Pa
     assert rules == {Rule.OUTSIDE_TREE}
 
 
+@needs_any_name
 @pytest.mark.parametrize(
     ("name", "shown"),
     [("a\nb.yaml", "a\\nb.yaml"), ("\u202ex.yml", "\\u202ex.yml"), ("\udcff.yaml", "\\udcff.yaml")],

@@ -99,7 +99,7 @@ def test_an_interruption_keeps_what_has_finished_and_leaves_no_process(interrupt
 
 
 def is_gone(process: int) -> bool:
-    for _ in range(100):
+    for _ in range(1500):
         status = Path(f"/proc/{process}/stat")
         if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
             return True

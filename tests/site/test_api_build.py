@@ -15,6 +15,7 @@ import pytest
 
 from greentactics.errors import UserError
 from greentactics.pages import render_site, write_site
+from tests.built_site import BUILD_LIMIT_S
 from tests.catalogue.test_pages import hostile
 from tests.site.records import DARK, ROOT, catalogue
 from tests.site.synthetic import results
@@ -33,7 +34,13 @@ def build(folder: Path, site_url: str, *arguments: str) -> subprocess.CompletedP
     }
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_LIMIT_S,
+        check=False,
     )
 
 
@@ -76,7 +83,7 @@ def test_each_generated_page_tells_what_it_is(site) -> None:
     titles = []
     for path in pages:
         page = path.replace(".md", ".html")
-        text = (folder / page).read_text()
+        text = (folder / page).read_text(encoding="utf-8")
         (title,) = re.findall(r"<title>(.+?)</title>", text.partition("</head>")[0])
         (description,) = re.findall(r'<meta name="description" content="(.+?)">', text)
         assert len(html.unescape(description)) > 10, path
@@ -102,12 +109,14 @@ def test_each_page_of_a_tactic_has_a_link_to_edit_its_record(site) -> None:
 
 def test_canonical_addresses_and_sitemap_follow_the_address_of_the_site(site) -> None:
     folder, files, site_url = site
-    sitemap = (folder / "sitemap.xml").read_text()
+    sitemap = (folder / "sitemap.xml").read_text(encoding="utf-8")
     pages = [path for path in files if path.endswith(".md")]
     assert pages
     for path in pages:
         page = path.replace(".md", ".html")
-        found = re.findall(r'<link rel="canonical" href="([^"]*)">', (folder / page).read_text())
+        found = re.findall(
+            r'<link rel="canonical" href="([^"]*)">', (folder / page).read_text(encoding="utf-8")
+        )
         address = f"{SITE_URL}/{page}"
         assert found == ([address] if site_url else [])
         assert (f"<loc>{address}</loc>" in sitemap) == bool(site_url)

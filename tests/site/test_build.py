@@ -16,6 +16,7 @@ import pytest
 
 from greentactics.cli import main
 from greentactics.pages import render_site, write_site
+from tests.built_site import BUILD_LIMIT_S
 from tests.catalogue.test_pages import hostile
 from tests.site.crawl import broken_links
 from tests.site.records import DARK, PRUNING, REAL, ROOT, SPARSITY, catalogue
@@ -29,7 +30,13 @@ def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "catalogue")}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_LIMIT_S,
+        check=False,
     )
 
 

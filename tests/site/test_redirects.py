@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from greentactics.pages import render_site
+from tests.built_site import BUILD_LIMIT_S
 from tests.site.records import PRUNING, catalogue
 
 pytest.importorskip("mkdocs", reason="the site extra is not installed")
@@ -27,7 +28,13 @@ def test_a_redirect_is_published_as_it_is_and_listed_nowhere(tmp_path: Path) -> 
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_LIMIT_S,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     site = tmp_path / "site"

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from greentactics.api_addresses import repository_address
+from tests.built_site import BUILD_LIMIT_S
 from tests.site.records import ROOT
 
 HOOK = "from greentactics.mkdocs_hook import on_config, on_post_page, on_post_template, on_startup\n"
@@ -48,7 +49,7 @@ def test_the_header_leads_there_and_asks_no_host_about_it(tmp_path, edit_url) ->
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "catalogue")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=BUILD_LIMIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
