@@ -72,6 +72,11 @@ def document(options: argparse.Namespace, told: dict) -> dict:
     }
 
 
+def run() -> int:
+    """What the checksum covers."""
+    return 1
+
+
 def misbehave(told: dict) -> None:
     if "wait_s" in told:
         time.sleep(told["wait_s"])
@@ -81,7 +86,7 @@ def misbehave(told: dict) -> None:
         time.sleep(60)
     if "edit" in told:
         recipe = Path("recipes/fake_tactic.py")
-        recipe.write_text(recipe.read_text() + "\nEDITED = True\n")
+        recipe.write_text(recipe.read_text() + "\n\ndef run():\n    return 2\n")
     if "killed" in told:
         os.kill(os.getpid(), signal.SIGKILL)
     if "print" in told:

@@ -17,6 +17,11 @@ DEVICE = {
 }
 
 
+def time_all() -> int:
+    """What the checksum covers."""
+    return 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--net", action="append")

@@ -132,7 +132,7 @@ def test_begins_anew(interrupted, destination, recorder):
 
 def test_does_not_continue_with_another_recipe_or_threads(interrupted, destination, recorder):
     recipe = interrupted.root / "recipes" / "fake_tactic.py"
-    recipe.write_text(recipe.read_text() + "\nCHANGED = True\n")
+    recipe.write_text(recipe.read_text() + "\n\ndef run():\n    return 2\n")
     other = dataclasses.replace(interrupted, threads=2)
     with pytest.raises(UserError) as caught:
         measure(other, existing(destination, Existing.RESUME), recorder)
@@ -176,7 +176,7 @@ def test_says_which_file_of_an_unfinished_run_is_damaged(interrupted, destinatio
 
 def test_if_needed_continues_or_begins_anew(interrupted, destination, recorder):
     recipe = interrupted.root / "recipes" / "fake_tactic.py"
-    recipe.write_text(recipe.read_text() + "\nCHANGED = True\n")
+    recipe.write_text(recipe.read_text() + "\n\ndef run():\n    return 2\n")
     measured = measure(interrupted, existing(destination, Existing.IF_NEEDED), recorder)
     assert "an unfinished run cannot be continued and is begun anew: the recipe" in recorder.text
     assert measured.results.complete
@@ -228,7 +228,7 @@ def test_if_needed_measures_anew_when_the_recipe_or_the_data_have_changed(
     with_data = dataclasses.replace(request_two, data_dir=tmp_path)
     assert not measure(with_data, place, recorder).reused
     assert "digits before, Fashion-MNIST is there now" in recorder.text
-    recipe.write_text(recipe.read_text() + "\nCHANGED = True\n")
+    recipe.write_text(recipe.read_text() + "\n\ndef run():\n    return 2\n")
     assert not measure(request_two, place, recorder).reused
     assert "measured anew: the recipe, or a shared module it uses, has been changed since" in recorder.text
 

@@ -29,9 +29,8 @@ def test_recipe_satisfies_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipe_is_short_and_each_setting_is_explained(name: str) -> None:
+def test_each_setting_is_explained(name: str) -> None:
     lines = (ROOT / "recipes" / f"{name}.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 300
     fields = dataclasses.fields(importlib.import_module(f"recipes.{name}").Config)
     lines = lines[lines.index("class Config:") :]
     for field in fields:
