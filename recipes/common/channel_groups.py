@@ -130,7 +130,9 @@ def find_groups(model: nn.Module, example_inputs: Tensor) -> list[ChannelGroups]
     if not groups:
         cure = "pass a net with a hidden layer whose weights are not frozen"
         raise ValueError(fault(label("", model), "channels that can go one by one", "none", cure))
-    first = {group.layer: torch.arange(group.count) == 0 for group in groups if group.count > 1}
+    first: dict[nn.Module, Tensor] = {
+        group.layer: torch.arange(group.count) == 0 for group in groups if group.count > 1
+    }
     if got := broken(_without(model, first, example_inputs).eval(), example_inputs):
         raise ValueError(fault(label("", model), "a net that works without one channel a group", got, SIZES))
     return groups
@@ -151,7 +153,9 @@ def remove_zero_groups(model: nn.Module, example_inputs: Tensor, *, tolerance: f
     """
     if reason := unfit_to_mask(model):
         raise ValueError(reason)
-    zero = {group.layer: group.norms() == 0 for group in find_groups(model, example_inputs)}
+    zero: dict[nn.Module, Tensor] = {
+        group.layer: group.norms() == 0 for group in find_groups(model, example_inputs)
+    }
     if not any(bool(channels.any()) for channels in zero.values()):
         raise ValueError("no group is zero, so nothing can be removed; raise the strength of the penalty")
     names = {module: name for name, module in model.named_modules()}

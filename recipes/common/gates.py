@@ -247,18 +247,18 @@ def unfit_for_gates(model: nn.Module, blocks: dict[str, Any], example_inputs: Te
     net = copy.deepcopy(model).eval()
     for name in blocks:
         seen: list[Tensor] = []
-        block: Any = net.get_submodule(name)
-        handle = block.register_forward_pre_hook(lambda _, arguments, seen=seen: seen.append(arguments[0]))
+        path: Any = net.get_submodule(name)
+        handle = path.register_forward_pre_hook(lambda _, arguments, seen=seen: seen.append(arguments[0]))
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             net(example_inputs)
             handle.remove()
-            got = _unlike(block, seen[0]) if seen else "no call in forward"
+            got = _unlike(path, seen[0]) if seen else "no call in forward"
         if got:
             expected = "relu2(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))"
             cure = (
                 "compute it so, as recipes.common.resnet.ResidualBlock does, or rename the parts of the block"
             )
-            return fault(label(name, block), expected, got, cure)
+            return fault(label(name, path), expected, got, cure)
     return ""
 
 

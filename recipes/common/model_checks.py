@@ -194,7 +194,9 @@ def uncalled(model: nn.Module, inputs: Tensor) -> str:
 
 def overwritten(model: nn.Module, inputs: Tensor) -> str:
     """Return which layer's inputs or outputs are changed in place after the call, so that they mislead."""
-    layers = {layer: n for n, layer in model.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    layers: dict[nn.Module, str] = {
+        layer: name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
     with _watched(layers) as calls:
         outputs_of(model, inputs[:1])
     for layer, seen, version in calls:

@@ -287,6 +287,7 @@ def _rows(
     """Return inputs (groups, rows, inputs) and outputs (groups, rows, filters) at sampled positions."""
     if isinstance(layer, nn.Linear):
         return inputs.flatten(0, -2)[None], outputs.flatten(0, -2)[None]
+    assert not isinstance(layer.padding, str)  # refused by sample_moments
     fields = F.unfold(
         inputs, layer.kernel_size, dilation=layer.dilation, padding=layer.padding, stride=layer.stride
     )  # (images, channels * height * width of the filter, positions)

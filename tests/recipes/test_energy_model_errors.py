@@ -75,6 +75,45 @@ def test_products_outside_of_layers():
         estimate(Attention(), torch.ones(1, 3, 4), batch_size=1)
 
 
+@pytest.mark.filterwarnings("ignore:torch.chain_matmul", "ignore:Sparse")
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda x, w: torch.linalg.matmul(x, w), "linalg_matmul"),
+        (lambda x, w: torch.linalg.multi_dot([x, w, w]), "linalg_multi_dot"),
+        (lambda x, w: torch.chain_matmul(x, w, w), "chain_matmul"),
+        (lambda x, w: torch.linalg.vecdot(x[:, None], w[None]), "linalg_vecdot"),
+        (lambda x, w: torch.sparse.mm(w.to_sparse(), x.T).T, "_sparse_mm"),
+        (lambda x, w: torch.cdist(x, w), "cdist"),
+        (lambda x, w: torch.conv_tbc(x[:, None], w[None], torch.zeros(8)), "conv_tbc"),
+        (lambda x, w: torch.linalg.solve(w, x.T).T, "linalg_solve"),
+        (lambda x, w: w.clone().addmm_(w, w), "addmm_"),
+        (lambda x, w: torch.fft.rfft(x).abs(), "fft_rfft"),
+    ],
+)
+def test_rarer_products_outside_of_layers(function, name):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+            self.register_buffer("matrix", torch.eye(8))
+
+        def forward(self, inputs):
+            return function(self.layer(inputs), self.matrix)
+
+    with pytest.raises(ValueError, match=f"^{name}: expected all products inside .*; put its work in such"):
+        estimate(Net(), torch.rand(4, 8), batch_size=1)
+
+
+def test_a_vector_norm_is_no_product():
+    class Net(nn.Sequential):
+        def forward(self, inputs):
+            outputs = super().forward(inputs)
+            return outputs / torch.linalg.vector_norm(outputs, dim=1, keepdim=True)
+
+    assert estimate(Net(nn.Linear(8, 8)), torch.rand(4, 8), batch_size=1).dense_macs == 64
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_quantised_modules_are_not_taken_for_free():
     floating = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))

@@ -77,7 +77,7 @@ def test_folding_replaces_every_block_of_a_copy() -> None:
 
 
 def test_folding_raises_where_nothing_folds_or_statistics_still_change() -> None:
-    with pytest.raises(ValueError, match="nothing was folded"):
+    with pytest.raises(ValueError, match="nothing to fold"):
         fold(nn.Sequential(nn.Conv2d(1, 1, 3)).eval())
     with pytest.raises(ValueError, match="evaluation mode"):
         fold(nn.Sequential(FoldingBlock(1, 1)))
