@@ -69,7 +69,7 @@ serve: $(STAMP)
 	@$(NO_WARNING) $(RUN) mkdocs serve --livereload
 
 test: $(STAMP)
-	@$(RUN) pytest -n 2 $(ARGS)
+	@PYTHONUTF8=1 $(RUN) pytest -n 2 $(ARGS)
 
 check: $(STAMP)
 	@$(RUN) ruff check .

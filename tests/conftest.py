@@ -18,6 +18,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def no_energy_meter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test read the machine's energy counters: it would take seconds and depend on the machine."""
+def nothing_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Let no test read the machine's energy counters, which takes seconds, nor data its user has fetched."""
     monkeypatch.setenv("GREENTACTICS_METER", "none")
+    monkeypatch.delenv("GREENTACTICS_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "no-data"))

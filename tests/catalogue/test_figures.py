@@ -66,10 +66,15 @@ def test_drawings_hold_no_colour_of_their_own() -> None:
 def test_both_palettes_define_every_variable_that_figures_use() -> None:
     assets = ROOT / "catalogue" / "pages" / "assets"
     used = set(
-        re.findall(r"var\((--gt-[a-z]+)\)", "".join(path.read_text() for path in assets.glob("*.css")))
+        re.findall(
+            r"var\((--gt-[a-z]+)\)",
+            "".join(path.read_text(encoding="utf-8") for path in assets.glob("*.css")),
+        )
     )
     palettes = re.findall(
-        r"\[data-md-color-scheme=.*?\{(.*?)\n\}", (assets / "palette.css").read_text(), re.DOTALL
+        r"\[data-md-color-scheme=.*?\{(.*?)\n\}",
+        (assets / "palette.css").read_text(encoding="utf-8"),
+        re.DOTALL,
     )
     assert len(palettes) == 2
     assert used

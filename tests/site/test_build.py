@@ -52,7 +52,7 @@ def made_up_site(tmp_path_factory) -> Path:
 def _rendered(folder: Path, files: dict[str, str], *, directory_urls: bool) -> Path:
     write_site(folder / "docs", files.items(), ROOT / "catalogue" / "pages")
     for page in ("smallest-cost.md", "contributing/worked-example.md"):  # they link tactics not made up
-        (folder / "docs" / page).write_text("# Stub\n")
+        (folder / "docs" / page).write_text("# Stub\n", encoding="utf-8")
     (folder / "mkdocs.yml").write_text(
         "site_name: Test\ntheme: {name: material, font: false}\nplugins: [search, tags]\n"
         "markdown_extensions: [attr_list, tables, pymdownx.superfences]\n"
@@ -95,7 +95,11 @@ class Page(HTMLParser):
 
 
 def pages_of(site: Path) -> dict[Path, Page]:
-    found = {path: Page(path.read_text()) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
+    found = {
+        path: Page(path.read_text(encoding="utf-8"))
+        for path in sorted(site.rglob("*.html"))
+        if path.name != "404.html"
+    }
     assert found
     return found
 
@@ -119,7 +123,7 @@ def test_nothing_is_loaded_from_elsewhere(name, request) -> None:
         for asset in page.assets:
             assert not urlsplit(asset).netloc, f"{path}: {asset}"
     for style in site.rglob("*.css"):
-        assert not re.search(r"url\(\s*[\"']?(https?:)?//", style.read_text())
+        assert not re.search(r"url\(\s*[\"']?(https?:)?//", style.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", ["real_site", "site_with_local_results", "made_up_site"])
@@ -136,19 +140,23 @@ def test_structure_that_readers_by_ear_need(name, request) -> None:
 @pytest.mark.parametrize("name", ["site_with_local_results", "made_up_site"])
 def test_a_tactic_page_stays_light_and_has_no_script_of_its_own(name, request) -> None:
     site = request.getfixturevalue(name)
-    home = [found for tag, found in Page((site / "index.html").read_text()).tags if tag == "script"]
+    home = [
+        found
+        for tag, found in Page((site / "index.html").read_text(encoding="utf-8")).tags
+        if tag == "script"
+    ]
     paths = list(site.glob("tactics/*/index.html"))
     assert paths
     for path in paths:
         assert len(path.read_bytes()) <= MOST_BYTES, path
-        scripts = [found for tag, found in Page(path.read_text()).tags if tag == "script"]
+        scripts = [found for tag, found in Page(path.read_text(encoding="utf-8")).tags if tag == "script"]
         assert len(scripts) == len(home), path
 
 
 def found_by_search(site: Path) -> dict[str, str]:
     """Return what the search looks through, by page."""
     pages: dict[str, str] = {}
-    for entry in json.loads((site / "search" / "search_index.json").read_text())["docs"]:
+    for entry in json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]:
         page = entry["location"].partition("#")[0]
         pages[page] = f"{pages.get(page, '')} {html.unescape(entry['title'])} {html.unescape(entry['text'])}"
     return pages
@@ -204,8 +212,8 @@ def test_a_hostile_record_is_text_after_the_build_too(tmp_path) -> None:
             assert not str(found.get("href", "")).startswith(("javascript:", "data:")), path
         inline = [found for tag, found in page.tags if tag == "script" and not found.get("src")]
         assert all("alert" not in str(found) for found in inline)
-        assert "<script>alert" not in path.read_text()
-    text = (site / "tactics" / PRUNING.id / "index.html").read_text()
+        assert "<script>alert" not in path.read_text(encoding="utf-8")
+    text = (site / "tactics" / PRUNING.id / "index.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<title>&lt;script&gt;" in text
 
