@@ -24,7 +24,7 @@ help:
 	@echo "make site    build the site into site/; SITE_URL=https://your.host/path/ for absolute addresses"
 	@echo "make serve   show the site with live reload"
 	@echo "make test    run all tests; ARGS='-k runner' runs some"
-	@echo "make check   ruff, mypy, greentactics check"
+	@echo "make check   ruff, mypy, the plan of imports, greentactics check"
 	@echo "make benchmark  what the project itself costs, against its limits; nothing else should run"
 	@echo "make clean   remove the site, the results of this machine and caches"
 
@@ -75,6 +75,7 @@ check: $(STAMP)
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+	@.venv/bin/lint-imports --no-cache
 	@$(RUN) greentactics check
 
 benchmark: $(STAMP)

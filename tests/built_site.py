@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.results import DEFAULT_PRESET
+from greentactics.models.results import DEFAULT_PRESET
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD_LIMIT_S = 600

@@ -1,5 +1,5 @@
 """Makes `python -m greentactics` the same as `greentactics`."""
 
-from greentactics.cli import main
+from greentactics.cli.main import main
 
 main(prog_name="greentactics")

@@ -1,4 +1,4 @@
-"""Adds the generated pages to a build of mkdocs as virtual files; all logic is in `greentactics.pages`."""
+"""Adds the generated pages to a build of mkdocs as virtual files; the logic is in the wing `site`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from greentactics.api_addresses import repository_address
-from greentactics.cli import main
-from greentactics.content_security import with_policy
-from greentactics.errors import CatalogueError, UserError
-from greentactics.lean_html import without_indentation
-from greentactics.loading import load_catalogue, load_results_folder
-from greentactics.pages import render_site
-from greentactics.recipe_files import recipe_archives
-from greentactics.search_spelling import with_both_spellings
-from greentactics.skip_link import with_skip_link
+from greentactics.api.addresses import repository_address
+from greentactics.cli.main import main
+from greentactics.records.loading import load_catalogue, load_results_folder
+from greentactics.site.page_html import with_both_spellings, with_policy, with_skip_link, without_indentation
+from greentactics.site.pages import render_site
+from greentactics.site.recipe_files import recipe_archives
+from greentactics.text.problems import CatalogueError, UserError
 
 ASKS_THE_HOST = ' data-md-component="source"'
 _serving = False

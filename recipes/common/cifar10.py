@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from greentactics.datasets import ENVIRONMENT_VARIABLE
+from greentactics.models.datasets import ENVIRONMENT_VARIABLE
 from recipes.common import data
 from recipes.common.contract import DataUsed
 from recipes.common.data import Images

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from greentactics.datasets import absent_folder
+from greentactics.models.datasets import absent_folder
 from recipes.common import environment, net_files
 from recipes.common.command_line import (
     MOST_SEED,

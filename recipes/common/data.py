@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from greentactics.datasets import (
+from greentactics.models.datasets import (
     ENVIRONMENT_VARIABLE,
     FASHION_MNIST_FILES,
     FETCH_COMMAND,

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from greentactics.timings import Engine
+from greentactics.models.timings import Engine
 from recipes.common.contract import Deployable
 
 ENGINES: tuple[Engine, ...] = typing.get_args(Engine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from greentactics.timings import Engine
+from greentactics.models.timings import Engine
 from recipes.common.contract import Deployable
 from recipes.common.engines import CannotRunError, Form, whole_batches
 from recipes.common.errors import UserError

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from greentactics.medians import MedianRatio, median_ratio
-from greentactics.timings import CONTROL
+from greentactics.evidence.medians import MedianRatio, median_ratio
+from greentactics.models.timings import CONTROL
 from recipes.common.contract import Meter
 
 BASELINE = "baseline"

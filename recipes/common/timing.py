@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from greentactics.timings import CONTROL, Engine, Timing
+from greentactics.models.timings import CONTROL, Engine, Timing
 from recipes.common import environment
 from recipes.common.command_line import (
     LONGEST_S,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from greentactics.timings import Engine, Timing
+from greentactics.models.timings import Engine, Timing
 from recipes.common import environment
 from recipes.common.contract import Deployable, Meter
 from recipes.common.counting import bytes_allocated, flops

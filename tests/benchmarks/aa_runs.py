@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from greentactics.latency import PassesCompared, compare_passes
-from greentactics.timings import Timing
+from greentactics.evidence.latency import PassesCompared, compare_passes
+from greentactics.models.timings import Timing
 from recipes.common.contract import Deployable
 from recipes.common.models import lenet
 from recipes.common.net_files import save_net

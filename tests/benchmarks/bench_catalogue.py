@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.loading import load_catalogue
-from greentactics.pages import render_site
+from greentactics.records.loading import load_catalogue
+from greentactics.site.pages import render_site
 from tests.benchmarks.generated_catalogue import write_catalogue
 
 RECORDS = 3_000

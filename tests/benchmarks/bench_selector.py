@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.browser.chromium import chromium
 from tests.browser.large_page import write_large_page
-from tests.site.records import REAL
+from tests.examples.records import REAL
 
 RECORDS = 3_000
 STEP_LIMIT_MS = 16

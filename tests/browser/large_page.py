@@ -7,10 +7,10 @@ import itertools
 import shutil
 from pathlib import Path
 
-from greentactics.pages import template_environment
-from greentactics.selector import find_page
-from greentactics.tactic import Tactic, join
-from tests.site.records import REAL, ROOT
+from greentactics.evidence.tactic import Tactic, join
+from greentactics.site.find import find_page
+from greentactics.site.pages import template_environment
+from tests.examples.records import REAL, ROOT
 
 _STYLES = ("palette.css", "site.css")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from greentactics.selector_entries import Entry, selector_entries
-from greentactics.tactic import join
-from tests.site.records import REAL
+from greentactics.evidence.tactic import join
+from greentactics.site.find import Entry, selector_entries
+from tests.examples.records import REAL
 
 ENTRIES = selector_entries(join(REAL, {}).values())
 CORRECTNESS = "functional-correctness"

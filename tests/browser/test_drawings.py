@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greentactics.figures import text_width
+from greentactics.site.drawings.svg import text_width
 from tests.browser.selector_page import PRUNING
 
 PAGES = (

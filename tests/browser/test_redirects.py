@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.pages import render_site
+from greentactics.site.pages import render_site
 from tests.browser.serving import served
-from tests.site.records import REAL, catalogue
+from tests.examples.records import REAL, catalogue
 
 NEW = next(iter(REAL.records))
 FORMER = "a-former-name"

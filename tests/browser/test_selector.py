@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from greentactics.selector_entries import RANKS, rank
+from greentactics.site.find import RANKS, rank
 from tests.browser.large_page import write_large_page
 from tests.browser.selector_page import (
     BUILT_IN,

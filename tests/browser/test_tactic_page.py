@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.pages import rendered_files, write_site
+from greentactics.site.pages import rendered_files, write_site
 from tests.built_site import BUILD_LIMIT_S
-from tests.catalogue.test_pages import HOSTILE, hostile
-from tests.site.records import DARK, PRUNING, REAL, ROOT, catalogue
-from tests.site.synthetic import results
+from tests.examples.records import DARK, PRUNING, REAL, ROOT, catalogue
+from tests.examples.synthetic import results
+from tests.site.test_pages import HOSTILE, hostile
 
 ID = PRUNING.id
 OWN_PAGES = ("tactics/{}", "tactics/{}/measurements", "recipes/{}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from greentactics.command_group import example
+from greentactics.cli.group import example
 from tests.campaign import importers, loader, renderer, schema
 from tests.campaign.ledger import Ledger, feed
 from tests.campaign.observing import Kind

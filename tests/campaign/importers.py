@@ -7,15 +7,15 @@ from pathlib import Path
 from click.testing import CliRunner
 from hypothesis import strategies as st
 
-from greentactics.bibliography import Reference
 from greentactics.citing.entries import read_bibliography
-from greentactics.cli import main
-from greentactics.documents import read_document
-from greentactics.draft_files import Written, write_draft
-from greentactics.draft_record import DraftRecord
-from greentactics.importing import aadt, gsf
-from greentactics.importing.drafts import Draft, draft_text
-from greentactics.rules import Rule
+from greentactics.cli.main import main
+from greentactics.contribute.draft_files import Written, write_draft
+from greentactics.contribute.importing import aadt, gsf
+from greentactics.contribute.importing.drafts import Draft, draft_text
+from greentactics.models.bibliography import Reference
+from greentactics.models.record import DraftRecord
+from greentactics.records.documents import read_document
+from greentactics.text.problems import Rule
 from tests.campaign.hostile import PATHS
 from tests.campaign.mutation import changed_bytes, changed_texts
 from tests.campaign.observing import ACCEPTED, Kind, outcome_of, require, tell, tell_line

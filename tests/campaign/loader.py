@@ -11,15 +11,15 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from greentactics.bibliography import Bibliography
-from greentactics.checks import CheckReport, check
-from greentactics.documents import read_document
-from greentactics.formatting import format_files
-from greentactics.record_rules import record_findings
-from greentactics.reporting import render
-from greentactics.schema import Record
-from greentactics.text_file import PROBLEMS_SHOWN, decode
-from greentactics.yaml_source import tree_of_right_yaml
+from greentactics.cli.check import render
+from greentactics.models.bibliography import Bibliography
+from greentactics.models.record import Record
+from greentactics.records.checks import CheckReport, check
+from greentactics.records.documents import read_document
+from greentactics.records.formatting import format_files
+from greentactics.records.rules import record_findings
+from greentactics.text.files import PROBLEMS_SHOWN, decode
+from greentactics.text.yaml_source import tree_of_right_yaml
 from tests.campaign.hostile import PATHS
 from tests.campaign.mutation import changed_bytes, changed_trees, changed_yaml
 from tests.campaign.observing import ACCEPTED, Kind, require, tell

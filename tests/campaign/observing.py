@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from greentactics.errors import CatalogueError, Problem, UserError
+from greentactics.text.problems import CatalogueError, Problem, UserError
 from tests.campaign.sandbox import Sandbox, TooSlowError
 
 ACCEPTED = "accepted"

@@ -14,13 +14,13 @@ import yaml
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from greentactics.api_addresses import document_path
-from greentactics.checks import check
-from greentactics.loading import load_catalogue
-from greentactics.pages import render_site, write_site
-from greentactics.record_rules import record_findings
-from greentactics.schema import Record
-from greentactics.text_file import decode
+from greentactics.api.addresses import document_path
+from greentactics.models.record import Record
+from greentactics.records.checks import check
+from greentactics.records.loading import load_catalogue
+from greentactics.records.rules import record_findings
+from greentactics.site.pages import render_site, write_site
+from greentactics.text.files import decode
 from tests.campaign.hostile import CANARY, TEXTS, VALUES
 from tests.campaign.loader import as_yaml
 from tests.campaign.mutation import Step, changed_tree, places, value_at

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from greentactics.issue_form import NEW_TACTIC
-from tests.catalogue.example_files import REPOSITORY, VALID
+from greentactics.contribute.issue import NEW_TACTIC
+from tests.examples.example_files import REPOSITORY, VALID
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = frozenset(

@@ -10,19 +10,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from greentactics.accepting import accept
-from greentactics.checks import check
 from greentactics.citing.entries import add_references, read_bibliography
 from greentactics.citing.identifiers import find_identifiers, parse_identifier
 from greentactics.citing.reading import read_references
-from greentactics.documents import read_document
-from greentactics.draft_files import write_draft
-from greentactics.draft_record import DraftRecord
-from greentactics.issue_draft import draft_of
-from greentactics.loading import Catalogue, load_catalogue
-from greentactics.record_rules import record_findings
-from greentactics.schema import Record
-from greentactics.text_file import RECORD_BYTES, read_text_file
+from greentactics.contribute.accepting import accept
+from greentactics.contribute.draft_files import write_draft
+from greentactics.contribute.issue import draft_of
+from greentactics.models.record import DraftRecord, Record
+from greentactics.records.checks import check
+from greentactics.records.documents import read_document
+from greentactics.records.loading import Catalogue, load_catalogue
+from greentactics.records.rules import record_findings
+from greentactics.text.files import RECORD_BYTES, read_text_file
 from tests.campaign.hostile import TEXTS
 from tests.campaign.mutation import changed_texts, changed_trees
 from tests.campaign.observing import ACCEPTED, Kind, outcome_of, require, tell

@@ -7,19 +7,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+from greentactics.citing.bibtex import bibtex
 from greentactics.citing.csl_json import csl_json
 from greentactics.citing.entries import entry_text
 from greentactics.citing.ris import ris
-from greentactics.export import bibtex
-from greentactics.issue_form import read_fields
-from greentactics.text_file import decode
-from greentactics.yaml_source import tree_of_right_yaml
-from tests.catalogue.archive_entries import AWESOME, DARK, HTML, PAGE
-from tests.catalogue.device_results import document, theirs, timed
-from tests.catalogue.example_files import REPOSITORY, VALID, record_text
-from tests.catalogue.test_importing_patterns import PATTERN
-from tests.catalogue.test_issue_draft import filled
-from tests.site.records import REAL
+from greentactics.contribute.issue import read_fields
+from greentactics.text.files import decode
+from greentactics.text.yaml_source import tree_of_right_yaml
+from tests.contribute.test_importing_patterns import PATTERN
+from tests.contribute.test_issue_draft import filled
+from tests.examples.archive_entries import AWESOME, DARK, HTML, PAGE
+from tests.examples.device_results import document, theirs, timed
+from tests.examples.example_files import REPOSITORY, VALID, record_text
+from tests.examples.records import REAL
 
 REAL_IDS = (
     "bloating",

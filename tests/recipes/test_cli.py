@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from greentactics.results import DeviceInfo
+from greentactics.models.results import DeviceInfo
 from recipes import consider_energy_aware_pruning
 from recipes.common import cli, environment
 from recipes.common.contract import DataUsed, Metric, Outcome

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from greentactics.wording import plain_label
+from greentactics.evidence.wording import plain_label
 from recipes import consider_energy_aware_pruning as recipe
 from recipes.common import net_choice
 from recipes.common.contract import Outcome

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from greentactics import datasets
+from greentactics.models import datasets
 from recipes.common import data
 from recipes.common.errors import UserError
 

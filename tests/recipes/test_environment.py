@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from greentactics.merging import device_slug
-from greentactics.results import DeviceInfo
+from greentactics.measure.merging import device_slug
+from greentactics.models.results import DeviceInfo
 from recipes.common import environment
 
 NEOVERSE = (

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from greentactics.drafts import Draft
-from greentactics.scaffold_files import scaffold
+from greentactics.contribute.new import Draft, scaffold
 from tests.recipes.fake_meter import FakeMeter
 
 

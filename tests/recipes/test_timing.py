@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from greentactics.timings import Timing
+from greentactics.models.timings import Timing
 from recipes.common import timing, timing_pass
 from recipes.common.meters import ProcessMeter
 from recipes.common.net_files import save_net

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.errors import UserError
-from greentactics.pages import render_site, write_site
+from greentactics.site.pages import render_site, write_site
+from greentactics.text.problems import UserError
 from tests.built_site import BUILD_LIMIT_S
-from tests.catalogue.test_pages import hostile
-from tests.site.records import DARK, ROOT, catalogue
-from tests.site.synthetic import results
+from tests.examples.records import DARK, ROOT, catalogue
+from tests.examples.synthetic import results
+from tests.site.test_pages import hostile
 
 pytest.importorskip("material", reason="the site extra is not installed")
 SITE_URL = "https://example.org/green"

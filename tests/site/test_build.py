@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from greentactics.cli import main
-from greentactics.pages import render_site, write_site
+from greentactics.cli.main import main
+from greentactics.site.pages import render_site, write_site
 from tests.built_site import BUILD_LIMIT_S
-from tests.catalogue.test_pages import hostile
+from tests.examples.records import DARK, PRUNING, REAL, ROOT, SPARSITY, catalogue
+from tests.examples.synthetic import results
 from tests.site.crawl import broken_links
-from tests.site.records import DARK, PRUNING, REAL, ROOT, SPARSITY, catalogue
-from tests.site.synthetic import results
+from tests.site.test_pages import hostile
 
 pytest.importorskip("material", reason="the site extra is not installed")
 MOST_BYTES = 60_000

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from greentactics.content_security import with_policy
+from greentactics.site.page_html import with_policy
 
 HEAD = '<!doctype html><html><head><meta charset="utf-8"><script>theme()</script></head>'
 

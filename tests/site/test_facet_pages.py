@@ -8,17 +8,22 @@ from collections import Counter
 
 import pytest
 
-from greentactics.facet_pages import by_evidence, effects_sentence, selector_links
-from greentactics.pages import render_site
-from greentactics.quality_stage_matrix import Field, matrix_rows, not_improved
-from greentactics.schema import Effect, TradeOff
-from greentactics.selector import advised_improvements, questions
-from greentactics.selector_entries import selector_entries
-from greentactics.tactic import join
-from greentactics.term_pages import VOCABULARIES, term_pages
-from greentactics.vocabulary import Direction, Quality, Stage
-from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue
-from tests.site.synthetic import results
+from greentactics.evidence.tactic import join
+from greentactics.evidence.terms import VOCABULARIES, term_pages
+from greentactics.models.record import Effect, TradeOff
+from greentactics.models.vocabulary import Direction, Quality, Stage
+from greentactics.site.browse import (
+    Field,
+    by_evidence,
+    effects_sentence,
+    matrix_rows,
+    not_improved,
+    selector_links,
+)
+from greentactics.site.find import advised_improvements, questions, selector_entries
+from greentactics.site.pages import render_site
+from tests.examples.records import DARK, PRUNING, REAL, SPARSITY, catalogue
+from tests.examples.synthetic import results
 
 TACTICS = list(join(REAL, {}).values())
 PAGES = term_pages(TACTICS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from greentactics.pages import render_site
-from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
-from tests.site.synthetic import results
+from greentactics.site.pages import render_site
+from tests.examples.records import DARK, PRUNING, SPARSITY, catalogue
+from tests.examples.synthetic import results
 
 
 def home(*records, shown=None, local=None) -> str:

@@ -8,8 +8,8 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from greentactics.pages import render_site
-from tests.site.records import REAL
+from greentactics.site.pages import render_site
+from tests.examples.records import REAL
 
 TITLE = {record.id: record.title for record in REAL.records.values()}
 

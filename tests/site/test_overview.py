@@ -7,14 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from greentactics.figures import Scale
-from greentactics.figures_overview import Frame, frame
-from greentactics.overview import published_pair, saved_kind, savings_panels
-from greentactics.pages import render_site
-from greentactics.tactic import join
-from greentactics.vocabulary import Bound, ClaimDirection, ClaimUnit, Kind, Quantity
-from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue, claim, with_claims
-from tests.site.synthetic import FACTORS, METRICS, results
+from greentactics.evidence.tactic import join
+from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimUnit, Kind, Quantity
+from greentactics.site.drawings.savings import Frame, frame
+from greentactics.site.drawings.svg import Scale
+from greentactics.site.overview import published_pair, saved_kind, savings_panels
+from greentactics.site.pages import render_site
+from tests.examples.records import DARK, PRUNING, REAL, SPARSITY, catalogue, claim, with_claims
+from tests.examples.synthetic import FACTORS, METRICS, results
 
 SETTING = "AlexNet, ImageNet"
 LOSS = claim(

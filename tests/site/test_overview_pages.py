@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from greentactics import pages
-from greentactics.pages import render_site
-from greentactics.schema import Change, Correction, Effect, Relation
-from greentactics.vocabulary import Direction, EffortLevel, Quality, RelationType, Stage
-from tests.site.records import DARK, PRUNING, SPARSITY, catalogue
+from greentactics.models.record import Change, Correction, Effect, Relation
+from greentactics.models.vocabulary import Direction, EffortLevel, Quality, RelationType, Stage
+from greentactics.site import pages
+from greentactics.site.pages import render_site
+from tests.examples.records import DARK, PRUNING, SPARSITY, catalogue
 
 HOSTILE = '</td><script>alert(1)</script> ``` {{ 7 * 7 }} <!-- \u202e "'
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from greentactics.pages import render_site
+from greentactics.site.pages import render_site
 from tests.browser.pictures import PICTURES, SCHEMES, SHOWN
-from tests.site.records import REAL, ROOT
+from tests.examples.records import REAL, ROOT
 
 MOST_BYTES = 150_000
 NAMES = [f"{name}-{scheme}.png" for name in SHOWN for scheme in SCHEMES]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.pages import render_site
+from greentactics.site.pages import render_site
 from tests.built_site import BUILD_LIMIT_S
-from tests.site.records import PRUNING, catalogue
+from tests.examples.records import PRUNING, catalogue
 
 pytest.importorskip("mkdocs", reason="the site extra is not installed")
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from greentactics.api_addresses import repository_address
+from greentactics.api.addresses import repository_address
 from tests.built_site import BUILD_LIMIT_S
-from tests.site.records import ROOT
+from tests.examples.records import ROOT
 
 HOOK = "from greentactics.mkdocs_hook import on_config, on_post_page, on_post_template, on_startup\n"
 SETTINGS = (

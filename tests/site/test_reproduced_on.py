@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from greentactics.pages import render_site
-from tests.site.records import PRUNING, catalogue
-from tests.site.synthetic import results
+from greentactics.site.pages import render_site
+from tests.examples.records import PRUNING, catalogue
+from tests.examples.synthetic import results
 
 
 def on(kind: str, name: str, cores: int = 2, **changes):

@@ -7,14 +7,21 @@ import re
 
 import pytest
 
-from greentactics.pages import render_site
-from greentactics.schema import Effect
-from greentactics.selector import advised_improvements, questions, script_json
-from greentactics.selector_entries import RANKS, Entry, rank, selector_entries
-from greentactics.tactic import join
-from greentactics.vocabulary import Direction, Quality
-from tests.site.records import DARK, PRUNING, REAL, SPARSITY, catalogue
-from tests.site.synthetic import FACTORS, METRICS, results
+from greentactics.evidence.tactic import join
+from greentactics.models.record import Effect
+from greentactics.models.vocabulary import Direction, Quality
+from greentactics.site.find import (
+    RANKS,
+    Entry,
+    advised_improvements,
+    questions,
+    rank,
+    script_json,
+    selector_entries,
+)
+from greentactics.site.pages import render_site
+from tests.examples.records import DARK, PRUNING, REAL, SPARSITY, catalogue
+from tests.examples.synthetic import FACTORS, METRICS, results
 
 HOSTILE = "</script><img src=x onerror=alert(1)> ``` ~~~ {{ 7 * 7 }} & \u2028 <!-- \\u003c"
 

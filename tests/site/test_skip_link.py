@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from greentactics.skip_link import with_skip_link
+from greentactics.site.page_html import with_skip_link
 
 LINK = '<a href="#title" class="md-skip">Skip to content</a>'
 

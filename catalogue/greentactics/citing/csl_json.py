@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from greentactics.bibliography import Reference
+from greentactics.citing.bibtex import json_text
 from greentactics.citing.raw_entries import LeftOut, RawEntry, numbered_pages, split_date, titled
-from greentactics.errors import CatalogueError, Problem
-from greentactics.export import json_text
-from greentactics.rules import Rule
+from greentactics.models.bibliography import Reference
+from greentactics.text.problems import CatalogueError, Problem, Rule
 
 _TYPES = {
     "book-chapter": "chapter",

@@ -12,17 +12,15 @@ from string import ascii_lowercase
 
 from pydantic import ValidationError
 
-from greentactics.bibliography import Bibliography, Name, Reference
 from greentactics.citing.identifiers import Identifier
-from greentactics.documents import Document, read_document
-from greentactics.errors import CatalogueError, UserError
-from greentactics.loading import BIBLIOGRAPHY
-from greentactics.places import quoted
-from greentactics.tactic_ids import slug
-from greentactics.text_file import RECORD_BYTES, decode
-from greentactics.writing import catalogue_locked, write_atomically
-from greentactics.yaml_source import tree_of_right_yaml
-from greentactics.yaml_text import Inline, InlineList, yaml_text
+from greentactics.models.bibliography import Bibliography, Name, Reference
+from greentactics.records.documents import Document, read_document
+from greentactics.records.ids import slug
+from greentactics.records.loading import BIBLIOGRAPHY
+from greentactics.text.files import RECORD_BYTES, catalogue_locked, decode, write_atomically
+from greentactics.text.problems import CatalogueError, UserError, quoted
+from greentactics.text.yaml_source import tree_of_right_yaml
+from greentactics.text.yaml_text import Inline, InlineList, yaml_text
 
 _LONGEST_NAME = 40
 _ENTRY = re.compile(r"^(?=[a-z][a-z0-9-]*:[ \t]*$)", re.MULTILINE)

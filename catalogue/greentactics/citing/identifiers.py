@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from greentactics.bibliography import ARXIV_PATTERN, DOI_PATTERN
-from greentactics.errors import UserError
-from greentactics.places import quoted
-from greentactics.text_file import readable
+from greentactics.models.bibliography import ARXIV_PATTERN, DOI_PATTERN
+from greentactics.text.files import readable
+from greentactics.text.problems import UserError, quoted
 
 _PREFIX = r"10\.[0-9]{4,9}(?:\.[0-9]{1,9})*/"
 _SICI = r"<[^\s\"<>]{1,100}>(?=[0-9]\.[0-9]\.)"

@@ -19,8 +19,7 @@ from greentactics.citing.csl_json import read_csl_json
 from greentactics.citing.entries import identifiers_of
 from greentactics.citing.identifiers import Identifier
 from greentactics.citing.raw_entries import ReadReference, references_of
-from greentactics.errors import CatalogueError, UserError
-from greentactics.places import why_broken
+from greentactics.text.problems import CatalogueError, UserError, why_broken
 
 RESOLVER = "https://doi.org/"
 """Address that leads to the registry of a DOI."""

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from greentactics.bibliography import CitationKey, Reference
 from greentactics.citing.bibtex import read_bibtex
 from greentactics.citing.csl_json import read_csl_json
 from greentactics.citing.raw_entries import ReadReference, references_of
 from greentactics.citing.ris import read_ris
-from greentactics.diagnosis import diagnose
-from greentactics.errors import CatalogueError, UserError
-from greentactics.text_file import RECORD_BYTES, TextFile, read_named_file
-from greentactics.yaml_source import parse_yaml
+from greentactics.models.bibliography import CitationKey, Reference
+from greentactics.records.diagnosis import diagnose
+from greentactics.text.files import RECORD_BYTES, TextFile, read_named_file
+from greentactics.text.problems import CatalogueError, UserError
+from greentactics.text.yaml_source import parse_yaml
 
 _RIS = re.compile(r"\s*(?:[0-9]{1,6}\.\s+)?TY  ?-")
 

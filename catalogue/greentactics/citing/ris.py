@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from greentactics.bibliography import Name, Reference
 from greentactics.citing.identifiers import parse_identifier
 from greentactics.citing.raw_entries import Fields, LeftOut, RawEntry, numbered_pages, split_date
-from greentactics.errors import CatalogueError, Problem, UserError
-from greentactics.places import quoted
-from greentactics.rules import Rule
+from greentactics.models.bibliography import Name, Reference
+from greentactics.text.problems import CatalogueError, Problem, Rule, UserError, quoted
 
 _TYPES = {
     "article": "UNPB",

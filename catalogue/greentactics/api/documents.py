@@ -1,0 +1,343 @@
+"""The JSON document of a tactic, from which all other machine-readable forms of it are made."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from greentactics import __version__
+from greentactics.api.addresses import (
+    ADDRESSES,
+    CATALOGUE_NAME,
+    document_path,
+    page_path,
+    raw_path,
+    schema_path,
+    vocabulary_path,
+)
+from greentactics.api.models import (
+    Carrier,
+    ChangeEntry,
+    ChangesDocument,
+    ComparisonDocument,
+    Counts,
+    EstimateDocument,
+    EvidenceDocument,
+    IndexDocument,
+    LatencyDocument,
+    Link,
+    ReproducedDocument,
+    RunDocument,
+    SourceDocument,
+    TacticDocument,
+    TacticEntry,
+    TermDocument,
+    VocabulariesDocument,
+    VocabularyDocument,
+    VocabularyEntry,
+)
+from greentactics.citing.bibtex import LICENCE
+from greentactics.evidence.claims import headline_claim
+from greentactics.evidence.comparison import Estimate, NotComparable, absolute, compare
+from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
+from greentactics.evidence.level import doubt, objections, timing_is_stale, within_tolerance
+from greentactics.evidence.tactic import Tactic
+from greentactics.evidence.terms import VOCABULARIES, WAYS, TermPage, question
+from greentactics.evidence.verdict import headline_results
+from greentactics.models.bibliography import Reference
+from greentactics.models.record import Record
+from greentactics.models.results import BASELINE, SMOKE_PRESET, TACTIC, Results
+from greentactics.models.timings import CONTROL, Timing
+from greentactics.records.loading import Catalogue
+from greentactics.records.recipes import RecipeChecksum
+from greentactics.text.escaping import safe_address
+
+QUANTITIES: tuple[tuple[Quantity, Literal["ms", "J"], Literal["measured", "metered"]], ...] = (
+    ("wall_ms", "ms", "measured"),
+    ("cpu_ms", "ms", "measured"),
+    ("energy_j", "J", "metered"),
+    ("energy_above_idle_j", "J", "metered"),
+)
+"""What timing passes read, with unit and provenance."""
+
+
+def tactic_document(tactic: Tactic, catalogue: Catalogue) -> TacticDocument:
+    """Return a tactic with everything computed from its committed results; smoke runs are left out."""
+    record, evidence = tactic.record, tactic.evidence
+    claim = headline_claim(record)
+    runs = tuple(
+        _run(record.id, entry, tactic.checksum, catalogue.timing_sha256)
+        for entry in tactic.committed
+        if entry.preset != SMOKE_PRESET
+    )
+    return TacticDocument(
+        id=record.id,
+        page=page_path(record.id),
+        record=record,
+        evidence=EvidenceDocument(
+            level=evidence.level,
+            meaning=evidence.level.definition,
+            contested=evidence.contested,
+            reasons=evidence.reasons,
+        ),
+        verdict=tactic.verdict,
+        claimed=tactic.claimed,
+        headline_claim=None if claim is None else record.impact.claims.index(claim),
+        reproduced=_reproduced(tactic, runs),
+        results=runs,
+        sources=_sources(record, catalogue.bibliography),
+    )
+
+
+def _run(
+    tactic: str, results: Results, checksum: RecipeChecksum | None, timing_sha256: str | None
+) -> RunDocument:
+    against = objections(results, checksum)
+    stale = timing_is_stale(results, timing_sha256)
+    return RunDocument(
+        run=results.device_slug,
+        raw=raw_path(tactic, results, local=False),
+        preset=results.preset,
+        data=results.data.name,
+        device=results.device,
+        threads=results.threads,
+        meter=results.meter.energy,
+        date=results.repeats[0].started.date(),
+        commit=results.commit,
+        seeds=results.seeds,
+        counts_as_evidence=not against,
+        not_counted_because=against,
+        metrics=results.metrics,
+        comparisons=tuple(_comparisons(results)),
+        latency_is_stale=stale,
+        latency=tuple(_latencies(results.timings, stale)),
+    )
+
+
+def _comparisons(results: Results) -> Iterable[ComparisonDocument]:
+    ran = {repeat.arm for repeat in results.repeats}
+    arms = [arm for arm in (*results.arms, CONTROL) if arm in ran and arm != BASELINE]
+    for metric, info in results.metrics.items():
+        baseline = _estimate(absolute(results, BASELINE, metric))
+        for arm in arms:
+            treated = _estimate(absolute(results, arm, metric))
+            if treated is None:
+                continue
+            compared, reason = _compared(results, arm, metric)
+            yield ComparisonDocument(
+                metric=metric,
+                arm=arm,
+                provenance=info.provenance,
+                against_baseline=_estimate(compared),
+                not_comparable_because=reason,
+                baseline=baseline,
+                treated=treated,
+            )
+
+
+def _compared(results: Results, arm: str, metric: str) -> tuple[Estimate | None, str | None]:
+    try:
+        return compare(results, arm, metric), None
+    except NotComparable as refusal:
+        return None, str(refusal)
+
+
+def _latencies(timings: tuple[Timing, ...], stale: bool) -> Iterable[LatencyDocument]:
+    for engine in engines(timings):
+        passes = [entry for entry in timings if entry.engine == engine]
+        for arm in timed_arms(passes):
+            for quantity, unit, provenance in QUANTITIES:
+                try:
+                    compared = compare_passes(passes, engine, arm, quantity)
+                except NotComparable:
+                    continue
+                yield _latency(compared, passes[0], quantity, unit, provenance, stale)
+
+
+def _latency(
+    compared: PassesCompared,
+    conditions: Timing,
+    quantity: Quantity,
+    unit: Literal["ms", "J"],
+    provenance: Literal["measured", "metered"],
+    stale: bool,
+) -> LatencyDocument:
+    return LatencyDocument(
+        engine=compared.engine,
+        arm=compared.arm,
+        quantity=quantity,
+        unit=unit,
+        provenance=provenance,
+        batch_size=conditions.batch_size,
+        threads=conditions.threads,
+        against_baseline=_given(compared.estimate),
+        baseline_against_itself=_given(compared.control),
+        difference_shown=compared.difference_shown and not stale,
+        baseline=compared.baseline,
+        treated=compared.treated,
+    )
+
+
+def _reproduced(tactic: Tactic, runs: Iterable[RunDocument]) -> ReproducedDocument | None:
+    """Take the verdict's figures from the document of the run it rests on."""
+    record = tactic.record
+    shown = headline_results(record, tactic.committed, tactic.checksum)
+    if shown is None or record.recipe is None:
+        return None
+    run = next(entry for entry in runs if entry.run == shown.device_slug)
+    of_tactic = {entry.metric: entry for entry in run.comparisons if entry.arm == TACTIC}
+    reason = doubt(record, shown)
+    return ReproducedDocument(
+        run=run.run,
+        label=record.recipe.cost_label,
+        condition=record.recipe.condition,
+        cost=of_tactic[record.recipe.cost_metric],
+        quality_label=record.recipe.quality_label,
+        quality=of_tactic.get(record.recipe.quality_metric),
+        quality_tolerance_points=record.recipe.quality_tolerance_points,
+        within_tolerance=within_tolerance(record, shown),
+        difference_shown=reason is None,
+        not_shown_because=reason,
+    )
+
+
+def _sources(record: Record, bibliography: Mapping[str, Reference]) -> tuple[SourceDocument, ...]:
+    return tuple(
+        SourceDocument(
+            key=use.key,
+            supports=use.supports,
+            type=reference.type,
+            title=reference.title,
+            authors=reference.author,
+            year=reference.year,
+            doi=reference.doi,
+            arxiv=reference.arxiv,
+            address=safe_address(reference.link),
+        )
+        for use in record.sources
+        if (reference := bibliography.get(use.key)) is not None
+    )
+
+
+def _estimate(estimate: Estimate | None) -> EstimateDocument | None:
+    return None if estimate is None else _given(estimate)
+
+
+def _given(estimate: Estimate) -> EstimateDocument:
+    interval = None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
+    return EstimateDocument(value=estimate.value, interval_95=interval, n=estimate.n, unit=estimate.unit)
+
+
+NAMESPACE = uuid.UUID("53ae0dfc-420e-47c6-9d96-0bc5a1baa8ce")
+"""Namespace of the identifiers of changes; with another one every reader's feed would start anew."""
+
+
+def index_document(
+    documents: Sequence[TacticDocument], changes: ChangesDocument, source_count: int, site_url: str | None
+) -> IndexDocument:
+    """Return the entry to the API."""
+    return IndexDocument(
+        name=CATALOGUE_NAME,
+        version=__version__,
+        licence=LICENCE,
+        site=site_url,
+        updated=changes.updated,
+        counts=Counts(
+            tactics=len(documents),
+            with_recipe=sum(document.record.recipe is not None for document in documents),
+            with_results=sum(bool(document.results) for document in documents),
+            claims=sum(len(document.record.impact.claims) for document in documents),
+            sources=source_count,
+            changes=changes.count,
+        ),
+        links=tuple(
+            Link(
+                address=address.path,
+                title=address.title,
+                media_type=address.media_type,
+                schema_address=address.schema and schema_path(address.schema),
+            )
+            for address in ADDRESSES
+        ),
+        tactics=tuple(_entry(document) for document in documents),
+    )
+
+
+def _entry(document: TacticDocument) -> TacticEntry:
+    return TacticEntry(
+        id=document.id,
+        title=document.record.title,
+        kind=document.record.kind,
+        evidence=document.evidence.level,
+        contested=document.evidence.contested,
+        verdict=document.verdict,
+        page=document.page,
+        document=document_path(document.id),
+    )
+
+
+def changes_document(documents: Iterable[TacticDocument]) -> ChangesDocument:
+    """Return the histories of all records in one list, the latest change first."""
+    entries = [
+        ChangeEntry(
+            id=uuid.uuid5(NAMESPACE, f"{document.id}/{position}").urn,
+            tactic=document.id,
+            title=document.record.title,
+            kind=document.record.kind,
+            page=document.page,
+            date=change.date,
+            change=change.change,
+            corrections=change.corrections,
+        )
+        for document in documents
+        for position, change in reversed(list(enumerate(document.record.history)))
+    ]
+    entries.sort(key=lambda entry: entry.date, reverse=True)  # stable: by tactic within a day
+    updated = entries[0].date if entries else None
+    return ChangesDocument(count=len(entries), updated=updated, changes=tuple(entries))
+
+
+def vocabulary_documents(pages: Sequence[TermPage]) -> list[VocabularyDocument]:
+    """Return a document for each vocabulary, from the pages of its terms."""
+    return [
+        VocabularyDocument(
+            name=vocabulary.name,
+            title=vocabulary.title,
+            question=question(vocabulary.terms),
+            terms=tuple(_term(page) for page in pages if page.vocabulary is vocabulary),
+        )
+        for vocabulary in VOCABULARIES
+    ]
+
+
+def _term(page: TermPage) -> TermDocument:
+    effects = {words: direction for direction, words in WAYS.items()}
+    carriers = (
+        Carrier(id=tactic.record.id, effect=effects.get(way))
+        for way, tactics in page.sections.items()
+        for tactic in tactics
+    )
+    return TermDocument(
+        term=page.term.value,
+        label=page.term.label,
+        definition=page.term.definition,
+        page=f"{page.folder}/index.html",
+        count=page.count,
+        tactics=tuple(sorted(carriers, key=lambda carrier: carrier.id)),
+    )
+
+
+def vocabularies_document(vocabularies: Iterable[VocabularyDocument]) -> VocabulariesDocument:
+    """Return the list of the vocabularies with the counts of their terms."""
+    entries = (
+        VocabularyEntry(
+            name=vocabulary.name,
+            title=vocabulary.title,
+            question=vocabulary.question,
+            address=vocabulary_path(vocabulary.name),
+            counts={term.term: term.count for term in vocabulary.terms},
+        )
+        for vocabulary in vocabularies
+    )
+    return VocabulariesDocument(vocabularies=tuple(entries))

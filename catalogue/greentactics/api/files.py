@@ -1,0 +1,164 @@
+"""All machine-readable files: each form of a tactic is made from its one document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import yaml
+from pydantic import BaseModel
+
+from greentactics.api.addresses import (
+    API,
+    CATALOGUE_NAME,
+    document_path,
+    raw_path,
+    schema_path,
+    vocabulary_path,
+)
+from greentactics.api.documents import (
+    NAMESPACE,
+    changes_document,
+    index_document,
+    tactic_document,
+    vocabularies_document,
+    vocabulary_documents,
+)
+from greentactics.api.models import ChangeEntry, ChangesDocument, TacticDocument, TacticsDocument
+from greentactics.api.openapi import openapi_text
+from greentactics.api.plain_text import overview_text, tactic_text, text_environment
+from greentactics.api.schemas import schema_files
+from greentactics.api.tables import table_files
+from greentactics.citing.bibtex import LICENCE, bibtex
+from greentactics.evidence.tactic import Tactic
+from greentactics.evidence.terms import TermPage
+from greentactics.models.results import SMOKE_PRESET
+from greentactics.records.loading import Catalogue
+from greentactics.text.escaping import one_line
+
+LONGEST = 100
+"""Entries in the feed; all changes stand in `changes.json`."""
+ROOT = "../../"
+"""The root of the site as seen from the feed."""
+NEVER = "1970-01-01"
+
+
+def atom(changes: ChangesDocument, site_url: str | None) -> str:
+    """Return the feed; without an address of the site its links are relative to the feed."""
+    root = site_url or ROOT
+    feed = Xml.Element("feed", {"xmlns": "http://www.w3.org/2005/Atom", "xml:lang": "en"})
+    _add(feed, "id", NAMESPACE.urn)
+    _add(feed, "title", f"{CATALOGUE_NAME}: changes")
+    _add(feed, "updated", _moment(changes.updated or NEVER))
+    _add(_add(feed, "author"), "name", f"The {CATALOGUE_NAME} contributors")
+    Xml.SubElement(feed, "link", {"rel": "self", "href": f"{root}{API}/changes.atom"})
+    Xml.SubElement(feed, "link", {"rel": "alternate", "type": "text/html", "href": f"{root}index.html"})
+    for change in changes.changes[:LONGEST]:
+        feed.append(_entry(change, root))
+    Xml.indent(feed)
+    return Xml.tostring(feed, encoding="unicode", xml_declaration=False).join(
+        ('<?xml version="1.0" encoding="utf-8"?>\n', "\n")
+    )
+
+
+def _entry(change: ChangeEntry, root: str) -> Xml.Element:
+    entry = Xml.Element("entry")
+    _add(entry, "id", change.id)
+    _add(entry, "title", change.title)
+    _add(entry, "updated", _moment(change.date))
+    Xml.SubElement(entry, "link", {"rel": "alternate", "type": "text/html", "href": root + change.page})
+    Xml.SubElement(entry, "category", {"term": change.kind.value})
+    corrections = (
+        f"Corrected against {correction.catalogue}, {correction.field}: {correction.ours}"
+        for correction in change.corrections
+    )
+    _add(entry, "content", _sentences([change.change, *corrections])).set("type", "text")
+    return entry
+
+
+def _sentences(texts: Iterable[str]) -> str:
+    return " ".join(f"{text.rstrip('.')}." for text in texts)
+
+
+def _moment(date: object) -> str:
+    """Return a day as the moment it begins: histories know days only."""
+    return f"{date}T00:00:00Z"
+
+
+def _add(parent: Xml.Element, name: str, text: str | None = None) -> Xml.Element:
+    child = Xml.SubElement(parent, name)
+    child.text = None if text is None else one_line(text)
+    return child
+
+
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C takes a seventh of the time
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What all machine-readable forms are made from."""
+
+    tactics: Mapping[str, TacticDocument]
+    """A document for each tactic, by identifier."""
+    changes: ChangesDocument
+    """The histories of all records."""
+
+
+def api_documents(tactics: Mapping[str, Tactic], catalogue: Catalogue) -> Documents:
+    """Compute the documents; all machine-readable forms take their figures from here."""
+    documents = {identifier: tactic_document(tactic, catalogue) for identifier, tactic in tactics.items()}
+    return Documents(documents, changes_document(documents.values()))
+
+
+def api_files(
+    documents: Documents, catalogue: Catalogue, terms: Sequence[TermPage], site_url: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield path and text of the files below `api/`, and of `llms.txt`.
+
+    Args:
+        documents: What `api_documents` returned.
+        catalogue: Where the references come from.
+        terms: The pages of all terms.
+        site_url: Address of the root of the site with its final slash; None where it is not known.
+    """
+    tactics, changes = tuple(documents.tactics.values()), documents.changes
+    vocabularies = vocabulary_documents(terms)
+    collection = TacticsDocument(licence=LICENCE, count=len(tactics), tactics=tactics)
+    index = index_document(tactics, changes, len(catalogue.bibliography), site_url)
+    yield f"{API}/index.json", document_text(index)
+    yield f"{API}/tactics.json", document_text(collection)
+    yield f"{API}/vocabularies.json", document_text(vocabularies_document(vocabularies))
+    yield f"{API}/changes.json", document_text(changes)
+    yield f"{API}/changes.atom", atom(changes, site_url)
+    yield f"{API}/sources.bib", bibtex(catalogue.bibliography)
+    yield f"{API}/openapi.yaml", openapi_text(site_url)
+    yield "llms.txt", overview_text(text_environment(), tactics, site_url or "")
+    yield from ((vocabulary_path(entry.name), document_text(entry)) for entry in vocabularies)
+    yield from ((schema_path(path.name.split(".")[0]), text) for path, text in schema_files().items())
+    yield from table_files(tactics).items()
+    environment = text_environment()
+    for document in tactics:
+        record = document.record.model_dump(mode="json", exclude_none=True)
+        keys = [source.key for source in document.sources]
+        record_yaml = yaml.dump(record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100)
+        yield document_path(document.id), document_text(document)
+        yield document_path(document.id, "yaml"), record_yaml
+        yield document_path(document.id, "txt"), tactic_text(environment, document, site_url or "../../../")
+        yield document_path(document.id, "bib"), bibtex(catalogue.bibliography, keys)
+
+
+def raw_files(tactic: Tactic) -> dict[str, str]:
+    """Return the raw repeats of a tactic, those of this machine beside the committed ones; no smoke runs."""
+    entries = [(entry, False) for entry in tactic.committed] + [(entry, True) for entry in tactic.local]
+    return {
+        raw_path(tactic.record.id, results, is_local): results.model_dump_json(indent=1) + "\n"
+        for results, is_local in entries
+        if results.preset != SMOKE_PRESET
+    }
+
+
+def document_text(document: BaseModel) -> str:
+    """Return a document as JSON with a final newline, the same bytes for the same document."""
+    return document.model_dump_json(indent=1) + "\n"

@@ -1,0 +1,435 @@
+"""The shape of a tactic's JSON document; its JSON Schema is made from these models.
+
+Addresses are relative to the root of the site, the folder that holds `api/`, whichever document gives them.
+Every key is always present; `null` says that there is no value. Numbers have seven significant digits.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer
+
+from greentactics.evidence.latency import Quantity
+from greentactics.evidence.level import Level
+from greentactics.models.bibliography import STRICT, ArxivId, CitationKey, Doi, Name, Text
+from greentactics.models.record import Correction, MetricName, Record, TacticId
+from greentactics.models.results import DeviceInfo, MetricInfo, Provenance
+from greentactics.models.timings import Engine
+from greentactics.models.vocabulary import Direction, Kind
+
+
+def _rounded(value: float) -> float:
+    """Keep seven significant digits, so that the bytes do not depend on the machine's last bit."""
+    return float(f"{value:.7g}")
+
+
+def _as_written(record: Record) -> dict[str, Any]:
+    """Return a record with the keys that its file has."""
+    return record.model_dump(mode="json", exclude_none=True)
+
+
+Number = Annotated[float, AfterValidator(_rounded)]
+WrittenRecord = Annotated[Record, PlainSerializer(_as_written)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class EstimateDocument(BaseModel):
+    """A number with its interval."""
+
+    model_config = STRICT
+
+    value: Number
+    """The estimate, in `unit`."""
+    interval_95: tuple[Number, Number] | None
+    """95 % interval, lower end first; null with a single pair."""
+    n: Count
+    """Pairs of runs with the same seed, repeats for an absolute value, or processes for a timing."""
+    unit: Text
+    """`times lower`, `times higher`, `percentage points`, or the unit of the metric."""
+
+
+class ComparisonDocument(BaseModel):
+    """One metric of one arm of one run, beside the baseline's."""
+
+    model_config = STRICT
+
+    metric: MetricName
+    """Name of the metric, described in the run's `metrics`."""
+    arm: Text
+    """The arm: `tactic`, a rival, or `baseline_again`, which is the baseline run twice."""
+    provenance: Provenance
+    """How the values came about."""
+    against_baseline: EstimateDocument | None
+    """The arm against the baseline, paired by seed; null where that gives no number."""
+    not_comparable_because: str | None
+    """Why there is no comparison."""
+    baseline: EstimateDocument | None
+    """The baseline's mean."""
+    treated: EstimateDocument
+    """The arm's mean."""
+
+
+class LatencyDocument(BaseModel):
+    """One arm in one engine over all timing passes."""
+
+    model_config = STRICT
+
+    engine: Engine
+    """What executed the nets."""
+    arm: Text
+    """The arm."""
+    quantity: Quantity
+    """What was read for one call: wall-clock or processor time, or energy with or without that at rest."""
+    unit: Literal["ms", "J"]
+    """Unit of `baseline` and `treated`."""
+    provenance: Literal["measured", "metered"]
+    """How the readings came about."""
+    batch_size: Count
+    """Examples in one call."""
+    threads: Count
+    """Threads of the engine."""
+    against_baseline: EstimateDocument
+    """The arm against the baseline; `n` counts fresh processes."""
+    baseline_against_itself: EstimateDocument
+    """What the machine cannot tell apart."""
+    difference_shown: bool
+    """Whether a difference may be claimed: the interval excludes 1 and the control is exceeded."""
+    baseline: Number
+    """Median of one call of the baseline."""
+    treated: Number
+    """Median of one call of the arm."""
+
+
+class RunDocument(BaseModel):
+    """What one committed results file gives."""
+
+    model_config = STRICT
+
+    run: Text
+    """Name of the run in file names: device, and preset where it is not the default one."""
+    raw: Text
+    """Address of the raw repeats."""
+    preset: Text
+    """Name of the settings."""
+    data: Text
+    """Name of the data set."""
+    device: DeviceInfo
+    """The machine."""
+    threads: Count
+    """Threads the recipe computed with."""
+    meter: Text
+    """Source of energy figures, or `none`."""
+    date: datetime.date
+    """Day of the first repeat, in UTC."""
+    commit: str | None
+    """Commit that was measured."""
+    seeds: tuple[Count, ...]
+    """Seeds, ascending."""
+    counts_as_evidence: bool
+    """Whether the run counts for the level of evidence."""
+    not_counted_because: tuple[str, ...]
+    """Why it does not."""
+    metrics: dict[MetricName, MetricInfo]
+    """Unit, direction, provenance and description by metric."""
+    comparisons: tuple[ComparisonDocument, ...]
+    """One entry for each metric and arm."""
+    latency_is_stale: bool
+    """Whether the timing protocol has changed since."""
+    latency: tuple[LatencyDocument, ...]
+    """One entry for each engine, arm and quantity."""
+
+
+class EvidenceDocument(BaseModel):
+    """How well the effect is supported."""
+
+    model_config = STRICT
+
+    level: Level
+    """The level."""
+    meaning: Text
+    """The level in words."""
+    contested: bool
+    """Whether a run that counts contests the published figure."""
+    reasons: tuple[str, ...]
+    """Why this level."""
+
+
+class ReproducedDocument(BaseModel):
+    """The headline of the reproduction: the figures of the verdict, taken from one of the runs."""
+
+    model_config = STRICT
+
+    run: Text
+    """The run."""
+    label: Text
+    """What the cost is called."""
+    condition: str | None
+    """Condition that belongs to the cost."""
+    cost: ComparisonDocument
+    """The cost."""
+    quality_label: Text
+    """What the quality is called."""
+    quality: ComparisonDocument | None
+    """The quality that must not suffer; null where it was not measured."""
+    quality_tolerance_points: float
+    """Loss of quality that is still acceptable, in percentage points."""
+    within_tolerance: bool
+    """Whether the whole interval of the loss lies within the tolerance."""
+    difference_shown: bool
+    """Whether the cost is shown to differ from the baseline's."""
+    not_shown_because: str | None
+    """Why not."""
+
+
+class SourceDocument(BaseModel):
+    """One source of a tactic."""
+
+    model_config = STRICT
+
+    key: CitationKey
+    """Key in the bibliography."""
+    supports: Text
+    """What rests on it."""
+    type: Text
+    """CSL type, such as `paper-conference`."""
+    title: Text
+    """Title of the work."""
+    authors: tuple[Name, ...]
+    """Authors in the order of the work."""
+    year: int
+    """Year of publication."""
+    doi: Doi | None
+    """Digital object identifier."""
+    arxiv: ArxivId | None
+    """Identifier at arXiv."""
+    address: str | None
+    """Best address of the work."""
+
+
+class TacticDocument(BaseModel):
+    """A tactic: the record as it is written, then what is computed from results and sources."""
+
+    model_config = STRICT
+
+    id: TacticId
+    """Permanent identifier."""
+    page: Text
+    """Address of the page for people."""
+    record: WrittenRecord
+    """The record as it is written."""
+    evidence: EvidenceDocument
+    """Level of evidence."""
+    verdict: Text
+    """Claim and reproduction in one sentence."""
+    claimed: Text
+    """The claim that the reproduction is set against, in words."""
+    headline_claim: Count | None
+    """Its position in `record.impact.claims`, counted from 0."""
+    reproduced: ReproducedDocument | None
+    """What the recipe showed; null where there is no current reproduction."""
+    results: tuple[RunDocument, ...]
+    """Committed runs, smoke runs left out."""
+    sources: tuple[SourceDocument, ...]
+    """Sources in the order of the record."""
+
+
+class Link(BaseModel):
+    """An address of the API."""
+
+    model_config = STRICT
+
+    address: Text
+    """Address, relative to the root of the site; a name in braces stands for one of many."""
+    title: Text
+    """What lies there."""
+    media_type: Text
+    """Its media type."""
+    schema_address: Text | None
+    """Address of its JSON Schema."""
+
+
+class TacticEntry(BaseModel):
+    """A tactic in the index."""
+
+    model_config = STRICT
+
+    id: TacticId
+    """Permanent identifier."""
+    title: Text
+    """Its title."""
+    kind: Kind
+    """Advice or warning."""
+    evidence: Level
+    """Level of evidence."""
+    contested: bool
+    """Whether a run that counts contests the published figure."""
+    verdict: Text
+    """Claim and reproduction in one sentence."""
+    page: Text
+    """Address of its page."""
+    document: Text
+    """Address of its document."""
+
+
+class Counts(BaseModel):
+    """How much there is."""
+
+    model_config = STRICT
+
+    tactics: Count
+    """Tactics."""
+    with_recipe: Count
+    """Tactics whose recipe is there."""
+    with_results: Count
+    """Tactics with committed runs."""
+    claims: Count
+    """Published claims."""
+    sources: Count
+    """References in the bibliography."""
+    changes: Count
+    """Changes of substance."""
+
+
+class IndexDocument(BaseModel):
+    """Where everything lies; the entry to the API."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name of the catalogue."""
+    version: Text
+    """Version of the package that made the documents."""
+    licence: Text
+    """Licence of the records and of all documents made from them."""
+    site: str | None
+    """Address of the root of the site; null where it is not known."""
+    updated: datetime.date | None
+    """Date of the latest change to a record."""
+    counts: Counts
+    """How much there is."""
+    links: tuple[Link, ...]
+    """All addresses."""
+    tactics: tuple[TacticEntry, ...]
+    """The tactics, by identifier."""
+
+
+class TacticsDocument(BaseModel):
+    """All tactics."""
+
+    model_config = STRICT
+
+    licence: Text
+    """Licence of the records."""
+    count: Count
+    """How many there are."""
+    tactics: tuple[TacticDocument, ...]
+    """The tactics, by identifier."""
+
+
+class ChangeEntry(BaseModel):
+    """One change of substance to a record."""
+
+    model_config = STRICT
+
+    id: Text
+    """Permanent identifier of the entry, a URN."""
+    tactic: TacticId
+    """The tactic."""
+    title: Text
+    """Its title."""
+    kind: Kind
+    """Advice or warning."""
+    page: Text
+    """Address of its page."""
+    date: datetime.date
+    """When."""
+    change: Text
+    """What, and why."""
+    corrections: tuple[Correction, ...]
+    """What was put right against other catalogues."""
+
+
+class ChangesDocument(BaseModel):
+    """Changes of substance to all records, from their histories."""
+
+    model_config = STRICT
+
+    count: Count
+    """How many there are."""
+    updated: datetime.date | None
+    """Date of the latest one."""
+    changes: tuple[ChangeEntry, ...]
+    """The changes, the latest first."""
+
+
+class Carrier(BaseModel):
+    """A tactic that carries a term."""
+
+    model_config = STRICT
+
+    id: TacticId
+    """The tactic."""
+    effect: Direction | None
+    """What it does to the quality; null for terms that are no qualities."""
+
+
+class TermDocument(BaseModel):
+    """A term of a vocabulary."""
+
+    model_config = STRICT
+
+    term: Text
+    """The word as records have it."""
+    label: Text
+    """The word as pages show it."""
+    definition: Text
+    """What it means."""
+    page: Text
+    """Address of its page."""
+    count: Count
+    """Tactics that carry it."""
+    tactics: tuple[Carrier, ...]
+    """These tactics, by identifier."""
+
+
+class VocabularyDocument(BaseModel):
+    """A vocabulary with the tactics that carry its terms."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name in addresses."""
+    title: Text
+    """What it is called on pages."""
+    question: Text
+    """The question it answers."""
+    terms: tuple[TermDocument, ...]
+    """Its terms, in the order of the vocabulary."""
+
+
+class VocabularyEntry(BaseModel):
+    """A vocabulary in the list of them."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name in addresses."""
+    title: Text
+    """What it is called on pages."""
+    question: Text
+    """The question it answers."""
+    address: Text
+    """Address of its document."""
+    counts: dict[str, Count]
+    """Tactics that carry a term, by term."""
+
+
+class VocabulariesDocument(BaseModel):
+    """All vocabularies that tactics are looked up by."""
+
+    model_config = STRICT
+
+    vocabularies: tuple[VocabularyEntry, ...]
+    """The vocabularies."""

@@ -1,0 +1,206 @@
+"""What the commands show: progress on stderr, tables on stdout; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from greentactics.evidence.comparison import NotComparable, absolute, compare
+from greentactics.evidence.wording import estimate_phrase, plain_label, quantity
+from greentactics.measure.processes import Pair
+from greentactics.models.results import BASELINE, TACTIC, Failure, Results
+
+_LONG_AGO_S = 24 * 3600.0
+
+
+class RepeatProgress:
+    """Progress of a run: a bar with the repeats under way on a terminal, a line for each repeat elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            speed_estimate_period=_LONG_AGO_S,
+        )
+        self._task: TaskID | None = None
+        self._running: list[Pair] = []
+        self._total = self._done = 0
+
+    def begin(self, total: int, done: int) -> None:
+        """Show the bar, or set it to the work that comes next."""
+        self._total, self._done = total, done
+        if self._task is not None:
+            self._bar.reset(self._task, total=total, completed=done)
+        elif self._console.is_terminal:
+            self._task = self._bar.add_task("starting", total=total, completed=done)
+            self._bar.start()
+
+    def started(self, pair: Pair) -> None:
+        """Name the repeat beside the bar."""
+        self._running.append(pair)
+        self._update()
+
+    def ended(self, pair: Pair, duration_s: float) -> None:
+        """Advance the bar."""
+        self._leave(pair)
+        if not self._console.is_terminal:
+            self.note(f"[{self._done}/{self._total}] {pair}: {duration_s:.1f} s")
+
+    def failed(self, failure: Failure) -> None:
+        """Show the last lines of a repeat that failed."""
+        pair = Pair(failure.arm, failure.seed)
+        self._leave(pair)
+        self.note(f"[{self._done}/{self._total}] {pair}: failed with exit code {failure.exit_code}")
+        for line in failure.output.splitlines():
+            self.note(f"    {line}")
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(Text(text), soft_wrap=True, highlight=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._task is not None:
+            self._bar.stop()
+
+    def _leave(self, pair: Pair) -> None:
+        self._running.remove(pair)
+        self._done += 1
+        self._update()
+
+    def _update(self) -> None:
+        if self._task is not None:
+            under_way = "; ".join(str(pair) for pair in self._running) or "merging"
+            self._bar.update(self._task, description=under_way, completed=self._done, refresh=True)
+
+
+@contextmanager
+def repeat_progress() -> Iterator[RepeatProgress]:
+    """Show the progress of a run on stderr while the block lasts."""
+    progress = RepeatProgress(Console(stderr=True))
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+class DownloadProgress:
+    """Progress of a download: a bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def begin(self, name: str, size_bytes: int) -> None:
+        """Begin with a file; a second beginning of the same file starts from zero."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(name, total=size_bytes)
+        self._bar.start()
+
+    def advance(self, count: int) -> None:
+        """Count bytes that have come in."""
+        if self._task is not None:
+            self._bar.advance(self._task, count)
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(Text(text), soft_wrap=True, highlight=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._task is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def download_progress() -> Iterator[DownloadProgress]:
+    """Show the progress of downloads on stderr while the block lasts."""
+    progress = DownloadProgress(Console(stderr=True))
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def results_table(results: Results, headline: tuple[str, ...] = ()) -> Table:
+    """Return the metrics of all arms, each beside its difference to the baseline.
+
+    Args:
+        results: What was run.
+        headline: Metrics to stand first, set apart from the others.
+    """
+    title = f"{results.tactic}, preset {results.preset}, {results.data.name}, {results.device.name}"
+    table = Table(title=title, title_justify="left", caption=_caption(results), caption_justify="left")
+    table.add_column("metric")
+    arms = sorted(results.arms, key=lambda arm: (arm != BASELINE, arm != TACTIC, arm))
+    for arm in arms:
+        table.add_column(arm.replace("_", " "), justify="right")
+    first = [name for name in headline if name in results.metrics]
+    for name in [*first, *(name for name in results.metrics if name not in first)]:
+        info = results.metrics[name]
+        label = Text(plain_label(name), style="bold" if name in first else "")
+        label.append(f"\n{info.provenance}", style="dim")
+        cells = [_cell(results, arm, name) for arm in arms]
+        table.add_row(label, *cells, end_section=bool(first) and name == first[-1])
+    return table
+
+
+def print_results(results: Results, headline: tuple[str, ...] = ()) -> None:
+    """Print the table on stdout; without a terminal it is as wide as it needs to be."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(results_table(results, headline))
+
+
+def _cell(results: Results, arm: str, metric: str) -> Text:
+    """Return the mean of one metric of one arm, and its difference to the baseline where there is one."""
+    mean = absolute(results, arm, metric)
+    if mean is None:
+        return Text("-")
+    cell = Text(quantity(mean.value, mean.unit))
+    if arm != BASELINE and results.metrics[metric].better != "neither":
+        with suppress(NotComparable):  # the baseline need not have the metric
+            cell.append(f"\n{estimate_phrase(compare(results, arm, metric))}", style="cyan")
+    return cell
+
+
+def _caption(results: Results) -> str:
+    count = len(results.seeds)
+    if count == 1:
+        return "1 seed, so no interval; differences are to the baseline"
+    return f"mean of {count} seeds; differences are to the baseline, seed by seed, with 95 % intervals"

@@ -1,0 +1,97 @@
+"""The command `evidence`: what is claimed, what was reproduced, and whether the results still hold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from greentactics.citing.bibtex import json_text
+from greentactics.cli.group import example, root_of
+from greentactics.evidence.level import is_stale, objections, timing_is_stale
+from greentactics.models.results import SMOKE_PRESET, Results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from greentactics.evidence.tactic import Tactic
+
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+@click.command(epilog=example("greentactics evidence", "greentactics evidence --json"))
+@click.option("--json", "as_json", is_flag=True, help="For tools: one entry a tactic.")
+@click.pass_context
+def evidence(context: click.Context, as_json: bool) -> None:
+    """Print the evidence of all tactics: claimed, reproduced, verdict, and what has become stale.
+
+    Everything is computed from records and committed results; nothing is run.
+    """
+    from rich.console import Console
+
+    from greentactics.evidence.tactic import join
+    from greentactics.records.loading import load_catalogue
+
+    catalogue = load_catalogue(root_of(context))
+    tactics, timing = join(catalogue, {}).values(), catalogue.timing_sha256
+    if as_json:
+        click.echo(json_text([_entry(tactic, timing) for tactic in tactics]), nl=False)
+        return
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    console.print(_table(tactics, timing))
+
+
+def results_state(tactic: Tactic, timing_sha256: str | None) -> str:
+    """Return in words whether the committed results count, why not, and whether their timing is stale."""
+    shown = [entry for entry in tactic.committed if entry.preset != SMOKE_PRESET]
+    if not shown:
+        return "none"
+    return "\n".join(
+        f"{entry.device.name}: {', '.join(objections(entry, tactic.checksum)) or 'counts'}"
+        + (", timing stale" if timing_is_stale(entry, timing_sha256) else "")
+        for entry in shown
+    )
+
+
+def _table(tactics: Iterable[Tactic], timing_sha256: str | None) -> Table:
+    from rich.table import Table
+
+    table = Table(show_lines=True)
+    for column in ("tactic", "level", "claimed", "reproduced", "verdict", "results"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("tactic", "level"))
+    for tactic in tactics:
+        level = tactic.evidence.level.value + ("\ncontested" if tactic.evidence.contested else "")
+        verdict = tactic.verdict[:1].upper() + tactic.verdict[1:]
+        cells = (tactic.record.id, level, tactic.claimed, tactic.reproduced, verdict)
+        table.add_row(*cells, results_state(tactic, timing_sha256))
+    return table
+
+
+def _entry(tactic: Tactic, timing_sha256: str | None) -> dict[str, Any]:
+    return {
+        "id": tactic.record.id,
+        "kind": tactic.record.kind.value,
+        "level": tactic.evidence.level.value,
+        "contested": tactic.evidence.contested,
+        "reasons": list(tactic.evidence.reasons),
+        "claimed": tactic.claimed,
+        "reproduced": tactic.reproduced,
+        "verdict": tactic.verdict,
+        "results": [_results_entry(tactic, entry, timing_sha256) for entry in tactic.committed],
+    }
+
+
+def _results_entry(tactic: Tactic, results: Results, timing_sha256: str | None) -> dict[str, Any]:
+    against = objections(results, tactic.checksum)
+    return {
+        "device": results.device.name,
+        "preset": results.preset,
+        "data": results.data.name,
+        "seeds": len(results.seeds),
+        "counts": not against,
+        "stale": is_stale(results, tactic.checksum),
+        "timing_stale": timing_is_stale(results, timing_sha256),
+        "not_counted_because": list(against),
+    }

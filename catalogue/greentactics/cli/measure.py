@@ -1,0 +1,304 @@
+"""The commands that start recipes: `run` shows, `measure` stores."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
+from greentactics.evidence.wording import stored_line
+from greentactics.measure.journal import Journal
+from greentactics.measure.measuring import Destination, Existing, Measured, partial_folder
+from greentactics.measure.measuring import measure as measure_tactic
+from greentactics.measure.merging import device_slug
+from greentactics.measure.runner import Request, make_plan, perform, resolve
+from greentactics.models.timings import Engine
+from greentactics.text.problems import CatalogueError, UserError
+
+Command = Callable[..., Any]
+NOISY_ENDINGS = ("_s", "_ms", "_j", "_bytes")
+"""Units at the end of metric names that clocks, energy meters and memory readings give."""
+NOISY_WORDS = {"time", "latency"}
+"""Words in the names of ratios of such readings."""
+MOST_THREADS, MOST_SEEDS, MOST_JOBS = 512, 1_000, 512
+"""Far more than a repeat gains from; the libraries fall over a hundred thousand threads without a word."""
+LONGEST_S, LONGEST_PASS_S = 30 * 24 * 3600.0, 24 * 3600.0
+
+_SHARED = (
+    click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
+    click.option("--arm", "arms", multiple=True, help="Only this arm; may be given again.  [default: all]"),
+    click.option(
+        "--data-dir",
+        type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
+        help="Folder of data sets.  [default: $GREENTACTICS_DATA, then the user's data folder]",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1, MOST_THREADS),
+        default=1,
+        show_default=True,
+        help="Threads of a repeat.",
+    ),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=FiniteRange(0, LONGEST_S, min_open=True),
+        metavar="SECONDS",
+        help="Longest time for one repeat.  [default: no limit]",
+    ),
+)
+
+_TIMING = (
+    click.option(
+        "--latency-seeds",
+        type=click.IntRange(0, MOST_SEEDS),
+        default=5,
+        show_default=True,
+        help="Seeds whose nets are timed in turns afterwards, each in a process of its own; 0 times none.",
+    ),
+    click.option(
+        "--latency-cap",
+        "latency_cap_s",
+        type=FiniteRange(0, LONGEST_PASS_S, min_open=True),
+        metavar="SECONDS",
+        default=30.0,
+        show_default=True,
+        help="Longest time for the rounds of one engine in a pass; windows of an energy meter come on top.",
+    ),
+    click.option(
+        "--engine",
+        "engines",
+        multiple=True,
+        type=click.Choice(get_args(Engine)),
+        help="Time in this engine only; may be given again.  [default: all]",
+    ),
+    click.option(
+        "--control/--no-control",
+        default=None,
+        help="Run the baseline twice a seed.  [default: where the headline is a time, energy or memory]",
+    ),
+)
+
+_STORING = (
+    click.option(
+        "--out-dir",
+        type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+        help="Folder of results.  [default: recipes/results]",
+    ),
+    click.option(
+        "--out",
+        "out_file",
+        type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
+        metavar="FILE",
+        help="One file NAME.json for `greentactics accept` elsewhere, in place of a folder of results.",
+    ),
+    click.option(
+        "--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal."
+    ),
+    click.option("--replace", is_flag=True, help="Measure anew and replace older results."),
+    click.option(
+        "--if-needed",
+        is_flag=True,
+        help="Keep results that still hold, else continue an unfinished run, else measure anew and replace.",
+    ),
+    click.option("--device-slug", "slug", help="Device in the file name.  [default: from the device]"),
+)
+
+
+def shared_options(command: Command) -> Command:
+    """Add the options that `run` and `measure` have in common."""
+    return _with(_SHARED, command)
+
+
+def timing_options(command: Command) -> Command:
+    """Add the options for timing and control."""
+    return _with(_TIMING, command)
+
+
+def storing_options(command: Command) -> Command:
+    """Add the options for where results go and what becomes of older ones."""
+    return _with(_STORING, command)
+
+
+def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def seeds_option(default: int) -> Callable[[Command], Command]:
+    """Return the option for the number of seeds."""
+    return click.option(
+        "--seeds",
+        "seed_count",
+        type=click.IntRange(1, MOST_SEEDS),
+        default=default,
+        show_default=True,
+        help="Number of seeds, counted from 0; intervals need at least 2.",
+    )
+
+
+@click.command(epilog=example("greentactics run consider-energy-aware-pruning --preset smoke --seeds 2"))
+@click.argument("tactic", metavar="ID")
+@seeds_option(1)
+@shared_options
+@click.pass_context
+def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Run a tactic's recipe and show a table; nothing is stored."""
+    from greentactics.cli.console import print_results, repeat_progress
+
+    request = Request(root=root_of(context), tactic=tactic, **options)
+    arms = resolve(request)
+    with tempfile.TemporaryDirectory(prefix="greentactics-") as folder, repeat_progress() as progress:
+        journal = Journal(Path(folder).resolve() / "journal")
+        journal.begin(make_plan(request))
+        performed = perform(request, journal, progress)
+    missing = performed.arms_missing(arms)
+    if len(missing) < len(arms):
+        results = performed.results(device_slug(performed.runs[0].device))
+        print_results(results, _headline(request.root, tactic))
+    if missing:
+        raise UserError(f"no repeat of {', '.join(missing)} finished")
+    context.exit(0 if performed.complete else 1)
+
+
+@click.command(
+    epilog=example(
+        "greentactics measure consider-energy-aware-pruning",
+        "greentactics measure consider-energy-aware-pruning --resume",
+        "greentactics measure consider-energy-aware-pruning --out my-machine.json",
+    )
+)
+@click.argument("tactic", metavar="ID")
+@seeds_option(5)
+@shared_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, MOST_JOBS),
+    default=1,
+    show_default=True,
+    help="Repeats at the same time; more than 1 disturbs measured times.",
+)
+@timing_options
+@storing_options
+@click.pass_context
+def measure(
+    context: click.Context,
+    /,
+    tactic: str,
+    out_dir: Path | None,
+    out_file: Path | None,
+    resume: bool,
+    replace: bool,
+    if_needed: bool,
+    slug: str | None,
+    control: bool | None,
+    **options: Any,  # noqa: ANN401 - click's options
+) -> None:
+    """Measure a tactic in fresh processes and store the repeats.
+
+    Each finished repeat is kept at once below build/partial/, so that an interrupted run can be continued.
+    Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
+    """
+    from greentactics.cli.console import repeat_progress
+
+    root = root_of(context)
+    needed = control if control is not None else needs_control(_headline(root, tactic))
+    request = Request(root=root, tactic=tactic, control=needed, **options)
+    if out_file and out_dir:
+        raise click.UsageError("expected at most one of --out and --out-dir")
+    if out_file and out_file.suffix != ".json":
+        raise click.UsageError(
+            f"--out: expected the name of a file that ends with .json, got {out_file.name}"
+        )
+    existing = _existing(resume, replace, if_needed)
+    destination = Destination(
+        out_dir or root / "recipes" / "results", existing, _checked_slug(slug), out_file
+    )
+    try:
+        with repeat_progress() as progress:
+            measured = measure_tactic(request, destination, progress)
+    except KeyboardInterrupt:
+        _say_interrupted(request, existing)
+        context.exit(INTERRUPTED)
+    _report(measured, for_others=out_file is not None)
+    context.exit(0 if measured.results.complete else 1)
+
+
+def needs_control(headline: tuple[str, ...]) -> bool:
+    """Tell by its name whether the machine's noise is in the headline cost."""
+    return bool(headline) and (
+        headline[0].endswith(NOISY_ENDINGS) or not NOISY_WORDS.isdisjoint(headline[0].split("_"))
+    )
+
+
+def _existing(resume: bool, replace: bool, if_needed: bool) -> Existing:
+    chosen = [
+        existing
+        for existing, is_set in (
+            (Existing.RESUME, resume),
+            (Existing.REPLACE, replace),
+            (Existing.IF_NEEDED, if_needed),
+        )
+        if is_set
+    ]
+    if len(chosen) > 1:
+        raise click.UsageError("expected at most one of --resume, --replace and --if-needed")
+    return chosen[0] if chosen else Existing.REFUSE
+
+
+def _checked_slug(slug: str | None) -> str | None:
+    if slug is not None and not (len(slug) <= 80 and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug)):
+        raise click.UsageError(f"--device-slug: expected lower-case words with hyphens, got {slug!r}")
+    return slug
+
+
+def _report(measured: Measured, *, for_others: bool) -> None:
+    """Say where the results are and what became of them."""
+    results = measured.results
+    if measured.reused:
+        when = max(repeat.started for repeat in results.repeats)
+        click.echo(
+            f"{measured.path}: kept, as the recipe is unchanged: {results.data.name}, measured "
+            f"{when:%Y-%m-%d %H:%M} UTC; measure anew with --replace"
+        )
+        return
+    click.echo(stored_line(measured.path, results))
+    if for_others:
+        click.echo("Attach the file to an issue or, in a clone, file it with `greentactics accept`.")
+    if not results.complete:
+        click.echo(
+            f"failed repeats: {len(results.failures)}; the results are marked as incomplete; when the cause "
+            "is removed, run the missing ones with --resume",
+            err=True,
+        )
+
+
+def _say_interrupted(request: Request, existing: Existing) -> None:
+    count = len(list(partial_folder(request).glob("runs/*.json")))
+    goes_on = existing in (Existing.RESUME, Existing.IF_NEEDED)
+    how = "with the same command" if goes_on else "with --resume"
+    click.echo(
+        f"Interrupted: {count} finished repeat{'' if count == 1 else 's'} kept in {partial_folder(request)}; "
+        f"continue {how}",
+        err=True,
+    )
+
+
+def _headline(root: Path, tactic: str) -> tuple[str, ...]:
+    """Return the metrics the record puts first; none where there is no record yet."""
+    from greentactics.records.loading import load_catalogue
+
+    if not (root / "tactics" / f"{tactic}.yaml").is_file():
+        return ()
+    try:
+        recipe = load_catalogue(root).records[tactic].recipe
+    except CatalogueError:
+        click.echo("the catalogue has mistakes, see `greentactics check`; no metric is put first", err=True)
+        return ()
+    return (recipe.cost_metric, recipe.quality_metric, *recipe.also_metrics) if recipe else ()

@@ -1,0 +1,1 @@
+"""From an idea to a reviewed record: drafts, issues, results of others, differences."""

@@ -1,0 +1,372 @@
+"""Results from another machine: looked through, then filed beside those that are there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from greentactics.evidence.level import (
+    LEAST_PAIRS,
+    Evidence,
+    assess,
+    needs_control,
+    objections,
+    timing_is_stale,
+)
+from greentactics.evidence.verdict import verdict_line
+from greentactics.measure.merging import write_results
+from greentactics.models.record import Record
+from greentactics.models.results import MetricInfo, Results
+from greentactics.models.timings import CONTROL
+from greentactics.records.checks import results_findings
+from greentactics.records.documents import Document, read_document
+from greentactics.records.ids import former_ids
+from greentactics.records.loading import Catalogue
+from greentactics.text.files import catalogue_locked, decode, display_name
+from greentactics.text.json_source import parse_json
+from greentactics.text.problems import (
+    CatalogueError,
+    FieldPath,
+    Finding,
+    Problem,
+    Rule,
+    UserError,
+    printable,
+    quoted,
+    shown,
+)
+
+_ADDRESS = "an address in a network"
+# Each starts at the beginning of a word only, so that the time stays in proportion to the text.
+_PERSONAL = (
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@[A-Za-z][\w-]+(?:\.[\w-]+)*"), "an e-mail address or a login"),
+    (re.compile(r"(?<![\w./~-])(?:~|/[\w.@+-]+)/[^\s\"',;:)\]]+"), "a path of the machine"),
+    (re.compile(r"\b[A-Za-z]:\\+\w[^\s\"']*|\\\\[\w.-]+\\"), "a path of the machine"),
+    (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), _ADDRESS),
+    (re.compile(r"\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b"), _ADDRESS),
+    (
+        re.compile(r"(?<![\w-])[\w-]+\.(?:local|localdomain|lan|intranet|internal|corp|home)\b"),
+        "the name of a machine",
+    ),
+)
+_PERSONAL_KEY = re.compile(
+    r"(?:^|_)(?:host|host_?name|user|user_?name|login|node_?name|e_?mail|home|cwd|ip)$", re.IGNORECASE
+)
+_NEVER_NEGATIVE = frozenset({"s", "ms", "J", "W", "bytes", "count", "MAC energy"})
+_LONGEST_FOUND = 40
+_CLOCKS_DIFFER = datetime.timedelta(days=1)
+
+
+def personal_findings(tree: object) -> Iterator[tuple[FieldPath, str]]:
+    """Yield the places of a JSON tree that may tell whose machine it was, and what stands there.
+
+    A name by itself cannot be told from another word; what is found are addresses, paths, names in a
+    network, and keys that announce one of these.
+    """
+    told: set[FieldPath] = set()
+    for path, text in _texts(tree):
+        what = _personal(text, is_version=path[:1] == ("versions",))
+        if what is None and path and path[-1] == text and _PERSONAL_KEY.search(text):
+            what = f'the key "{shown(text, _LONGEST_FOUND)}"'
+        if what and path not in told:
+            told.add(path)
+            yield path, what
+
+
+def infinite_findings(tree: object) -> Iterator[FieldPath]:
+    """Yield the places of numbers that are not finite; JSON can spell them as 1e999."""
+    for path, value in _leaves(tree):
+        if isinstance(value, float) and not math.isfinite(value):
+            yield path
+
+
+def unstorable_findings(tree: object) -> Iterator[Finding]:
+    """Yield the places of text with characters that no file of the catalogue may hold."""
+    for path, text in _texts(tree):
+        if not (text.isascii() and text.isprintable()):
+            for problem in decode(json.dumps(text, ensure_ascii=False).encode(errors="replace"), "").problems[
+                :1
+            ]:
+                yield Finding(path, problem.rule, problem.expected, problem.found, problem.cure)
+
+
+def plausibility_findings(results: Results, now: datetime.datetime) -> Iterator[Finding]:
+    """Yield figures that no run gives: durations of zero, fractions above one, arms with other seeds.
+
+    Args:
+        results: The results.
+        now: The present time, to tell what was measured in the future.
+    """
+    for index, repeat in enumerate(results.repeats):
+        for name, value in (("duration_s", repeat.duration_s), ("cpu_s", repeat.cpu_s)):
+            if value <= 0:
+                yield _out_of_range(("repeats", index, name), "more than 0", f"{value:g}")
+        if repeat.started.tzinfo is None or repeat.started > now + _CLOCKS_DIFFER:
+            expected = f"a time before {now:%Y-%m-%d %H:%M} UTC, with its zone"
+            yield _out_of_range(("repeats", index, "started"), expected, repeat.started.isoformat())
+        for name, value in repeat.values.items():
+            limits = _limits(results.metrics[name])
+            if limits and not limits[0] <= value <= limits[1]:
+                expected = "0 to 1, as it is a fraction" if limits[1] == 1 else "at least 0"
+                yield _out_of_range(("repeats", index, "values", name), expected, f"{value:g}")
+    yield from _unequal_seeds(results)
+
+
+def control_findings(record: Record, results: Results) -> Iterator[Finding]:
+    """Yield the missing A/A control where the record's headline cost is read from a clock or a meter."""
+    if not needs_control(record, results):
+        return
+    again = {repeat.seed for repeat in results.repeats if repeat.arm == CONTROL}
+    missing = [seed for seed in results.seeds if seed not in again]
+    if missing:
+        expected = f"a repeat of {CONTROL} with each seed, as the headline cost is measured"
+        found = f"none with seed {', '.join(map(str, missing))}"
+        cure = f"greentactics measure {results.tactic} --control"
+        yield Finding(("repeats",), Rule.RESULTS_ARMS, expected, found, cure)
+
+
+def unlike_findings(results: Results, other: Results, file: str) -> Iterator[Finding]:
+    """Yield what differs from other results of the recipe though a device has no say in it.
+
+    Args:
+        results: The results to judge.
+        other: Results that are in the catalogue.
+        file: Name of their file.
+    """
+    for name in sorted(results.metrics.keys() & other.metrics.keys()):
+        for field in ("unit", "better", "provenance"):
+            here, there = getattr(results.metrics[name], field), getattr(other.metrics[name], field)
+            if here != there:
+                yield _unlike(("metrics", name, field), quoted(there), quoted(here), file)
+    if results.preset != other.preset or results.recipe_sha256 != other.recipe_sha256:
+        return
+    for name in sorted({*results.config, *other.config}):
+        here, there = results.config.get(name, "nothing"), other.config.get(name, "nothing")
+        if here != there:
+            yield _unlike(("config", name), shown(str(there), 60), shown(str(here), 60), file)
+    readings = {(repeat.arm, repeat.seed, repeat.duration_s, repeat.cpu_s) for repeat in other.repeats}
+    for index, repeat in enumerate(results.repeats):
+        if (repeat.arm, repeat.seed, repeat.duration_s, repeat.cpu_s) in readings:
+            expected, found = "readings of its own", f"those that stand in {file}"
+            cure = "file a run of another device, not a copy"
+            yield Finding(("repeats", index), Rule.REPEATED_RUN, expected, found, cure)
+            return
+
+
+def _personal(text: str, *, is_version: bool) -> str | None:
+    for pattern, what in _PERSONAL:
+        found = pattern.search(text)
+        if found and not (is_version and what == _ADDRESS):  # 4.10.0.84 is a version as well
+            return f'{what}, "{shown(found[0], _LONGEST_FOUND)}"'
+    return None
+
+
+def _unequal_seeds(results: Results) -> Iterator[Finding]:
+    ran = {(repeat.arm, repeat.seed) for repeat in results.repeats}
+    for arm in results.arms:
+        missing = [seed for seed in results.seeds if (arm, seed) not in ran]
+        if missing:
+            found = f"none of {shown(arm)} with seed {', '.join(map(str, missing))}"
+            cure = "measure the missing repeats with --resume"
+            yield Finding(("repeats",), Rule.RESULTS_ARMS, "each arm with each seed", found, cure)
+
+
+def _limits(info: MetricInfo) -> tuple[float, float] | None:
+    if info.unit == "fraction":
+        return 0.0, 1.0
+    return (0.0, math.inf) if info.unit in _NEVER_NEGATIVE else None
+
+
+def _out_of_range(path: FieldPath, expected: str, found: str) -> Finding:
+    return Finding(path, Rule.OUT_OF_RANGE, expected, found, "measure again")
+
+
+def _unlike(path: FieldPath, expected: str, found: str, file: str) -> Finding:
+    return Finding(
+        path, Rule.RESULTS_METRIC, f"{expected}, as in {file}", found, "measure with the recipe as it is"
+    )
+
+
+def _texts(tree: object) -> Iterator[tuple[FieldPath, str]]:
+    """Yield keys and texts, each with the path of its value."""
+    for path, value in _leaves(tree):
+        if path and isinstance(path[-1], str) and value is not None:
+            yield path, path[-1]
+        if isinstance(value, str):
+            yield path, value
+
+
+def _leaves(tree: object) -> Iterator[tuple[FieldPath, object]]:
+    """Yield each value with its path, mappings and lists included, without recursion."""
+    waiting: list[tuple[FieldPath, object]] = [((), tree)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        if isinstance(value, dict):
+            waiting.extend(((*path, key), child) for key, child in value.items())
+        elif isinstance(value, list):
+            waiting.extend(((*path, index), child) for index, child in enumerate(value))
+
+
+ACCEPTED_BYTES = 5_000_000
+"""Largest file that is looked at; the largest one in the catalogue has less than a tenth of it."""
+PERSONAL_DATA = "personal-data"
+"""Name of the rule against text that tells whose machine it was."""
+NOT_EVIDENCE = "not-evidence"
+"""Name of the rule against results that would be filed and not count."""
+_RESULTS = Path("recipes/results")
+_TOLD_BY_FIELD = (
+    "smoke run",
+    "stale: the recipe has changed since",
+    "uncommitted changes in the working tree",
+)
+"""Objections that the rules on committed results name with their field."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a file."""
+
+    path: Path
+    """Where it was filed, relative to the root."""
+    results: Results
+    """Its content."""
+    before: Evidence
+    """Evidence of the tactic without it."""
+    after: Evidence
+    """Evidence of the tactic with it."""
+    verdict: str
+    """What this file by itself shows."""
+
+
+def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.datetime) -> Accepted:
+    """Look a results file through and file it as the results of one more device.
+
+    Args:
+        catalogue: The catalogue.
+        file: The file that `greentactics measure ID --out FILE` wrote on the other machine.
+        replace: Whether results of the same name are replaced.
+        now: The present time.
+
+    Raises:
+        CatalogueError: The file is not right; it carries all problems.
+        UserError: Results of this name are there, their folder lies outside the catalogue, or another command
+            holds the lock of the catalogue.
+    """
+    document = _read(file)
+    results = document.model
+    if results is None:
+        raise CatalogueError(document.problems)
+    problems = _problems(document, results, catalogue, now)
+    if problems:
+        raise CatalogueError(problems)
+    path = _RESULTS / results.tactic / f"{results.device_slug}.json"
+    record, recipe = catalogue.records[results.tactic], catalogue.recipes[results.tactic]
+    there = catalogue.results.get(results.tactic, ())
+    others = [entry for entry in there if entry.device_slug != results.device_slug]
+    before, after = (
+        assess(record, entries, catalogue.bibliography, recipe.checksum)
+        for entries in (there, (*others, results))
+    )
+    with catalogue_locked(catalogue.root):
+        _require_free(catalogue.root, path, replace=replace)
+        write_results(catalogue.root / path, results)
+    verdict = verdict_line(record, (results,), checksum=recipe.checksum)
+    return Accepted(path, results, before, after, verdict)
+
+
+def _read(file: Path) -> Document[Results]:
+    """Read the file if it has the name and the size of one."""
+    if file.suffix != ".json":
+        problem = Problem(
+            display_name(file, None), 1, 1, "", Rule.UNEXPECTED_FILE, "a file named <device>.json",
+            printable(file.name),
+            "name the file that `greentactics measure ID --out FILE.json` wrote",
+        )  # fmt: skip
+        raise CatalogueError([problem])
+    if file.is_file() and file.stat().st_size > ACCEPTED_BYTES:
+        size = f"{file.stat().st_size:,} bytes"
+        problem = Problem(
+            display_name(file, None), 1, 1, "", Rule.FILE_TOO_LARGE, f"at most {ACCEPTED_BYTES:,} bytes", size
+        )
+        raise CatalogueError([problem])
+    return read_document(file, Results, root=None)
+
+
+def _problems(
+    document: Document[Results], results: Results, catalogue: Catalogue, now: datetime.datetime
+) -> list[Problem]:
+    """Return everything that keeps a readable file from being filed."""
+    tree = parse_json(document.source)
+    findings = [
+        *_by_the_rules(results, catalogue),
+        *plausibility_findings(results, now),
+        *unstorable_findings(tree),
+        *(
+            Finding(path, Rule.OUT_OF_RANGE, "a finite number", "one that is too large", "measure again")
+            for path in infinite_findings(tree)
+        ),
+        *(
+            Finding(path, PERSONAL_DATA, "no trace of the machine's owner", what, "take it out of the recipe")
+            for path, what in personal_findings(tree)
+        ),
+    ]
+    return document.located(findings)
+
+
+def _by_the_rules(results: Results, catalogue: Catalogue) -> Iterator[Finding]:
+    """Yield what the catalogue's rules, its record and its other results say against the file."""
+    tactic, path = results.tactic, _RESULTS / results.tactic / f"{results.device_slug}.json"
+    record, recipe = catalogue.records.get(tactic), catalogue.recipes.get(tactic)
+    checksum = recipe.checksum if recipe else None
+    yield from results_findings(
+        results,
+        path,
+        known=frozenset(catalogue.records),
+        renamed=former_ids(catalogue.records.values()),
+        checksum=checksum,
+        has_recipe=recipe is not None,
+    )
+    for reason in objections(results, checksum):
+        if reason not in _TOLD_BY_FIELD:
+            cure = f"greentactics measure {tactic} in a clone, all arms, at least {LEAST_PAIRS} seeds"
+            yield Finding((), NOT_EVIDENCE, "results that count as evidence", reason, cure)
+    if timing_is_stale(results, catalogue.timing_sha256):
+        expected = "the checksum of the timing protocol as it is now"
+        yield Finding(("timing_sha256",), Rule.RESULTS_STALE, expected, "another", "measure again")
+    if record is None or record.recipe is None:
+        return
+    use = record.recipe
+    for name in dict.fromkeys((use.cost_metric, use.quality_metric, *use.also_metrics)):
+        if name not in results.metrics:
+            expected = f"the metric {name}, which the record names"
+            yield Finding(
+                ("metrics",), Rule.RESULTS_METRIC, expected, "none", "measure with the recipe as it is"
+            )
+    yield from control_findings(record, results)
+    for other in catalogue.results.get(tactic, ()):
+        if other.device_slug != results.device_slug:
+            yield from unlike_findings(results, other, f"{_RESULTS}/{tactic}/{other.device_slug}.json")
+
+
+def _require_free(root: Path, path: Path, *, replace: bool) -> None:
+    """Stop before something is overwritten, or written to a place outside of the catalogue.
+
+    Raises:
+        UserError: Results are there, or a link stands in the way.
+    """
+    target = root / path
+    folders = [folder for folder in (target, *target.parents) if folder.is_relative_to(root / _RESULTS)]
+    link = next((folder for folder in folders if folder.is_symlink()), None)
+    if link is not None:
+        raise UserError(f"{link}: expected a file or folder of the catalogue, got a link; remove it")
+    if target.exists() and not replace:
+        raise UserError(
+            f"{path.as_posix()}: results of this name are there; replace them with --replace, or measure "
+            "with another --device-slug where it is another device"
+        )

@@ -1,0 +1,1 @@
+"""What the results say: comparisons, intervals, levels, verdicts, in numbers and words."""

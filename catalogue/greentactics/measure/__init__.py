@@ -1,0 +1,1 @@
+"""Recipes run and timed, each repeat in a process of its own."""

@@ -1,0 +1,165 @@
+"""The journal of a measuring run: each finished repeat on disk at once, so that nothing finished is lost.
+
+A journal is a folder: `plan.json` says what the run was begun with, `runs/` holds one file for each
+finished repeat. A lock beside the folder keeps a second run out; it is given up when the process ends,
+however it ends.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from greentactics.measure.merging import RunError, read_run
+from greentactics.models.bibliography import STRICT, Text
+from greentactics.models.record import TacticId
+from greentactics.models.results import Run, Sha256
+from greentactics.text.files import write_atomically
+from greentactics.text.problems import UserError
+
+
+class Plan(BaseModel):
+    """What a measuring run was begun with."""
+
+    model_config = STRICT
+
+    tactic: TacticId
+    """The tactic."""
+    preset: Text
+    """Name of the settings."""
+    threads: int
+    """Threads of each repeat."""
+    recipe_sha256: Sha256
+    """Checksum of the recipe when the run was begun, with the meters it may read."""
+    commit: str | None
+    """Commit when the run was begun."""
+    dirty: bool
+    """Whether the working tree differed from it, then or when the run was continued."""
+    jobs: int = 1
+    """Most repeats at the same time, then or when the run was continued."""
+
+
+class Journal:
+    """The finished repeats of one measuring run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._runs = folder / "runs"
+
+    def exists(self) -> bool:
+        """Tell whether there is at least one finished repeat."""
+        return any(self._runs.glob("*.json"))
+
+    def begin(self, plan: Plan) -> None:
+        """Write the plan; finished repeats stay."""
+        self._runs.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "plan.json", plan.model_dump_json(indent=1) + "\n")
+
+    def plan(self) -> Plan:
+        """Read the plan.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        try:
+            return Plan.model_validate_json((self.folder / "plan.json").read_bytes())
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+            raise UserError(
+                f"{self.folder}: the plan of this unfinished run cannot be read ({reason}); begin anew with "
+                "--replace"
+            ) from None
+
+    def runs(self) -> list[Run]:
+        """Read the finished repeats.
+
+        Raises:
+            UserError: One of them is damaged.
+        """
+        found = []
+        for path in sorted(self._runs.glob("*.json")):
+            try:
+                found.append(read_run(path))
+            except RunError as error:
+                raise UserError(f"{path}: {error}; remove the file to have this repeat run again") from None
+        return found
+
+    def add(self, run: Run) -> None:
+        """Keep a repeat that has just ended; it is safe afterwards."""
+        write_atomically(self._runs / f"{run.arm}-{run.seed}.json", run.model_dump_json() + "\n")
+
+    def net(self, arm: str, seed: int) -> Path:
+        """Return where the net of a repeat lies, or is to be stored, until it has been timed."""
+        folder = self.folder / "nets"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{arm}-{seed}.pt"
+
+    def nets(self, seed: int) -> dict[str, Path]:
+        """Return the stored nets of one seed by arm, without those of repeats that failed afterwards."""
+        found = sorted((self.folder / "nets").glob(f"*-{seed}.pt"))
+        finished = (path for path in found if (self._runs / f"{path.stem}.json").exists())
+        return {path.stem.removesuffix(f"-{seed}"): path for path in finished}
+
+    def passes(self, protocol_sha256: str) -> Path:
+        """Return the folder for the timing passes that were made with this code."""
+        folder = self.folder / "timings" / protocol_sha256[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def scratch(self) -> Path:
+        """Return an empty folder for the processes to write to."""
+        folder = self.folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def discard(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other measuring runs away from a journal's folder.
+
+    Raises:
+        UserError: Another run is at work there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock"), blocking=False):
+            yield
+    except Timeout:
+        raise UserError(
+            f"{folder}: another measuring run of this tactic and preset is under way; wait for its end"
+        ) from None
+
+
+def plan_differences(there: Plan, here: Plan) -> list[str]:
+    """Return what keeps a run begun with one plan from being continued with another."""
+    found = []
+    if there.recipe_sha256 != here.recipe_sha256:
+        found.append("the recipe, or a shared module it uses, has been changed since")
+    if there.threads != here.threads:
+        found.append(f"threads: {there.threads} before, {here.threads} now")
+    return found
+
+
+def version_differences(versions: Mapping[str, str]) -> list[str]:
+    """Return which recorded versions differ from those installed here; unknown names are passed over."""
+    found = []
+    for name, version in versions.items():
+        try:
+            here = platform.python_version() if name == "python" else importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if here.split("+")[0] != version.split("+")[0]:
+            found.append(f"{name}: {version} before, {here} now")
+    return found

@@ -1,0 +1,299 @@
+"""The measuring command: a run with a journal, and one results file at the end."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from greentactics.measure.journal import Journal, Plan, locked, plan_differences, version_differences
+from greentactics.measure.merging import ConditionsDiffer, device_slug, write_results
+from greentactics.measure.processes import Progress
+from greentactics.measure.runner import Performed, Request, make_plan, perform, resolve
+from greentactics.measure.timing_passes import protocol_checksum
+from greentactics.models.datasets import find_fashion_mnist
+from greentactics.models.results import DEFAULT_PRESET, DeviceInfo, Results, Run
+from greentactics.models.timings import CONTROL
+from greentactics.records.git import why_no_commit
+from greentactics.records.loading import load_results, recipe_checksum
+from greentactics.records.recipes import is_recipe_changed, recipe_file
+from greentactics.text.problems import CatalogueError, UserError
+
+PARTIAL_FOLDER = Path("build/partial")
+"""Where finished repeats are kept until all are there, below the checkout."""
+PROCESSORS = Path("/proc/cpuinfo")
+"""Where Linux describes the processors."""
+
+
+class Existing(Enum):
+    """What to do about results or an unfinished run that are already there."""
+
+    REFUSE = "refuse"
+    """Stop and say so."""
+    RESUME = "resume"
+    """Continue an unfinished run; leave finished results alone."""
+    REPLACE = "replace"
+    """Measure anew and replace both."""
+    IF_NEEDED = "if needed"
+    """Keep results that still hold, else continue an unfinished run, else measure anew and replace."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where results go, and what to do about older ones."""
+
+    out_dir: Path
+    """Folder of results; they go to a folder of the tactic's name in it."""
+    existing: Existing = Existing.REFUSE
+    """What to do about what is already there."""
+    slug: str | None = None
+    """Name of the device in the file's name, where the user gave one."""
+    file: Path | None = None
+    """The one file to write in place of one below `out_dir`, to be handed on."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measuring run came to."""
+
+    path: Path
+    """The results file."""
+    results: Results
+    """Its content."""
+    reused: bool
+    """Whether older results were kept and nothing was run."""
+
+
+def partial_folder(request: Request) -> Path:
+    """Return the folder of an unfinished run."""
+    return request.root / PARTIAL_FOLDER / request.tactic / request.preset
+
+
+def measure(request: Request, destination: Destination, progress: Progress) -> Measured:
+    """Measure a tactic and write one results file.
+
+    Raises:
+        UserError: Something is already there, or cannot be continued, or an arm has no finished repeat.
+        KeyboardInterrupt: The user stopped the run; finished repeats are kept.
+    """
+    arms = resolve(request)
+    target, folder = destination.file, partial_folder(request)
+    cure = "results cannot be written there; choose another place with --out-dir or --out"
+    _require_writable(target.parent if target else destination.out_dir / request.tactic, cure)
+    if target and target.exists() and not os.access(target, os.W_OK):
+        raise UserError(f"{target}: {cure}")
+    use = "finished repeats are kept there until all are done"
+    _require_writable(folder, f"{use}; measure in a copy of the checkout that can be written to")
+    with locked(folder):
+        journal, plan = Journal(folder), make_plan(request)
+        if destination.existing is Existing.IF_NEEDED:
+            kept = _reusable(request, destination, arms, progress)
+            if kept is not None:
+                return kept
+        else:
+            _refuse_existing(_older_file(request, destination), destination)
+        if plan.commit is None:
+            progress.note(f"no commit will stand in the results: {why_no_commit(request.root)}")
+        if plan.dirty:
+            progress.note("files differ from the commit, so these results will not count as evidence")
+        _prepare(journal, plan, destination.existing, progress)
+        performed = _perform(request, destination, journal, progress)
+        return _write(request, destination, journal, performed, arms)
+
+
+def _perform(request: Request, destination: Destination, journal: Journal, progress: Progress) -> Performed:
+    def gate(run: Run) -> None:
+        if destination.existing is not Existing.IF_NEEDED:
+            _refuse_existing(_target(request, destination, run), destination)
+
+    try:
+        return perform(request, journal, progress, gate)
+    except ConditionsDiffer as error:
+        raise UserError(
+            f"{error}\nmeasure anew with --replace, or bring back the earlier conditions"
+        ) from None
+
+
+def _prepare(journal: Journal, plan: Plan, existing: Existing, progress: Progress) -> None:
+    """Begin a new journal, or take up the one that is there."""
+    if not journal.exists() or existing is Existing.REPLACE:
+        if existing is Existing.RESUME:
+            progress.note("no unfinished run to continue; a new one is begun")
+        journal.discard()
+        journal.begin(plan)
+        return
+    count = len(list(journal.folder.glob("runs/*.json")))
+    if existing is Existing.REFUSE:
+        raise UserError(
+            f"{journal.folder}: an unfinished run with {_repeats(count)} is there; continue it with "
+            "--resume, or begin anew with --replace"
+        )
+    found = _obstacles(journal, plan)
+    if not found:
+        begun = journal.plan()
+        progress.note(f"continuing an unfinished run: {_repeats(count)} kept")
+        both = {"dirty": begun.dirty or plan.dirty, "jobs": max(begun.jobs, plan.jobs)}
+        journal.begin(begun.model_copy(update=both))
+    elif existing is Existing.IF_NEEDED:
+        progress.note("an unfinished run cannot be continued and is begun anew: " + "; ".join(found))
+        journal.discard()
+        journal.begin(plan)
+    else:
+        raise UserError(
+            f"{journal.folder}: the unfinished run cannot be continued:\n  "
+            + "\n  ".join(found)
+            + "\nbegin anew with --replace, or bring back the earlier conditions"
+        )
+
+
+def _obstacles(journal: Journal, plan: Plan) -> list[str]:
+    """Return what keeps the journal's run from being continued, as far as it shows before anything is run."""
+    found = plan_differences(journal.plan(), plan)
+    return found + version_differences(journal.runs()[0].versions)
+
+
+def _write(
+    request: Request, destination: Destination, journal: Journal, performed: Performed, arms: tuple[str, ...]
+) -> Measured:
+    """Write the results file; the journal is kept while repeats are missing."""
+    without = performed.arms_missing(arms)
+    if without:
+        raise UserError(
+            f"no repeat of {', '.join(without)} finished, so no results were written; repeats that did "
+            f"finish are kept in {journal.folder}; when the cause is removed, continue with --resume"
+        )
+    path = _target(request, destination, performed.runs[0])
+    results = performed.results(_slug(request, destination, performed.runs[0]))
+    try:
+        write_results(path, results)
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; all repeats are kept in {journal.folder}; continue with --resume"
+        ) from None
+    if performed.complete:
+        journal.discard()
+    return Measured(path, results, reused=False)
+
+
+def _require_writable(folder: Path, message: str) -> None:
+    """Stop before the work where its results could not be stored.
+
+    Raises:
+        UserError: The folder, or the one it would be made in, cannot be written to.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UserError(f"{folder}: {message}")
+
+
+def _slug(request: Request, destination: Destination, run: Run) -> str:
+    slug = destination.slug or device_slug(run.device)
+    if request.preset != DEFAULT_PRESET and not destination.slug:
+        slug = f"{slug}-{request.preset}"  # beside the default preset's results, not in their place
+    return slug
+
+
+def _target(request: Request, destination: Destination, run: Run) -> Path:
+    folder = destination.out_dir / request.tactic
+    return destination.file or folder / f"{_slug(request, destination, run)}.json"
+
+
+def _older_file(request: Request, destination: Destination) -> Path | None:
+    """Return the results file that this run would replace, as far as that shows before anything is run."""
+    folder = destination.out_dir / request.tactic
+    if destination.file:
+        return destination.file
+    if destination.slug:
+        return folder / f"{destination.slug}.json"
+    for path in sorted(folder.glob("*.json")):
+        try:
+            results = load_results(path)
+            if results.preset == request.preset and is_this_machine(results.device):
+                return path
+        except CatalogueError:
+            continue  # `greentactics check` reports it; its name decides later whether it is in the way
+    return None
+
+
+def _refuse_existing(path: Path | None, destination: Destination) -> None:
+    """Stop before results are replaced unasked; incomplete ones may be completed.
+
+    Raises:
+        UserError: The file is there.
+    """
+    if path is None or not path.is_file() or destination.existing is Existing.REPLACE:
+        return
+    if destination.existing is Existing.RESUME and not load_results(path).complete:
+        return
+    if destination.file:
+        raise UserError(
+            f"{path}: a file of this name is there; name another, or replace it with --replace, or complete "
+            "unfinished results with --resume"
+        )
+    raise UserError(
+        f"{path}: results of this device are there; replace them with --replace, or choose --out-dir or --out"
+    )
+
+
+def _reusable(
+    request: Request, destination: Destination, arms: tuple[str, ...], progress: Progress
+) -> Measured | None:
+    """Return older results that still answer the request, or None; says why they do not."""
+    path = _older_file(request, destination)
+    if path is None or not path.is_file():
+        return None
+    results = load_results(path)
+    reasons = version_differences(results.versions)
+    if is_recipe_changed(results, recipe_checksum(request.root, request.tactic)):
+        reasons.append("the recipe, or a shared module it uses, has been changed since")
+    if (results.preset, results.threads) != (request.preset, request.threads):
+        reasons.append(f"preset {results.preset} with {results.threads} threads before")
+    if not results.complete or set(arms) - set(results.arms) or len(results.seeds) < request.seed_count:
+        reasons.append("not all arms and seeds are there")
+    if request.control and not any(repeat.arm == CONTROL for repeat in results.repeats):
+        reasons.append("the baseline was not run a second time")
+    if results.timings and results.timing_sha256 != protocol_checksum(request.root):
+        reasons.append("the timing protocol has been changed since")
+    if _better_data(request, results):
+        reasons.append(f"{results.data.name} before, Fashion-MNIST is there now")
+    if reasons:
+        progress.note(f"{path}: measured anew: " + "; ".join(reasons))
+        return None
+    return Measured(path, results, reused=True)
+
+
+def _better_data(request: Request, results: Results) -> bool:
+    """Tell whether the recipe would now read Fashion-MNIST where it had to do without."""
+    if results.data.name == "Fashion-MNIST" or find_fashion_mnist(request.data_dir) is None:
+        return False
+    return "fashion-mnist" in recipe_file(request.root, request.tactic).read_text(encoding="utf-8")
+
+
+def is_this_machine(device: DeviceInfo) -> bool:
+    """Tell whether a processor's description fits this machine; accelerators are not recognised.
+
+    The name is compared where the system tells one: x86 does, ARM does not, nor does a system without /proc.
+    """
+    same_system = device.system.startswith(platform.system()) and device.machine == platform.machine()
+    if device.kind != "cpu" or not same_system or device.cores != _usable_cores():
+        return False
+    try:
+        described = PROCESSORS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    names = re.findall(r"^model name\s*:\s*(.+?)\s*$", described, re.MULTILINE)
+    return not names or device.name in names
+
+
+def _usable_cores() -> int:
+    """Count the cores this process may use; macOS does not tell, and there all count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _repeats(count: int) -> str:
+    return f"{count} finished repeat{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""What people and machines write: records, references, results."""

@@ -1,0 +1,284 @@
+"""The results of a measuring run: raw repeats with their conditions, written by a machine.
+
+Summaries are not stored; they are computed when pages are made, so that a better statistic needs no new run.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from greentactics.models.bibliography import STRICT, Text
+from greentactics.models.record import MetricName, TacticId, storable
+from greentactics.models.timings import CONTROL, Timing
+from greentactics.text.problems import Rule
+
+SMOKE_PRESET = "smoke"
+"""Preset of tests; never published."""
+
+DEFAULT_PRESET = "default"
+BASELINE = "baseline"
+TACTIC = "tactic"
+NO_METER = "none"
+"""Source of energy of a run without a meter."""
+"""Preset of published results; those of another one stand beside them."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+DeviceSlug = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80), AfterValidator(storable)
+]
+Better = Literal["lower", "higher", "neither"]
+Provenance = Literal["measured", "metered", "modelled", "counted"]
+
+
+class MetricInfo(BaseModel):
+    """What a metric is; the numbers stand in the repeats."""
+
+    model_config = STRICT
+
+    unit: Text
+    """Unit of the values."""
+    better: Better
+    """Which direction is an improvement."""
+    provenance: Provenance
+    """How the values came about."""
+    description: Text
+    """What the metric is, in one sentence."""
+
+
+class Measurement(MetricInfo):
+    """One metric of one run, as the recipe's process writes it."""
+
+    value: float
+    """The number."""
+
+
+class DataInfo(BaseModel):
+    """The data the run was made with."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name of the data set."""
+    sha256: Sha256
+    """Checksum of what was read."""
+    train_count: Annotated[int, Field(ge=0)]
+    """Training examples."""
+    validation_count: Annotated[int, Field(ge=0)]
+    """Examples used for choices."""
+    test_count: Annotated[int, Field(ge=0)]
+    """Examples used for the reported quality."""
+
+
+class DeviceInfo(BaseModel):
+    """The machine, without anything that identifies its owner."""
+
+    model_config = STRICT
+
+    kind: Literal["cpu", "cuda", "mps", "xpu"]
+    """What did the work."""
+    name: Text
+    """Model name of the processor or accelerator."""
+    model: Text | None = None
+    """What tells apart processors of one name: family and model number, or the chip; None if unknown."""
+    cores: Annotated[int, Field(ge=1)]
+    """Processor cores the process may use."""
+    quota_cores: Annotated[float, Field(gt=0)] | None = None
+    """Processor time a second that a container may take, in cores; None where it is not less than `cores`."""
+    memory_bytes: Annotated[int, Field(ge=0)]
+    """Main memory."""
+    system: Text
+    """Operating system and release."""
+    machine: Text
+    """Instruction set, such as `x86_64`."""
+
+    @property
+    def share(self) -> str:
+        """The cores, and how much of their time a container may take."""
+        quota = "" if self.quota_cores is None else f" (quota {self.quota_cores:g})"
+        return f"{self.cores} core{'s' * (self.cores != 1)}{quota}"
+
+
+class MeterInfo(BaseModel):
+    """What was measured with."""
+
+    model_config = STRICT
+
+    name: Text
+    """Name of the meter."""
+    energy: Text
+    """Source of energy figures, or `none`."""
+
+
+class EnergyReading(BaseModel):
+    """Metered energy of one run. Absent where no meter was there; never zero in its place."""
+
+    model_config = STRICT
+
+    gross_j: Annotated[float, Field(gt=0)]
+    """Energy of the metered domains."""
+    above_idle_j: float | None
+    """The same less idle power times duration; None where idle power was not read."""
+    idle_power_w: Annotated[float, Field(ge=0)] | None
+    """Power of the metered domains at rest, read before the run."""
+    by_domain_j: dict[str, float]
+    """Gross energy by domain of the meter."""
+
+
+class Conditions(BaseModel):
+    """What must be equal for repeats to stand in one file."""
+
+    model_config = STRICT
+
+    tactic: TacticId
+    """The tactic."""
+    preset: Text
+    """Name of the settings."""
+    config: dict[str, Any]
+    """The settings themselves."""
+    data: DataInfo
+    """The data."""
+    device: DeviceInfo
+    """The machine."""
+    threads: Annotated[int, Field(ge=1)]
+    """Threads the recipe computed with."""
+    versions: dict[str, str]
+    """Versions of Python and of the libraries."""
+    meter: MeterInfo
+    """What was measured with."""
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether energy was read from a meter."""
+        return self.meter.energy != NO_METER
+
+
+class Observation(BaseModel):
+    """What is recorded of one arm with one seed, wherever its values stand."""
+
+    model_config = STRICT
+
+    arm: Text
+    """The arm."""
+    seed: Annotated[int, Field(ge=0)]
+    """The seed."""
+    details: dict[str, Any]
+    """Tables and curves for the page."""
+    started: datetime.datetime
+    """When the run began, in UTC."""
+    duration_s: Annotated[float, Field(ge=0)]
+    """Wall-clock time of the whole process's work."""
+    cpu_s: Annotated[float, Field(ge=0)]
+    """Processor time of the whole process's work."""
+    peak_memory_bytes: Annotated[int, Field(ge=0)]
+    """Peak resident memory of the process."""
+    load_before: float | None
+    """Load average over one minute before, where the system has one."""
+    load_after: float | None
+    """Load average over one minute after."""
+    energy: EnergyReading | None = None
+    """Metered energy of the run, where a meter was there."""
+
+
+class Run(Observation, Conditions):
+    """One arm with one seed: the file a recipe's process writes."""
+
+    metrics: dict[MetricName, Measurement]
+    """Metrics by name."""
+
+
+class Repeat(Observation):
+    """One arm with one seed, inside a results file."""
+
+    values: dict[MetricName, float]
+    """Values by metric."""
+
+
+class Failure(BaseModel):
+    """A repeat that did not finish."""
+
+    model_config = STRICT
+
+    arm: Text
+    """The arm."""
+    seed: Annotated[int, Field(ge=0)]
+    """The seed."""
+    exit_code: int
+    """Exit code of the process; negative for a signal."""
+    output: str
+    """Last lines of what the process printed."""
+
+
+class Results(Conditions):
+    """All repeats of one tactic on one device: `recipes/results/<tactic>/<device>.json`."""
+
+    format: Literal[1] = 1
+    """Version of this format."""
+    device_slug: DeviceSlug
+    """Name of the device in file names."""
+    recipe_sha256: Sha256
+    """Checksum of what the recipe's run reaches."""
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None
+    """Commit of the working tree, where there is one."""
+    dirty: bool
+    """Whether tracked files differed from that commit."""
+    jobs: Annotated[int, Field(ge=1)] = 1
+    """Most repeats at the same time; more than one disturb each other's times."""
+    complete: bool
+    """Whether every requested repeat finished."""
+    metrics: dict[MetricName, MetricInfo]
+    """What the metrics are."""
+    repeats: Annotated[tuple[Repeat, ...], Field(min_length=1)]
+    """The repeats, in the order they were run."""
+    failures: tuple[Failure, ...] = ()
+    """Repeats that did not finish."""
+    timings: tuple[Timing, ...] = ()
+    """Timing passes over the nets of the arms, one a seed and engine."""
+    timing_sha256: Sha256 | None = None
+    """Checksum of the timing protocol's code; None without timing passes."""
+    not_timed: dict[str, str] = Field(default_factory=dict)
+    """Why an engine could not be timed, by engine."""
+
+    @model_validator(mode="after")
+    def _one_repeat_each(self) -> Results:
+        pairs = [(repeat.arm, repeat.seed) for repeat in self.repeats]
+        if len(set(pairs)) != len(pairs):
+            arm, seed = next(pair for pair in pairs if pairs.count(pair) > 1)
+            found = {"found": f"two of {arm} with seed {seed}"}
+            raise PydanticCustomError(Rule.REPEATED_RUN, "one repeat for each arm and seed", found)
+        passes = [(timing.engine, timing.seed) for timing in self.timings]
+        if len(set(passes)) != len(passes):  # a pass counted twice would narrow the interval
+            engine, seed = next(entry for entry in passes if passes.count(entry) > 1)
+            found = {"found": f"two of {engine} with seed {seed}"}
+            raise PydanticCustomError(Rule.REPEATED_RUN, "one timing pass for each engine and seed", found)
+        unknown = {name for repeat in self.repeats for name in repeat.values} - set(self.metrics)
+        if unknown:
+            raise PydanticCustomError(
+                Rule.METRIC_DESCRIPTION,
+                "a description for each metric, also for {metrics}",
+                {"metrics": ", ".join(sorted(unknown)), "found": "none"},
+            )
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Arms without the control: the baseline, the tactic, then rivals by name."""
+        ran = {repeat.arm for repeat in self.repeats} - {CONTROL}
+        leading = [arm for arm in ("baseline", "tactic") if arm in ran]
+        return (*leading, *sorted(ran.difference(leading)))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, ascending."""
+        return tuple(sorted({repeat.seed for repeat in self.repeats}))
+
+    def values(self, arm: str, metric: str) -> dict[int, float]:
+        """Return the values of one metric of one arm by seed; repeats without it are left out."""
+        return {
+            repeat.seed: repeat.values[metric]
+            for repeat in self.repeats
+            if repeat.arm == arm and metric in repeat.values
+        }

@@ -1,0 +1,1 @@
+"""The catalogue read and checked: files, rules across them, recipes, git."""

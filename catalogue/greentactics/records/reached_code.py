@@ -1,0 +1,631 @@
+"""What computes a result: the definitions that a function reaches, and a checksum of them.
+
+From a root, say a recipe's `run`, names are followed through imports to functions, classes and constants of
+`recipes`, wherever they stand. The checksum numbers them in the order in which they are met, so that neither
+their names nor those of their modules are in it. Left out is what cannot change a number of a run that ended:
+
+- comments, docstrings, layout, annotations, imports;
+- what stops the run: `raise` with all that leads to it alone, such as the condition of an `if` or the loop
+  that does nothing else, and `assert`. A condition must not change anything, and a `try` that answers its
+  own `raise` keeps it;
+- what only talks: calls of `print` and `warnings.warn`, strings that are a sentence, assignments that nothing
+  reads, functions of which nothing else is left, and arguments that a function does not use.
+
+Names of other packages count as they are written out, those of `greentactics` by their last part: they name
+files and their formats. What hangs on an object that is handed in is found where the object is made.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import pickle
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from greentactics.text.files import RECORD_BYTES, read_text_file
+from greentactics.text.problems import CatalogueError, Problem, Rule
+
+PACKAGE = "recipes"
+"""The package whose definitions are followed."""
+
+_OWN = "greentactics"
+_TALKING = frozenset({"print", "warnings.warn"})
+_PLAIN = frozenset(
+    ["getattr", "isinstance", "join", "len", "list", "repr", "set", "sorted", "str", "tuple", "type"]
+)
+"""Functions and methods that give a value and do nothing else."""
+_SENTENCE = re.compile(r"[A-Z].*\s.*\.", re.DOTALL)
+_ACTING = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_LEAVING = (ast.Return, ast.Yield, ast.YieldFrom, ast.Break, ast.Continue)
+_BLOCKS = ("body", "orelse", "finalbody")
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Place:
+    """A definition: where it stands, and its name there."""
+
+    module: str
+    """Dotted name of the module."""
+    name: str
+    """Name at the module's top level; empty for the statements there that bind none."""
+
+
+@dataclass
+class _Module:
+    """The top level of one file."""
+
+    name: str
+    package: str
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
+    """Dotted names by the local name."""
+    statements: list[ast.stmt] = field(default_factory=list)
+    """What is done when the module is imported and binds no name."""
+
+    def add(self, body: Iterable[ast.stmt]) -> None:
+        """Take the statements of the top level, also those below an `if` or `try` there."""
+        for node in body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self.imports |= _imported(node, self.package)
+            elif isinstance(node, ast.If | ast.Try | ast.With) and not _for_others(node):
+                for part in _BLOCKS:
+                    self.add(getattr(node, part, ()))
+                for handler in getattr(node, "handlers", ()):
+                    self.add(handler.body)
+            elif not isinstance(node, ast.If) and not _is_string(node):
+                names = _bound_by(node)
+                for name in names:
+                    self.definitions.setdefault(name, []).append(node)
+                if not names:
+                    self.statements.append(node)
+
+
+def parse_python(text: str, file: str) -> ast.Module:
+    """Parse Python without running it.
+
+    Raises:
+        CatalogueError: It is not Python.
+    """
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        line, column, got = error.lineno or 1, error.offset or 1, error.msg
+    except (ValueError, RecursionError, MemoryError) as error:
+        line, column, got = 1, 1, str(error) or "code that is nested too deep"
+    raise CatalogueError([Problem(file, max(line, 1), max(column, 1), "", Rule.RECIPE_SYNTAX, "Python", got)])
+
+
+class ReachedCode:
+    """Checksums of what functions of a checkout reach; each definition is read once for all of them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._modules: dict[str, _Module | None] = {}
+        self._shortened: dict[Place, list[ast.stmt]] = {}
+        self._tokens: dict[Place, tuple[str | Place, ...]] = {}
+
+    def has(self, place: Place) -> bool:
+        """Return whether there is such a definition.
+
+        Raises:
+            CatalogueError: The module cannot be read or is not Python.
+        """
+        module = self.module(place.module)
+        return module is not None and place.name in module.definitions
+
+    def checksum(self, roots: Iterable[Place], *, settings: Place | None = None) -> str:
+        """Return the SHA-256 of what the roots reach.
+
+        Args:
+            roots: Functions and classes, in a fixed order; those that do not exist are left out.
+            settings: A constant that calls a dataclass. Of the class only the defaults count that the call
+                does not replace, so that settings with a value of their own do not change with a default.
+
+        Raises:
+            CatalogueError: A file cannot be read or is not Python.
+        """
+        return hashlib.sha256("\0".join(self._numbered(roots, settings)).encode()).hexdigest()
+
+    def reached(self, roots: Iterable[Place], *, settings: Place | None = None) -> tuple[Place, ...]:
+        """Return all that `checksum` covers, in the order in which it is met."""
+        numbers: dict[Place, int] = {}
+        for _ in self._numbered(roots, settings, numbers):
+            pass
+        return tuple(numbers)
+
+    def _numbered(
+        self, roots: Iterable[Place], settings: Place | None, numbers: dict[Place, int] | None = None
+    ) -> Iterator[str]:
+        numbers = {} if numbers is None else numbers
+        waiting: list[Place] = []
+
+        def text(token: str | Place) -> str:
+            if isinstance(token, str):
+                return token
+            if token not in numbers:
+                numbers[token] = len(numbers)
+                waiting.append(token)
+            return f"@{numbers[token]}"
+
+        if settings is not None:
+            yield from map(text, self._settings_tokens(settings))
+        for place in roots:
+            if self.has(place):
+                yield text(place)
+        for place in waiting:  # grows meanwhile
+            yield from map(text, self._tokens_of(place))
+
+    def _tokens_of(self, place: Place) -> tuple[str | Place, ...]:
+        if place not in self._tokens:
+            module = self._module_of(place)
+            nodes = module.statements
+            if place.name:
+                # Cleaned in a copy, as others look at what is shortened; pickle copies trees fastest.
+                copies = pickle.loads(pickle.dumps(self.shortened(place)))  # noqa: S301 - our own tree
+                nodes = [_Cleaner(self, module).visit(node) for node in copies]
+            encoder = _Encoder(self, module, place)
+            tokens = [token for node in nodes for token in encoder.encode(node)]
+            if place.name and module.statements:
+                tokens.append(Place(place.module, ""))
+            self._tokens[place] = tuple(tokens)
+        return self._tokens[place]
+
+    def _settings_tokens(self, place: Place) -> Iterator[str | Place]:
+        """Yield the fields of a dataclass as a constant sets them."""
+        if not self.has(place):
+            return
+        (node, *_) = self.shortened(place)
+        call = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        made = self.resolve(self._module_of(place), call.func) if isinstance(call, ast.Call) else None
+        if not isinstance(call, ast.Call) or call.args or not isinstance(made, Place):
+            yield place
+            return
+        (definition, *_) = self.shortened(made)
+        if not isinstance(definition, ast.ClassDef):
+            yield place
+            return
+        own = _Encoder(self, self._module_of(place), place)
+        of_class = _Encoder(self, self._module_of(made), made)
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        for statement in definition.body:
+            name = getattr(getattr(statement, "target", None), "id", None)
+            if name in given:
+                yield str(name)
+                yield from own.encode(given[name])
+            else:
+                yield from of_class.encode(statement)
+
+    def module(self, name: str) -> _Module | None:
+        """Return the top level of a module of the package; None where there is none of that name."""
+        if name not in self._modules:
+            self._modules[name] = self._read(name) if name.split(".")[0] == PACKAGE else None
+        return self._modules[name]
+
+    def _module_of(self, place: Place) -> _Module:
+        module = self.module(place.module)
+        assert module is not None  # noqa: S101 - a place comes from its module
+        return module
+
+    def _read(self, name: str) -> _Module | None:
+        base = self._root.joinpath(*name.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                source = read_text_file(path, root=self._root, max_bytes=RECORD_BYTES)
+                if source.problems:
+                    raise CatalogueError(source.problems)
+                module = _Module(name, name if path.name == "__init__.py" else name.rpartition(".")[0])
+                module.add(parse_python(source.text, source.file).body)
+                return module
+        return None
+
+    def resolve(self, module: _Module, node: ast.expr) -> Place | str | None:
+        """Return what a name or a chain of attributes means at a module's top level.
+
+        A definition of the package, or a dotted name: of another package, or of a definition and what is
+        taken of it. None where the expression is neither.
+        """
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        return self.resolve_name(module, node.id, parts) if isinstance(node, ast.Name) else None
+
+    def resolve_name(self, module: _Module, name: str, parts: list[str]) -> Place | str | None:
+        """Return what a name bound at a module's top level means, with attributes taken of it."""
+        if name in module.definitions:
+            return None if parts else Place(module.name, name)
+        if name in module.imports:
+            return self.resolve_import(module.imports[name], parts)
+        return ".".join((name, *parts))
+
+    def resolve_import(self, dotted: str, parts: list[str]) -> Place | str | None:
+        """Return what an imported name means, with attributes taken of it."""
+        path = [*dotted.split("."), *parts]
+        for end in range(len(path) - 1, 0, -1):
+            module = self.module(".".join(path[:end]))
+            if module is not None:
+                return self.resolve_name(module, path[end], path[end + 1 :])
+        return path[-1] if path[0] == _OWN else ".".join(path)
+
+    def shortened(self, place: Place) -> list[ast.stmt]:
+        """Return the statements that make a definition, less what by itself cannot change a number."""
+        if place not in self._shortened:
+            nodes = self._module_of(place).definitions[place.name]
+            self._shortened[place] = [_Shortener().visit(node) for node in nodes]
+        return self._shortened[place]
+
+    def function(self, place: Place | str | None) -> ast.FunctionDef | None:
+        """Return a shortened function without decorators; None for all else."""
+        if not isinstance(place, Place) or not self.has(place):
+            return None
+        (node, *others) = self.shortened(place)
+        is_plain = isinstance(node, ast.FunctionDef) and not node.decorator_list and not others
+        return node if isinstance(node, ast.FunctionDef) and is_plain else None
+
+
+class _Shortener(ast.NodeTransformer):
+    """Takes out what cannot change a number of a run that ended, as far as one definition tells."""
+
+    def __init__(self) -> None:
+        self._caught = 0
+        """How many blocks around this one may answer an exception."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name, value in ast.iter_fields(node):
+            if name in _BLOCKS and isinstance(value, list):
+                answered = name == "body" and _may_answer(node)
+                self._caught += answered
+                setattr(node, name, self._block(value))
+                self._caught -= answered
+            elif isinstance(value, list):
+                items = [self.visit(item) if isinstance(item, ast.AST) else item for item in value]
+                setattr(node, name, items)
+            elif isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+        return node
+
+    def _block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        kept: list[ast.stmt] = []
+        for statement in statements:
+            checks = isinstance(statement, ast.For) and not all(map(_is_idle, statement.body))
+            if not _is_idle(statement):
+                left = self.statement(self.visit(statement))
+                kept += [node for node in left if not (checks and _is_empty(node))]
+        ends = bool(kept) and isinstance(kept[-1], ast.Raise) and not self._caught
+        leaves = any(isinstance(part, _LEAVING) for statement in kept[:-1] for part in ast.walk(statement))
+        return kept[-1:] if ends and not leaves else kept
+
+    def statement(self, node: ast.stmt) -> list[ast.stmt]:
+        """Return what is left of a statement."""
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return [] if ast.unparse(node.value.func) in _TALKING else [node]
+        if not isinstance(node, ast.If):
+            return [node]
+        assigns = any(isinstance(part, ast.NamedExpr) for part in ast.walk(node.test))
+        if not self._caught and not assigns and _stops(node.body):
+            return node.orelse
+        if not self._caught and not assigns and _stops(node.orelse):
+            return node.body
+        return [node] if node.body or node.orelse or _acts(node.test) else []
+
+    def visit_Raise(self, node: ast.Raise) -> ast.Raise:
+        return ast.copy_location(ast.Raise(), node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        is_sentence = isinstance(node.value, str) and _SENTENCE.fullmatch(node.value)
+        return ast.copy_location(ast.Constant(""), node) if is_sentence else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
+        if _SENTENCE.fullmatch("".join(parts)):
+            return ast.copy_location(ast.Constant(""), node)
+        self.generic_visit(node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        _drop_unread(node)
+        unused = _unused(node)
+        names = _parameters(node)
+        first = len(names) - len(node.args.defaults)
+        for index, name in enumerate(names[first:]):
+            if name in unused:
+                node.args.defaults[index] = ast.Constant(None)
+        for index, argument in enumerate(node.args.kwonlyargs):
+            if argument.arg in unused:
+                node.args.kw_defaults[index] = None
+        return node
+
+
+class _Cleaner(_Shortener):
+    """Takes out, too, calls of functions that do nothing, and arguments that functions do not read."""
+
+    def __init__(self, code: ReachedCode, module: _Module) -> None:
+        super().__init__()
+        self._code = code
+        self._module = module
+        self._local: list[Mapping[str, object]] = []
+
+    def _called(self, call: ast.Call) -> ast.FunctionDef | None:
+        base = call.func
+        while isinstance(base, ast.Attribute):
+            base = base.value
+        if isinstance(base, ast.Name) and any(base.id in names for names in self._local):
+            return None
+        return self._code.function(self._code.resolve(self._module, call.func))
+
+    def statement(self, node: ast.stmt) -> list[ast.stmt]:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            function = self._called(node.value)
+            arguments = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+            if function is not None and not function.body and not any(map(_acts, arguments)):
+                return []
+        return super().statement(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        function = self._called(node)
+        if function is None or any(isinstance(argument, ast.Starred) for argument in node.args):
+            return node
+        unused = _unused(function)
+        node.keywords = [word for word in node.keywords if word.arg not in unused or _acts(word.value)]
+        for index, (argument, name) in enumerate(zip(node.args, _parameters(function), strict=False)):
+            if name in unused and not _acts(argument):
+                node.args[index] = ast.copy_location(ast.Constant(None), argument)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self._local.append(_local_names(node, self._module.package))
+        super().visit_FunctionDef(node)
+        self._local.pop()
+        return node
+
+
+class _Encoder:
+    """Turns code into text in which names of the package's definitions are places."""
+
+    def __init__(self, code: ReachedCode, module: _Module, place: Place) -> None:
+        self._code = code
+        self._module = module
+        self._place = place
+        self._scopes: list[dict[str, str | None]] = []
+        """Local names, innermost scope last; with the dotted name of those that are imported there."""
+
+    def encode(self, node: ast.AST) -> Iterator[str | Place]:
+        """Yield the pieces of a statement or an expression."""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return
+        if isinstance(node, ast.Name | ast.Attribute) and (target := self._target(node)) is not None:
+            yield target
+            return
+        yield type(node).__name__
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, _SCOPES):
+            yield from self._function(node)
+        elif isinstance(node, _COMPREHENSIONS):
+            yield from self._comprehension(node)
+        elif isinstance(node, ast.ClassDef):
+            yield from self._class(node)
+        else:
+            yield from self._fields(node, ())
+        yield "."
+
+    def _fields(self, node: ast.AST, left_out: tuple[str, ...]) -> Iterator[str | Place]:
+        for name, value in ast.iter_fields(node):
+            if name in ("ctx", "annotation", "returns", "type_comment", "type_params", *left_out):
+                continue
+            if isinstance(value, list):
+                yield name
+                for item in value:
+                    yield from self.encode(item) if isinstance(item, ast.AST) else (repr(item),)
+            elif isinstance(value, ast.AST):
+                yield name
+                yield from self.encode(value)
+            elif value is not None:
+                yield repr(value)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[str | Place]:
+        yield from self._fields(node, ("name", "args", "body"))  # decorators
+        arguments = node.args
+        for part in (arguments.posonlyargs, arguments.args, arguments.kwonlyargs):
+            yield from ("arguments", *(argument.arg for argument in part))
+        yield from (argument.arg for argument in (arguments.vararg, arguments.kwarg) if argument)
+        for default in (*arguments.defaults, *arguments.kw_defaults):
+            yield from ("none",) if default is None else self.encode(default)
+        if not isinstance(node, ast.Lambda) and self._scopes:
+            yield node.name
+        self._scopes.append(_local_names(node, self._module.package))
+        body = [node.body] if isinstance(node, ast.Lambda) else node.body
+        for statement in body:
+            yield from self.encode(statement)
+        self._scopes.pop()
+
+    def _class(self, node: ast.ClassDef) -> Iterator[str | Place]:
+        yield from self._fields(node, ("name", "body"))
+        if self._scopes:
+            yield node.name
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield statement.name
+            yield from self.encode(statement)
+
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+    ) -> Iterator[str | Place]:
+        yield from self.encode(node.generators[0].iter)
+        targets = [name for generator in node.generators for name in _names_stored(generator.target)]
+        self._scopes.append(dict.fromkeys(targets))
+        for generator in node.generators:
+            yield from self._fields(generator, ("iter",) if generator is node.generators[0] else ())
+        yield from self._fields(node, ("generators",))
+        self._scopes.pop()
+
+    def _target(self, node: ast.Name | ast.Attribute) -> Place | str | None:
+        """Return what a name or a chain means; None where it is local, or an attribute of a definition."""
+        parts: list[str] = []
+        base: ast.expr = node
+        while isinstance(base, ast.Attribute):
+            parts.insert(0, base.attr)
+            base = base.value
+        if not isinstance(base, ast.Name):
+            return None
+        for scope in reversed(self._scopes):
+            if base.id in scope:
+                dotted = scope[base.id]
+                return None if dotted is None else self._code.resolve_import(dotted, parts)
+        if base.id in self._module.definitions and isinstance(base.ctx, ast.Store):
+            return "itself" if base.id == self._place.name else "another"  # by whatever name
+        return self._code.resolve_name(self._module, base.id, parts)
+
+
+def _imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
+    """Return dotted names by the local names that an import binds."""
+    if isinstance(node, ast.Import):
+        return {
+            alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
+            for alias in node.names
+        }
+    parts = package.split(".")
+    above = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+    base = ".".join(part for part in (above, node.module) if part)
+    return {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
+
+
+def _for_others(node: ast.stmt) -> bool:
+    """Return whether a statement is for type checkers, or for the module run as a program."""
+    test = ast.unparse(node.test) if isinstance(node, ast.If) else ""
+    return "TYPE_CHECKING" in test or "__name__" in test
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _bound_by(node: ast.stmt) -> list[str]:
+    """Return the names that a statement of the top level defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
+        return _names_stored(node)
+    return []
+
+
+def _names_stored(node: ast.AST) -> list[str]:
+    return [
+        part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    ]
+
+
+def _local_names(
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, package: str
+) -> dict[str, str | None]:
+    """Return the names that are local to a function, with what is imported under them."""
+    arguments = node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    every += [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
+    names: dict[str, str | None] = {argument.arg: None for argument in every}
+    outer: set[str] = set()
+    waiting: list[ast.AST] = [] if isinstance(node, ast.Lambda) else list(node.body)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            names |= _imported(part, package)
+        elif isinstance(part, ast.Global | ast.Nonlocal):
+            outer.update(part.names)
+        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names[part.name] = None
+        elif isinstance(part, _COMPREHENSIONS):
+            walruses = (inner.target for inner in ast.walk(part) if isinstance(inner, ast.NamedExpr))
+            names |= dict.fromkeys(target.id for target in walruses)
+        elif not isinstance(part, ast.Lambda):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                names[part.id] = None
+            elif isinstance(part, ast.ExceptHandler) and part.name:
+                names[part.name] = None
+            waiting.extend(ast.iter_child_nodes(part))
+    return {name: dotted for name, dotted in names.items() if name not in outer}
+
+
+def _is_idle(node: ast.stmt) -> bool:
+    return _is_string(node) or isinstance(node, ast.Assert | ast.Pass)
+
+
+def _is_empty(node: ast.stmt) -> bool:
+    """Return whether a loop has nothing left to do."""
+    return isinstance(node, ast.For) and not node.body and not node.orelse
+
+
+def _may_answer(node: ast.AST) -> bool:
+    """Return whether an exception of a statement's body may be answered there, and the run go on."""
+    if isinstance(node, ast.With | ast.AsyncWith):
+        return any("suppress" in ast.unparse(item.context_expr) for item in node.items)
+    return isinstance(node, ast.Try | ast.TryStar) and bool(node.handlers)
+
+
+def _stops(block: list[ast.stmt]) -> bool:
+    return bool(block) and isinstance(block[-1], ast.Raise)
+
+
+def _acts(node: ast.AST) -> bool:
+    """Return whether an expression may do more than give a value."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _PLAIN:
+        return any(map(_acts, ast.iter_child_nodes(node)))
+    return isinstance(node, _ACTING) or any(map(_acts, ast.iter_child_nodes(node)))
+
+
+def _names_read(node: ast.AST) -> set[str]:
+    return {
+        part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+    }
+
+
+def _parameters(function: _Function) -> list[str]:
+    return [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+
+
+def _unused(function: _Function) -> set[str]:
+    """Return the parameters that a cleaned function does not read."""
+    read = {name for statement in function.body for name in _names_read(statement)}
+    return {*_parameters(function), *(argument.arg for argument in function.args.kwonlyargs)} - read
+
+
+def _drop_unread(function: _Function) -> None:
+    """Take out assignments of plain values to names that the function does not read, until none is left."""
+    kept = {
+        name
+        for part in ast.walk(function)
+        if isinstance(part, ast.Global | ast.Nonlocal)
+        for name in part.names
+    }
+
+    def is_read(node: ast.stmt, read: set[str]) -> bool:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target: ast.expr = node.targets[0]
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            target = node.target
+        else:
+            return not isinstance(node, ast.If) or bool(node.body or node.orelse) or _acts(node.test)
+        value = node.value
+        if not isinstance(target, ast.Name) or (value is not None and _acts(value)):
+            return True
+        return target.id in read
+
+    while True:
+        read = {name for statement in function.body for name in _names_read(statement)} | kept
+        dropped = False
+        for part in [part for part in ast.walk(function) if not isinstance(part, ast.ClassDef)]:
+            for name in _BLOCKS:
+                block = getattr(part, name, None)
+                if isinstance(block, list):
+                    left = [node for node in block if is_read(node, read)]
+                    dropped |= len(left) < len(block)
+                    setattr(part, name, left)
+        if not dropped:
+            return

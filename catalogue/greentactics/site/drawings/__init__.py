@@ -1,0 +1,1 @@
+"""Charts and diagrams as SVG, in the colours of the page."""

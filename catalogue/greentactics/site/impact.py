@@ -1,0 +1,384 @@
+"""Rows and panels of the impact section: claims, and each arm of each run beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from greentactics.evidence.claims import (
+    claim_figure,
+    claimed_times,
+    direction_word,
+    effect_claims,
+    other_quantity,
+    short_setting,
+)
+from greentactics.evidence.comparison import POINTS, TIMES_HIGHER, Estimate, NotComparable, absolute, compare
+from greentactics.evidence.level import NOISY
+from greentactics.evidence.wording import (
+    estimate_phrase,
+    includes_no_effect,
+    metric_title,
+    plain_label,
+    quantity,
+    typographic,
+)
+from greentactics.models.record import Record
+from greentactics.models.results import BASELINE, TACTIC, MetricInfo
+from greentactics.models.timings import CONTROL
+from greentactics.models.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
+from greentactics.site.drawings.curve import curve_figures
+from greentactics.site.drawings.forest import Mark, Panel, forest, forest_key, shared_scale
+from greentactics.site.drawings.svg import Figure
+from greentactics.site.runs import RunView
+
+DASH = "\u2013"
+AGAIN = "baseline again (A/A)"
+"""How the page calls the control: the baseline, run a second time."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of one run against the baseline."""
+
+    arm: str
+    compared: str
+    n: str
+    baseline: str
+    treated: str
+    run: RunView
+
+
+@dataclass(frozen=True)
+class MetricGroup:
+    """All rows of one metric."""
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    provenance: str
+    description: str
+    claimed: str
+    rows: tuple[Row, ...]
+
+
+def shown_metrics(record: Record, runs: Sequence[RunView]) -> tuple[str, ...]:
+    """Return headline cost, quality, then the further metrics that some run has."""
+    if record.recipe is None:
+        return ()
+    wanted = (record.recipe.cost_metric, record.recipe.quality_metric, *record.recipe.also_metrics)
+    return tuple(name for name in dict.fromkeys(wanted) if any(name in run.results.metrics for run in runs))
+
+
+def metric_groups(record: Record, runs: Sequence[RunView]) -> tuple[MetricGroup, ...]:
+    """Return the table's groups, one a metric, with a row for each arm of each run."""
+    return tuple(_group(record, runs, name) for name in shown_metrics(record, runs))
+
+
+def _group(record: Record, runs: Sequence[RunView], name: str) -> MetricGroup:
+    info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
+    better = {"lower": "lower is better", "higher": "higher is better", "neither": "neither way is better"}
+    claims = [_claim_words(record, index) for index in _claims_beside(record, name)]
+    return MetricGroup(
+        name=name,
+        title=metric_title(record, name, info),
+        unit=_unit_words(info),
+        better=better[info.better],
+        provenance=info.provenance,
+        description=info.description,
+        claimed="; ".join(claims),
+        rows=tuple(
+            _row(run, arm, name)
+            for run in runs
+            for arm in (*run.results.arms, *([CONTROL] if info.provenance in NOISY else []))
+            if arm != BASELINE and run.results.values(arm, name)
+        ),
+    )
+
+
+def _unit_words(info: MetricInfo) -> str:
+    words = {
+        "MAC energy": "multiples of one 16-bit MAC",
+        "count": "a number",
+        "fraction": "percent; differences in percentage points",
+    }
+    return words.get(info.unit, info.unit)
+
+
+def _row(run: RunView, arm: str, name: str) -> Row:
+    mean = absolute(run.results, arm, name) if name in run.results.metrics else None
+    n, alone = (str(mean.n) if mean else DASH), False
+    try:
+        estimate = compare(run.results, arm, name)
+        compared, n = typographic(estimate_phrase(estimate)), str(estimate.n)
+    except NotComparable as refusal:
+        compared, alone = f"{DASH} ({refusal})", True
+    return Row(
+        arm=AGAIN if arm == CONTROL else plain_label(arm),
+        compared=compared,
+        n=n,
+        baseline=_mean_words(run, BASELINE, name, interval=False),
+        treated=_mean_words(run, arm, name, interval=alone),
+        run=run,
+    )
+
+
+def _mean_words(run: RunView, arm: str, name: str, *, interval: bool) -> str:
+    """Write an arm's mean; with its interval where no comparison carries one."""
+    mean = absolute(run.results, arm, name) if name in run.results.metrics else None
+    if mean is None:
+        return DASH
+    if not interval or mean.low is None or mean.high is None:
+        return typographic(_unbroken(mean.value, mean.unit))
+    ends = f"[{_unbroken(mean.low, mean.unit)}, {_unbroken(mean.high, mean.unit)}]"
+    return typographic(f"{_unbroken(mean.value, mean.unit)} {ends}")
+
+
+def _unbroken(value: float, unit: str) -> str:
+    """Write a value so that its unit stays on its line."""
+    return quantity(value, unit).replace(" ", "\u00a0")
+
+
+def _claims_beside(record: Record, metric: str) -> tuple[int, ...]:
+    """Return the indices of the claims that belong beside a metric: the effect, or the quality."""
+    if record.recipe is None or metric not in (record.recipe.cost_metric, record.recipe.quality_metric):
+        return ()
+    effects = effect_claims(record)
+    if metric == record.recipe.quality_metric:
+        chosen = [claim for claim in record.impact.claims if claim.quantity is Quantity.QUALITY]
+    else:
+        chosen = [claim for claim in effects if claim.quantity is effects[0].quantity]
+    return tuple(index for index, claim in enumerate(record.impact.claims) if claim in chosen)
+
+
+def _claim_words(record: Record, index: int) -> str:
+    claim = record.impact.claims[index]
+    number = source_number(record, claim.source)
+    words = (other_quantity(record, claim), claim_figure(claim), direction_word(claim))
+    return typographic(f"{' '.join(word for word in words if word)}, {short_setting(claim)} [{number}]")
+
+
+def source_number(record: Record, key: str) -> int:
+    """Return the number of a source on the page, counted from 1; 0 where the record does not list it."""
+    keys = [source.key for source in record.sources]
+    return keys.index(key) + 1 if key in keys else 0
+
+
+def panels(record: Record, runs: Sequence[RunView]) -> tuple[Panel, ...]:
+    """Return the forest plots: the headline cost with its claims, the quality, then further metrics."""
+    usable = [run for run in runs if not run.stale]
+    built = [_panel(record, usable, name) for name in shown_metrics(record, usable)]
+    return tuple(panel for panel in built if any(not mark.role.startswith("claim") for mark in panel.marks))
+
+
+def _panel(record: Record, runs: Sequence[RunView], name: str) -> Panel:
+    info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
+    points = info.unit == "fraction"
+    harm = record.kind is Kind.DARK and not points
+    higher = (info.better == "higher") != harm
+    axis = (
+        "difference in percentage points"
+        if points
+        else f"times {'higher' if higher else 'lower'}, logarithmic"
+    )
+    marks = [mark for index in _claims_beside(record, name) if (mark := _claim_mark(record, index, points))]
+    marks += _run_marks(runs, name, harm)
+    return Panel(metric_title(record, name, info), axis, not points, tuple(marks))
+
+
+def _claim_mark(record: Record, index: int, points: bool) -> Mark | None:
+    claim = record.impact.claims[index]
+    if points:
+        if claim.unit is not ClaimUnit.PERCENTAGE_POINTS or claim.value is None:
+            return None
+        value = -claim.value if claim.direction is ClaimDirection.DECREASE else claim.value
+    else:
+        times = claimed_times(claim)
+        if times is None:
+            return None
+        value = times
+    what = " ".join(word for word in ("claimed", other_quantity(record, claim)) if word)
+    label = f"{what}: {short_setting(claim)} [{source_number(record, claim.source)}]"
+    return Mark(label, "claim", value, None, None, typographic(claim_figure(claim)))
+
+
+def _run_marks(runs: Sequence[RunView], name: str, harm: bool) -> list[Mark]:
+    """Return a row for each arm of the first run, and for the tactic's arm of the others."""
+    marks: list[Mark] = []
+    several = sum(not run.local for run in runs) > 1
+    for index, run in enumerate(runs):
+        arms = [arm for arm in run.results.arms if arm != BASELINE and (index == 0 or arm == TACTIC)]
+        for arm in arms:
+            try:
+                estimate = compare(run.results, arm, name)
+            except NotComparable:
+                continue
+            role = ("local" if run.local else "tactic") if arm == TACTIC else "rival"
+            label = "reproduced: tactic" if arm == TACTIC else f"rival: {plain_label(arm)}"
+            if run.local:
+                label += ", this machine"
+            elif several:
+                label += f", run {run.label}"
+            marks.append(_mark(label, role, estimate, harm))
+    return marks
+
+
+def _mark(label: str, role: str, estimate: Estimate, harm: bool) -> Mark:
+    text = typographic(estimate_phrase(estimate).replace(" points", ""))
+    if estimate.unit == POINTS or not harm:
+        return Mark(label, role, estimate.value, estimate.low, estimate.high, _short(text, estimate))
+    low = None if estimate.high is None else 1 / estimate.high
+    high = None if estimate.low is None else 1 / estimate.low
+    return Mark(label, role, 1 / estimate.value, low, high, text)
+
+
+def _short(text: str, estimate: Estimate) -> str:
+    """Leave out the direction where the axis already says it."""
+    usual = " higher" if estimate.unit == TIMES_HIGHER else " lower"
+    return text.replace(usual, "") if estimate.value >= 1 else text
+
+
+@dataclass(frozen=True)
+class RivalRow:
+    """One metric of the tactic against one rival in one run."""
+
+    rival: str
+    metric: str
+    compared: str
+    n: int
+    run: RunView
+
+
+def rival_rows(record: Record, runs: Sequence[RunView]) -> tuple[RivalRow, ...]:
+    """Return the rows for metrics that baseline, tactic and rival all have; stale runs are left out.
+
+    A row whose interval holds no difference says so in words.
+    """
+    rows = []
+    for run in (run for run in runs if not run.stale):
+        for rival in (arm for arm in run.results.arms if arm not in (BASELINE, TACTIC)):
+            for name in shown_metrics(record, [run]):
+                if not run.results.values(BASELINE, name):
+                    continue
+                try:
+                    estimate = compare(run.results, TACTIC, name, rival)
+                except NotComparable:
+                    continue
+                words = estimate_phrase(estimate)
+                if includes_no_effect(estimate):
+                    words += "; no difference shown"
+                title = metric_title(record, name, run.results.metrics[name])
+                rows.append(RivalRow(plain_label(rival), title, typographic(words), estimate.n, run))
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class RivalsTable:
+    """The rivals in the metrics of the verdict."""
+
+    columns: tuple[str, ...]
+    """Column heads after the name of the rival."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells, the name of the rival first and the number of seeds last."""
+
+
+@dataclass(frozen=True)
+class ImpactView:
+    """Drawings and tables of one page."""
+
+    panels: tuple[Panel, ...]
+    """Forest plots, one a metric."""
+    groups: tuple[MetricGroup, ...]
+    """Each metric against the baseline."""
+    curves: tuple[tuple[RunView, tuple[Figure, ...]], ...]
+    """Operating points of each run that has them."""
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The panels drawn."""
+        return forest_figures(self.panels)
+
+    @property
+    def key(self) -> str:
+        """What the marks of the panels stand for."""
+        return forest_key(self.panels)
+
+
+def full_impact(record: Record, runs: Sequence[RunView]) -> ImpactView:
+    """Return every metric, arm and run."""
+    return ImpactView(panels(record, runs), metric_groups(record, runs), curve_views(record, runs))
+
+
+def headline_impact(record: Record, full: ImpactView, verdict_run: RunView | None) -> ImpactView:
+    """Return the tactic in every metric: cost and quality in all runs and drawn, the rest in one run.
+
+    Args:
+        record: The tactic.
+        full: All that was measured.
+        verdict_run: The run the verdict rests on; None where none is fresh, which keeps all runs.
+    """
+    titles = [group.title for group in _verdict_groups(record, full)]
+    groups = []
+    for group in full.groups:
+        runs = None if group.title in titles else verdict_run
+        rows = [row for row in group.rows if row.arm in (TACTIC, AGAIN) and runs in (None, row.run)]
+        groups.append(replace(group, rows=tuple(rows)))
+    return ImpactView(
+        panels=tuple(panel for panel in full.panels if panel.title in titles),
+        groups=tuple(group for group in groups if group.rows),
+        curves=tuple((run, figures[:1]) for run, figures in full.curves if run is verdict_run),
+    )
+
+
+def rivals_table(
+    record: Record, full: ImpactView, rivals: Sequence[RivalRow], verdict_run: RunView | None
+) -> RivalsTable | None:
+    """Return cost and quality of each rival in the run the verdict rests on; None where there is none.
+
+    Args:
+        record: The tactic.
+        full: All that was measured.
+        rivals: The tactic against each rival.
+        verdict_run: The run the verdict rests on; None where none is fresh.
+    """
+    groups = _verdict_groups(record, full)
+    arms = dict.fromkeys(row.rival for row in rivals if row.run is verdict_run)
+    against_baseline = {
+        (row.arm, group.title): row for group in groups for row in group.rows if row.run is verdict_run
+    }
+    against_rival = {(row.rival, row.metric): row for row in rivals if row.run is verdict_run}
+    titles = [group.title for group in groups]
+    columns = [f"{title}: against the baseline" for title in titles]
+    columns += [f"{title}: the tactic against it" for title in titles]
+    rows = []
+    for arm in arms:
+        found = [table.get((arm, title)) for table in (against_baseline, against_rival) for title in titles]
+        seeds = dict.fromkeys(str(row.n) for row in found if row)
+        rows.append((arm, *(row.compared if row else DASH for row in found), ", ".join(seeds)))
+    return RivalsTable((*columns, "n"), tuple(rows)) if rows else None
+
+
+def _verdict_groups(record: Record, full: ImpactView) -> list[MetricGroup]:
+    """Return the metrics that the verdict names: cost and quality."""
+    recipe = record.recipe
+    names = (recipe.cost_metric, recipe.quality_metric) if recipe else ()
+    return [group for group in full.groups if group.name in names]
+
+
+def forest_figures(drawn: Sequence[Panel]) -> list[Figure]:
+    """Draw the panels; those that share a unit share their axis."""
+    scales = {
+        logarithmic: shared_scale(panels)
+        for logarithmic in (True, False)
+        if (panels := [panel for panel in drawn if panel.logarithmic == logarithmic])
+    }
+    return [Figure(panel.title, forest(panel, scales[panel.logarithmic])) for panel in drawn]
+
+
+def curve_views(record: Record, runs: Sequence[RunView]) -> tuple[tuple[RunView, tuple[Figure, ...]], ...]:
+    """Return the drawings of operating points, of each run that has them; stale runs are left out."""
+    drawn = [
+        (run, tuple(curve_figures(record, run.results, f"c{run.label}"))) for run in runs if not run.stale
+    ]
+    return tuple((run, figures) for run, figures in drawn if figures)

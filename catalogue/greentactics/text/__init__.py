@@ -1,0 +1,1 @@
+"""Files to values and complaints; it knows no tactic."""

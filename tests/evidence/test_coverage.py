@@ -1,0 +1,103 @@
+"""The simulation behind the method page: what the intervals hold, and that the page shows it."""
+
+import math
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.special import exp1
+
+from greentactics.evidence.simulation import (
+    DISTRIBUTIONS,
+    Coverage,
+    Noise,
+    log_ratios,
+    simulate,
+    table,
+    truth,
+)
+from tests.examples.example_files import REPOSITORY
+
+PAGE = REPOSITORY / "catalogue" / "pages" / "method" / "index.md"
+BLOCK = re.compile(r"^<!-- coverage -->$\n(.*)^<!-- /coverage -->$", re.MULTILINE | re.DOTALL)
+COUNTS = (5, 10, 30)
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[tuple[str, int], Coverage]:
+    return {(row.distribution, row.n): row for row in simulate(counts=COUNTS)}
+
+
+def test_rows_are_the_distributions_with_each_number_of_pairs(rows) -> None:
+    assert list(rows) == [(name, count) for name in DISTRIBUTIONS for count in COUNTS]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", ["normal", "skewed"])
+def test_t_interval_holds_the_truth_as_often_as_it_says(rows, name: str, count: int) -> None:
+    assert 0.93 <= rows[name, count].student <= 0.97
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_both_bootstraps_fall_short_with_five_pairs(rows, name: str) -> None:
+    assert rows[name, 5].percentile < 0.93
+    assert rows[name, 5].bca < 0.93
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_tests_on_normal_values_keep_their_promises(rows, count: int) -> None:
+    row = rows["normal", count]
+    assert row.false_equivalence == pytest.approx(0.05, abs=0.015)
+    assert row.power == pytest.approx(0.80, abs=0.025)
+    assert row.power_by_estimate < row.power
+
+
+def test_the_method_page_shows_what_comes_out(rows) -> None:
+    block = BLOCK.search(PAGE.read_text(encoding="utf-8"))
+    assert block is not None, f"{PAGE} lacks the lines <!-- coverage --> and <!-- /coverage -->"
+    assert block[1].strip() == table(list(rows.values())), (
+        "the table of the method page is old; python -m greentactics.evidence.simulation prints the new one"
+    )
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.2])
+def test_mean_of_a_delay_agrees_with_its_closed_form(scale: float) -> None:
+    """The mean of log(1 + s X) for X standard exponential is e^(1/s) E1(1/s)."""
+    expected = math.exp(1 / scale) * exp1(1 / scale)
+    assert Noise("delay", scale).cumulants()[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_cumulants_of_an_exponential() -> None:
+    assert Noise("exponential", 0.2).cumulants() == pytest.approx([0.2, 0.2**2, 2 * 0.2**3])
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_draws_have_the_moments_that_are_called_true(name: str) -> None:
+    draws = log_ratios(name, np.random.default_rng(4), (1000, 200))
+    mean, deviation, skewness = truth(name)
+    standard = (draws - mean) / deviation
+    moments = [np.mean(standard), np.mean(standard**2), np.mean(standard**3)]
+    assert moments == pytest.approx([0, 1, skewness], abs=0.05 if skewness < 1 else 0.15)
+
+
+def test_a_row_does_not_depend_on_the_others() -> None:
+    assert simulate(20, counts=(3, 6))[1] == simulate(20, counts=(6,))[0]
+
+
+def test_another_seed_gives_other_experiments() -> None:
+    assert simulate(200, counts=(5,), seed=1) != simulate(200, counts=(5,), seed=2)
+
+
+def test_table_of_one_row() -> None:
+    row = Coverage("normal", -1e-17, 5, 0.95, 0.8346, 0.8325, 0.05, 0.8, 0.68449)
+    assert table([row]).splitlines()[2].replace("\u00a0", " ") == (
+        "| normal | 0.0 | 5 | 95.0 % | 83.5 % | 83.2 % | 5.0 % | 80.0 % | 68.4 % |"
+    )
+
+
+def test_reading_pages_does_not_import_scipy_stats() -> None:
+    code = "import sys, greentactics.evidence.comparison; sys.exit('scipy.stats' in sys.modules)"
+    environment = {"PYTHONPATH": str(REPOSITORY / "catalogue")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

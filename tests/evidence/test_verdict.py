@@ -1,0 +1,169 @@
+"""The verdict line in every state."""
+
+import pytest
+
+from greentactics.evidence.comparison import POINTS, Estimate, smallest_loss
+from greentactics.evidence.verdict import verdict_line
+from greentactics.models.datasets import KNOWN_SHA256
+from greentactics.models.results import DataInfo
+from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
+from tests.examples.records import DARK, PRUNING, SPARSITY, claim, with_claims
+from tests.examples.synthetic import METRICS, UNCHANGED, results
+
+TWO_ARMS = ("baseline", "tactic")
+EXACT = {"tactic": (7.4, 3.1, -0.005, 8.0, 4.0)}
+
+
+def two_arms(*factors, **changes):
+    return results(arms=TWO_ARMS, factors={"tactic": factors}, **changes)
+
+
+def test_reproduced() -> None:
+    line = verdict_line(PRUNING, [results()], checksum=UNCHANGED)
+    assert line == (
+        "modelled energy 7.4x lower [7.3, 7.5] at -0.6 points of accuracy [-0.7, -0.5] "
+        "(5 seeds, Fashion-MNIST, batch 1); claimed 3.7x (AlexNet)"
+    )
+
+
+def test_without_results_the_claim_stands_alone() -> None:
+    assert verdict_line(PRUNING) == "No reproduction yet; one source claims energy 3.7x lower (AlexNet)"
+    two = "No reproduction yet; 2 sources give figures, the first weights 9x lower (AlexNet)"
+    assert verdict_line(SPARSITY) == two
+
+
+def test_dark_tactic_without_recipe() -> None:
+    assert verdict_line(DARK) == (
+        "No reproduction yet; one source claims compute about 300,000x higher "
+        "(computation for deep-learning research)"
+    )
+
+
+def test_several_sources_argued_and_unpublished() -> None:
+    several = with_claims(PRUNING, claim(), claim(source="han-2015"))
+    assert "2 sources give figures, the first energy 3.7x" in verdict_line(several)
+    argued = with_claims(PRUNING, claim(value=None, unit=None, kind=ClaimKind.ARGUED))
+    assert verdict_line(argued).endswith("the effect is argued, without a figure")
+    assert verdict_line(with_claims(PRUNING)).endswith("no published figure")
+    assert verdict_line(argued, [results()]).endswith("; claimed without a figure")
+    assert verdict_line(with_claims(PRUNING), [results()]).endswith("; no published figure")
+
+
+def test_smoke_results_are_never_shown() -> None:
+    assert verdict_line(PRUNING, [results(preset="smoke")]).startswith("No reproduction yet")
+
+
+def test_the_default_preset_leads() -> None:
+    full = two_arms(2.0, 2.0, -0.002, 2.0, 2.0, preset="full", seeds=8)
+    assert "7.4x lower" in verdict_line(PRUNING, [full, results()])
+    assert "2.0x lower" in verdict_line(PRUNING, [full])
+
+
+def test_stale_results_are_not_shown_and_said_to_be_stale() -> None:
+    line = verdict_line(PRUNING, [results(recipe_sha256="c" * 64)], checksum=UNCHANGED)
+    assert line.startswith("No current reproduction, as the recipe or its data have changed")
+    assert "7.4" not in line
+
+
+def test_contested_comes_first() -> None:
+    line = verdict_line(PRUNING, [two_arms(2.5, 2.0, 0.0, 1.0, 1.0)], checksum=UNCHANGED)
+    assert line.startswith("Contested: modelled energy 2.5x lower")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dirty": True}, "not counted as evidence: uncommitted changes"),
+        ({"complete": False}, "not counted as evidence: incomplete"),
+        ({"seeds": 3}, "not counted as evidence: fewer than 5 seeds"),
+        ({"seeds": 1}, "(1 seed, no interval, Fashion-MNIST, batch 1)"),
+    ],
+)
+def test_results_that_do_not_count_say_why(changes, words) -> None:
+    line = verdict_line(PRUNING, [results(**changes)], checksum=UNCHANGED)
+    assert words in line
+    assert not line.startswith("Contested")
+
+
+def test_fallback_data_are_named() -> None:
+    digits = DataInfo(
+        name="digits", sha256=KNOWN_SHA256["digits"], train_count=1000, validation_count=297, test_count=500
+    )
+    assert "(5 seeds, digits, batch 1)" in verdict_line(PRUNING, [results(data=digits)])
+
+
+def test_the_data_say_modelled_or_measured_and_not_the_label() -> None:
+    mislabelled = PRUNING.recipe.model_copy(update={"cost_label": "measured energy"})
+    record = PRUNING.model_copy(update={"recipe": mislabelled})
+    assert verdict_line(record, [results()]).startswith("modelled energy 7.4x")
+    metered = METRICS["energy_batch_1"].model_copy(update={"provenance": "metered", "unit": "J"})
+    metrics = METRICS | {"energy_batch_1": metered}
+    assert verdict_line(PRUNING, [results(metrics=metrics)]).startswith("no A/A control: metered energy 7.4x")
+
+
+def test_no_clear_effect_and_a_higher_cost() -> None:
+    line = verdict_line(PRUNING, [two_arms(1.0, 1.0, 0.0, 1.0, 1.0)], checksum=UNCHANGED)
+    assert line.startswith("Contested: no difference shown: modelled energy 1.0")
+    line = verdict_line(PRUNING, [two_arms(0.5, 1.0, 0.0, 1.0, 1.0)], checksum=UNCHANGED)
+    assert line.startswith("Contested: modelled energy 2.0x higher [")
+
+
+def test_a_loss_outside_the_tolerance_is_said() -> None:
+    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.03, 8.0, 4.0)], checksum=UNCHANGED)
+    assert ", outside the tolerance of 1 (" in line
+    assert "tolerance" not in verdict_line(PRUNING, [results(seeds=3)])
+
+
+def test_a_loss_whose_interval_holds_the_tolerance_is_not_called_outside() -> None:
+    line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.01, 8.0, 4.0)], checksum=UNCHANGED)
+    assert ", not shown to lie within the tolerance of 1 (" in line
+
+
+@pytest.mark.parametrize(
+    ("better", "low", "high", "loss"),
+    [("higher", -2.0, -1.4, 1.4), ("lower", 0.5, 2.0, 0.5), ("higher", -1.0, 0.3, -0.3)],
+)
+def test_the_smallest_loss_is_the_better_end_of_the_interval(better, low, high, loss) -> None:
+    quality = Estimate(value=(low + high) / 2, low=low, high=high, n=5, unit=POINTS)
+    assert smallest_loss(quality, better) == loss
+    assert smallest_loss(None, better) is None
+
+
+def test_quality_that_was_not_measured_is_said() -> None:
+    unknown = PRUNING.recipe.model_copy(update={"quality_metric": "recall", "quality_label": "recall"})
+    line = verdict_line(PRUNING.model_copy(update={"recipe": unknown}), [results()])
+    assert "(recall was not measured)" in line
+
+
+def test_quality_that_is_no_fraction_is_a_ratio() -> None:
+    info = METRICS["test_accuracy"].model_copy(update={"unit": "perplexity", "better": "lower"})
+    line = verdict_line(PRUNING, [results(metrics=METRICS | {"test_accuracy": info})])
+    assert "at accuracy 1.01x lower [" in line
+
+
+def test_a_claim_about_another_quantity_names_it() -> None:
+    weights = with_claims(PRUNING, claim(quantity=Quantity.WEIGHTS, value=9.0))
+    assert verdict_line(weights, [results()]).endswith("claimed weights 9x lower (AlexNet)")
+
+
+def test_the_results_that_count_come_before_the_others() -> None:
+    dirty = two_arms(9.0, 3.1, -0.005, 8.0, 4.0, dirty=True, seeds=8)
+    assert verdict_line(PRUNING, [dirty, results()]).startswith("modelled energy 7.4x")
+
+
+@pytest.mark.parametrize(
+    ("published", "words"),
+    [
+        (claim(bound=Bound.AT_MOST), "claimed up to 3.7x (AlexNet)"),
+        (claim(value=60.0, unit=ClaimUnit.PERCENT), "claimed 60 % (AlexNet)"),
+        (claim(value=2.0, unit=ClaimUnit.JOULE, setting="one image"), "claimed 2 J (one image)"),
+        (claim(direction=ClaimDirection.INCREASE), "no published figure"),
+    ],
+)
+def test_forms_of_the_claim(published, words) -> None:
+    assert verdict_line(with_claims(PRUNING, published), [results()]).endswith(words)
+
+
+def test_a_setting_is_not_cut_within_a_number() -> None:
+    jobs = with_claims(PRUNING, claim(setting="11,791 jobs, a month"))
+    assert verdict_line(jobs).endswith("claims energy 3.7x lower (11,791 jobs)")

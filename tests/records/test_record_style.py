@@ -1,0 +1,139 @@
+"""The real records: plain British English in own words, and nothing that a reader needs left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from greentactics.models.record import Record
+from greentactics.models.vocabulary import Participant, Tag, Term
+from greentactics.records.documents import read_document
+from tests.examples.record_prose import american_words, long_sentences, marketing_words, prose
+from tests.examples.shingles import STORED, archive_fingerprints, fingerprint, runs_of_words
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = sorted(path for path in (ROOT / "tactics").glob("*.yaml") if path.name != "references.yaml")
+DOCUMENTS = {path.stem: read_document(path, Record, root=ROOT) for path in PATHS}
+RECORDS = {name: document.model for name, document in DOCUMENTS.items() if document.model}
+WORDS_WITH_HYPHENS = {term.value for terms in Term.__subclasses__() for term in terms if "-" in term.value}
+COPIED = frozenset(STORED.read_text(encoding="ascii").split())
+
+each_record = pytest.mark.parametrize("name", DOCUMENTS)
+
+
+def record_of(name: str) -> Record:
+    document = DOCUMENTS[name]
+    assert document.model is not None, "\n".join(map(str, document.problems))
+    return document.model
+
+
+def expect_none(name: str, search) -> None:
+    """Fail with file, field and words of all that a search finds."""
+    texts = prose(record_of(name))
+    found = [f"{DOCUMENTS[name].file}: {path}: {words}" for path, text in texts for words in search(text)]
+    assert not found, "\n".join(found)
+
+
+def copied_runs(text: str) -> list[str]:
+    return [run for run in runs_of_words(text) if fingerprint(run) in COPIED]
+
+
+def test_there_are_records() -> None:
+    assert DOCUMENTS
+    assert len(COPIED) > 5_000
+
+
+@each_record
+def test_spelling_is_british(name) -> None:
+    names = {alias.title for alias in record_of(name).aliases} | WORDS_WITH_HYPHENS | DOCUMENTS.keys()
+    longest_first = sorted(names, key=lambda word: (-len(word), word))
+    expect_none(name, lambda text: american_words(text, longest_first))
+
+
+@each_record
+def test_no_word_praises(name) -> None:
+    expect_none(name, marketing_words)
+
+
+@each_record
+def test_sentences_are_short(name) -> None:
+    expect_none(name, long_sentences)
+
+
+@each_record
+def test_no_sentence_of_the_archive_is_copied(name) -> None:
+    expect_none(name, copied_runs)
+
+
+@each_record
+def test_conditions_can_be_weighed(name) -> None:
+    record = record_of(name)
+    counts = {"applies_when": len(record.applies_when), "avoid_when": len(record.avoid_when)}
+    assert min(counts.values()) >= 3, f"{DOCUMENTS[name].file}: expected three conditions each, got {counts}"
+
+
+@each_record
+def test_each_tactic_has_two_relations_at_least(name) -> None:
+    stated = {(relation.type, relation.target) for relation in record_of(name).relations}
+    mirrored = {
+        (relation.type, other.id)
+        for other in RECORDS.values()
+        for relation in other.relations
+        if relation.target == name
+    }
+    assert len(stated | mirrored) >= 2, f"{DOCUMENTS[name].file}: relations: {stated | mirrored}"
+
+
+def test_who_decides_finds_a_tactic() -> None:
+    found = {participant for record in RECORDS.values() for participant in record.participant}
+    assert {Participant.SOFTWARE_ARCHITECT, Participant.DATA_SCIENTIST, Participant.OPERATOR} <= found
+
+
+def test_every_tag_is_used() -> None:
+    used = Counter(tag for record in RECORDS.values() for tag in record.tags)
+    unused = [tag.value for tag in Tag if not used[tag]]
+    assert not unused, f"vocabulary.py: Tag: remove {', '.join(unused)}, or use them in a record"
+
+
+@pytest.mark.skipif("GREENTACTICS_ARCHIVE" not in os.environ, reason="needs GREENTACTICS_ARCHIVE")
+def test_the_stored_fingerprints_are_those_of_the_archive() -> None:
+    assert sorted(COPIED) == archive_fingerprints(Path(os.environ["GREENTACTICS_ARCHIVE"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("An optimized model, labeled by color and center.", ["optimized", "labeled", "color", "center"]),
+        ("Analyze the behavior of neighbors.", ["Analyze", "behavior", "neighbors"]),
+        ("Quantization of 5 percent; unlabeled, modeling, data center.",
+         ["Quantization", "percent", "unlabeled", "modeling", "center"]),
+        ('An optimised size, resized; "Optimizing the Center", `normalize`, the programme seized it.', []),
+    ],
+)  # fmt: skip
+def test_american_words_are_found_outside_of_names(text, words) -> None:
+    assert american_words(text) == words
+
+
+def test_names_may_be_american() -> None:
+    assert american_words("Use Input Quantization improves resource-utilization.", ["Use Input Quantization",
+        "resource-utilization"]) == []  # fmt: skip
+
+
+def test_words_that_praise_are_found() -> None:
+    text = "A novel, state-of-the-art method leverages seamless reuse; novelty is not praise."
+    assert marketing_words(text) == ["novel", "state-of-the-art", "leverages", "seamless"]
+
+
+def test_sentences_are_counted_one_by_one() -> None:
+    assert long_sentences("word " * 35 + ".") == []
+    assert len(long_sentences("One two. " + "word " * 36 + ".")) == 1
+
+
+def test_copied_runs_are_found_whatever_the_punctuation(monkeypatch) -> None:
+    run = "one two three four five six seven eight"
+    monkeypatch.setitem(globals(), "COPIED", frozenset({fingerprint(run)}))
+    assert copied_runs("Zero. One, two: THREE four five-six seven eight nine.") == [run]
+    assert copied_runs("one two three four five six seven nine") == []
