@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from greentactics.cli.main import check as watching
+from greentactics.cli import check as watching
 from greentactics.cli.main import main
 from tests.examples.example_files import copy_valid, record_text
 

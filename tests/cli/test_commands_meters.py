@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from greentactics.cli import meters as commands_meters
 from greentactics.cli.main import main
-from greentactics.cli.main import meters as commands_meters
 from tests.evidence.test_carbon import metered
 from tests.examples.example_files import REPOSITORY, copy_valid
 from tests.examples.synthetic import results

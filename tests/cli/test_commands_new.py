@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greentactics.cli import new as commands_new
 from greentactics.cli.main import main
-from greentactics.cli.main import new as commands_new
 from greentactics.contribute import new as scaffold_files
 from greentactics.contribute.new import scaffold_names, similar_records, write_new
 from greentactics.models.bibliography import Bibliography

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from greentactics.cli.main import data as commands_data
+from greentactics.cli import data as commands_data
 from greentactics.cli.main import main
 from greentactics.measure import fetching
 from greentactics.measure.fetching import fetch_files, missing_files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.cli.main import measure as commands_measure
+from greentactics.cli import measure as commands_measure
 from greentactics.measure import runner
 from greentactics.measure.journal import Journal
 from greentactics.measure.measuring import Existing, measure, partial_folder

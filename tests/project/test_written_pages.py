@@ -104,8 +104,8 @@ def test_the_words_around_a_verdict_are_those_that_it_uses() -> None:
     page = (PAGES / "how-to" / "read" / "index.md").read_text(encoding="utf-8")
     listed = page.partition("change its meaning:")[2].partition("\n## ")[0]
     words = re.findall(r"\*\*(.+?):?\*\*", listed)
-    package = REPOSITORY / "catalogue" / "greentactics"
-    source = "".join((package / name).read_text() for name in ("verdict.py", "evidence.py")).lower()
+    package = REPOSITORY / "catalogue" / "greentactics" / "evidence"
+    source = "".join((package / name).read_text() for name in ("verdict.py", "level.py")).lower()
     assert len(words) >= 7
     assert [word for word in words if word.lower() not in source] == []
 

@@ -31,9 +31,9 @@ def test_every_rule_has_a_wrong_file() -> None:
 
 
 def test_every_rule_is_used() -> None:
-    package = Path(checks.__file__).parent
+    package = Path(checks.__file__).parents[1]
     code = "".join(
-        path.read_text(encoding="utf-8") for path in package.glob("*.py") if path.name != "rules.py"
+        path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "problems.py"
     )
     assert [rule for rule in Rule if f"Rule.{rule.name}" not in code] == []
 

@@ -116,7 +116,8 @@ def test_what_is_imported_is_followed_wherever_it_stands() -> None:
         "recipes/common/d.py": "",
         "greentactics/__init__.py": "from . import rules",
         "greentactics/rules.py": "",
-        "greentactics/timings.py": "",
+        "greentactics/models/__init__.py": "",
+        "greentactics/models/timings.py": "",
     }
     assert needed_files(["recipes.a"], modules) == tuple(sorted(modules.keys() - {"recipes/common/d.py"}))
     assert needed_files(["recipes.common.d", "torch"], modules) == (

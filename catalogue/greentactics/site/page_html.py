@@ -18,6 +18,8 @@ _WRAPPED_LINK = re.compile(
 )
 # The page names its tags itself, with links; the theme adds a list that it hides.
 _HIDDEN_TAGS = re.compile(r'<nav class="md-tags" hidden>.*?</nav>', re.DOTALL)
+_TAG = re.compile(r"<[a-z][^<>]*>")
+_ONE_WORD = re.compile(r' (class|scope)="([\w-]+)"(?=[ >])')
 _WEIGHT = {
     '<span class="w"> </span>': " ",  # a space that a highlighter wrapped
     "<pre><span></span>": "<pre>",
@@ -30,12 +32,13 @@ _WEIGHT = {
 def without_indentation(page: str) -> str:
     """Return HTML with a line break for each run of space that has one; listings and scripts stay as is.
 
-    Items, cells, rows and groups of rows lose their end tags, which what follows implies
-    (https://html.spec.whatwg.org/multipage/syntax.html#optional-tags).
+    Items, cells, rows and groups of rows lose their end tags, which what follows implies, and names of a class
+    or a scope their quotes (https://html.spec.whatwg.org/multipage/syntax.html, 13.1.2.3 and 13.1.2.4).
     """
     for weight, rest in _WEIGHT.items():
         page = page.replace(weight, rest)
     page = _WRAPPED_LINK.sub(r"\1\2</a>", _HIDDEN_TAGS.sub("", page))
+    page = _TAG.sub(lambda tag: _ONE_WORD.sub(r" \1=\2", tag[0]), page)
     return _KEPT_OR_SPACE.sub(lambda found: found[1] or ("\n" if "\n" in found[0] else ""), page)
 
 

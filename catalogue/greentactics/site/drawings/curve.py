@@ -136,8 +136,7 @@ def draw(drawn: Sequence[Curve], identifier: str, title: str, tolerance: float) 
         role, shape = _look(index)
         legend.append(
             Markup(
-                '<li class="{}"><svg viewBox="-6 -6 12 12" aria-hidden="true">'
-                '<path class="gt-mark" d="M0 0{}"/></svg>{}</li>'
+                '<li class="{}"><svg viewBox="-6 -6 12 12" aria-hidden="true"><path d="{}"/></svg>{}</li>'
             ).format(role, shape, text_to_html(plain_label(arm)))
         )
         at = [axes.place(loss, saving) for loss, saving in points]
@@ -187,8 +186,8 @@ def _marked(at: Sequence[tuple[int, int]], role: str, shape: str, identifier: st
     """Draw the mark of an arm at each position; as a marker of one path it is written once."""
     ends = Markup(" ").join(Markup('marker-{}="url(#{})"').format(end, identifier) for end in _VERTICES)
     return Markup(
-        '<marker id="{}" class="{}" markerUnits="userSpaceOnUse" overflow="visible">'
-        '<path class="gt-mark" d="M0 0{}"/></marker><path class="gt-points" d="M{}" {}/>'
+        '<marker id="{}" class="{}" markerUnits="userSpaceOnUse">'
+        '<path d="{}"/></marker><path class="gt-points" d="M{}" {}/>'
     ).format(identifier, role, shape, " ".join(f"{x} {y}" for x, y in at), ends)
 
 
