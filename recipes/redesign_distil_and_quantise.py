@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+import statistics
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,12 +35,29 @@ from recipes.common import cli, distillation, precision, resnet
 from recipes.common.channels import cut_channels
 from recipes.common.checkpoints import load_or_train
 from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Outcome
+from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.folding_block import FoldingBlock, fold, unfit_to_fold
-from recipes.common.int8_report import int8_metrics, require_int8, shape_rows, type_rows
-from recipes.common.model_checks import fault, frozen, label, several_outputs
+from recipes.common.engines import (
+    Form,
+    IntegerType,
+    build,
+    load,
+    missing_extra,
+    quantise,
+    whole_batches,
+)
+from recipes.common.errors import UserError
+from recipes.common.model_checks import (
+    computed_weights,
+    fault,
+    frozen,
+    in_training,
+    label,
+    registered_twice,
+    several_outputs,
+    wrapped,
+)
 from recipes.common.net_report import (
     accuracy,
     accuracy_metric,
@@ -47,6 +66,7 @@ from recipes.common.net_report import (
     training_cost_metric,
 )
 from recipes.common.precision import training_autocast
+from recipes.common.protocol import interleave, ratios
 from recipes.common.resnet import ResidualBlock, resnet8
 from recipes.prune_layers_and_channels_with_gates import loss_function, prune_with_gates, steps_of
 
@@ -215,6 +235,107 @@ def unfit_to_distil(
     return ""
 
 
+# --- A block that folds ----------------------------------------------------------------------------------
+# A convolution that trains as several branches and runs as one.
+#
+# Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021 (arXiv 2101.03697), section 3.3:
+# branches that are linear add up to one convolution once their batch normalisation has fixed statistics.
+
+
+class FoldingBlock(nn.Module):
+    """3x3 convolution, 1x1 convolution and identity side by side: (batch, in, ...) to (batch, out, ...).
+
+    Attributes:
+        wide: 3x3 convolution; `wide_bn` follows.
+        narrow: 1x1 convolution on the pixels in the middle of the 3x3 kernels; `narrow_bn` follows.
+        identity_bn: Batch normalisation of the inputs; None where channels or stride change.
+        relu: After the sum.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        """Build the block with PyTorch's default initial weights."""
+        super().__init__()
+        self.wide = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.wide_bn = nn.BatchNorm2d(out_channels)
+        self.narrow = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+        self.narrow_bn = nn.BatchNorm2d(out_channels)
+        same = in_channels == out_channels and stride == 1
+        self.identity_bn = nn.BatchNorm2d(in_channels) if same else None
+        self.relu = nn.ReLU()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the rectified sum of the branches."""
+        total = self.wide_bn(self.wide(inputs)) + self.narrow_bn(self.narrow(inputs))
+        outputs: Tensor = self.relu(total if self.identity_bn is None else total + self.identity_bn(inputs))
+        return outputs
+
+    @torch.no_grad()
+    def folded(self) -> nn.Sequential:
+        """Return one 3x3 convolution and its ReLU that compute the same in evaluation mode."""
+        weight, bias = _with_bias(self.wide.weight, self.wide_bn)
+        branches = [_with_bias(self.narrow.weight, self.narrow_bn)]
+        if self.identity_bn is not None:
+            identity = torch.eye(len(weight), device=weight.device)[:, :, None, None]
+            branches.append(_with_bias(identity, self.identity_bn))
+        for middle, shift in branches:
+            weight[:, :, 1:2, 1:2] += middle
+            bias += shift
+        layer = nn.Conv2d(weight.shape[1], len(weight), 3, self.wide.stride, padding=1, device="meta")  # type: ignore[arg-type]
+        layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+        return nn.Sequential(layer, nn.ReLU()).train(self.training)
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """Return a copy of a net in which one convolution stands for the branches of each block.
+
+    Args:
+        model: Net in evaluation mode: folding fixes the statistics of batch normalisation.
+
+    Raises:
+        ValueError: A part of the net is in training mode, or the net is one that `unfit_to_fold` names.
+    """
+    if unfit_to_fold(model):
+        raise ValueError(unfit_to_fold(model))
+    if in_training(model):
+        raise ValueError(in_training(model))
+    blocks = [name for name, module in model.named_modules() if name and isinstance(module, FoldingBlock)]
+    net = copy.deepcopy(model)
+    for name in blocks:
+        block = net.get_submodule(name)
+        assert isinstance(block, FoldingBlock)
+        net.set_submodule(name, block.folded())
+    return net
+
+
+def unfit_to_fold(model: nn.Module) -> str:
+    """Return why a net cannot be folded, as `recipes.common.model_checks` does, or an empty text."""
+    blocks = {name: module for name, module in model.named_modules() if isinstance(module, FoldingBlock)}
+    reason = wrapped(model) or computed_weights(model) or registered_twice(model, list(blocks.values()))
+    if reason:
+        return reason
+    if not blocks:
+        cure = "build the net with blocks from recipes.common.folding_block"
+        return f"nothing to fold: {fault(label('', model), 'a FoldingBlock in the net', 'none', cure)}"
+    if "" in blocks:
+        cure = "wrap it: nn.Sequential(block)"
+        return fault(label("", model), "a net that holds blocks", "a FoldingBlock alone", cure)
+    for name, block in blocks.items():
+        for part, norm in block.named_children():
+            if isinstance(norm, nn.BatchNorm2d) and (norm.running_mean is None or norm.weight is None):
+                cure = "build it with the defaults of nn.BatchNorm2d"
+                got = "one without"
+                return fault(label(f"{name}.{part}", norm), "running statistics, scale and offset", got, cure)
+    return ""
+
+
+def _with_bias(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return weights and biases of the convolution that includes the batch normalisation after it."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+
 # --- Teacher and nets ------------------------------------------------------------------------------------
 
 
@@ -292,6 +413,113 @@ def trained(arm: str, config: Config, images: Images, teacher_logits: Tensor, se
     else:
         distil(net, *data, config.examples, config.learning_rate, seed)
     return net
+
+
+# --- What a net is judged by -----------------------------------------------------------------------------
+# What a net costs and how often it is right in 8-bit integers, as a recipe's metrics.
+
+TIMED_BATCH_SIZES = (1, 64)
+TYPES: tuple[tuple[IntegerType, IntegerType], ...] = (("uint8", "int8"), ("int8", "int8"), ("uint8", "uint8"))
+"""Types of activations and weights, the usual choice for x86 processors first."""
+
+
+def require_int8() -> None:
+    """Check, before any training, that nets can be quantised.
+
+    Raises:
+        UserError: ONNX Runtime is not installed.
+    """
+    if (reason := missing_extra("onnxruntime_int8")) is not None:
+        raise UserError(reason)
+
+
+def int8_metrics(
+    net: Deployable, dense: Deployable, test_images: Tensor, test_labels: Tensor, *, cap_s: float
+) -> dict[str, Metric]:
+    """Quantise a net with static ranges and measure its accuracy, and its time beside a dense net.
+
+    What is read is processor time, the two nets in turns: on one thread that is the latency on a core of
+    one's own, and it hardly grows when other work takes the core.
+
+    Args:
+        net: What an arm ships.
+        dense: The net that it replaces; its weights may be untrained, as the time does not depend on them.
+        test_images: All of them, (images, ...), for the accuracy.
+        test_labels: (images,).
+        cap_s: Longest time for one batch size.
+    """
+    metrics = dict[str, Metric]()
+    with tempfile.TemporaryDirectory() as name:
+        for batch_size in TIMED_BATCH_SIZES:
+            form = _int8_form(net, Path(name) / f"net-{batch_size}", batch_size)
+            reference = _int8_form(dense, Path(name) / f"dense-{batch_size}", batch_size)
+            cells = {"baseline": reference.call, "net": form.call}
+            cpu_ms = interleave(cells, order_seed=0, half_width=0.01, cap_s=cap_s).cpu_ms
+            metrics |= _time_metrics(cpu_ms["net"], 1 / ratios(cpu_ms)["net"].value, batch_size)
+        found = accuracy_of(form, test_images, test_labels, batch_size=TIMED_BATCH_SIZES[-1])
+    metrics["test_accuracy"] = accuracy_metric(found, of="the 8-bit net")
+    return metrics
+
+
+def type_rows(dense: Deployable, *, cap_s: float) -> list[dict[str, Json]]:
+    """Return a row for each choice of 8-bit types: the dense net's time over that with the first choice."""
+    inputs, batch_size = dense.calibration_inputs, TIMED_BATCH_SIZES[-1]
+    cells = dict[str, Callable[[], object]]()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "net"
+        _int8_form(dense, folder, batch_size)
+        for activations, weights in TYPES:
+            path = quantise(folder / "net.onnx", inputs, batch_size, activations=activations, weights=weights)
+            cells["baseline" if not cells else path.stem] = load(path, inputs[:batch_size], threads=1).call
+        compared = ratios(interleave(cells, order_seed=0, cap_s=cap_s).cpu_ms)
+    relative = {arm: 1 / ratio.value for arm, ratio in compared.items()}
+    return [
+        {"activations": first, "weights": second, "relative_time": relative.get(f"{first}-{second}", 1.0)}
+        for first, second in TYPES
+    ]
+
+
+def shape_rows(nets: Mapping[str, Deployable], *, cap_s: float) -> list[dict[str, Json]]:
+    """Return a row for each net: its MACs and its time in 8 bits, over those of the net called `baseline`.
+
+    Args:
+        nets: Nets by name, which may be untrained; with the same inputs.
+        cap_s: Longest time for one batch size.
+    """
+    macs = {name: macs_per_image(net.model, net.calibration_inputs) for name, net in nets.items()}
+    rows = {name: dict[str, Json](net=name, relative_macs=macs[name] / macs["baseline"]) for name in nets}
+    for batch_size in TIMED_BATCH_SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            cells = {
+                name: _int8_form(net, Path(folder) / name, batch_size).call for name, net in nets.items()
+            }
+            compared = ratios(interleave(cells, order_seed=0, cap_s=cap_s).cpu_ms)
+        for name, row in rows.items():
+            time = 1.0 if name == "baseline" else 1 / compared[name].value
+            row[f"relative_int8_time_batch_{batch_size}"] = time
+    return list(rows.values())
+
+
+def accuracy_of(form: Form, images: Tensor, labels: Tensor, *, batch_size: int) -> float:
+    """Return the accuracy on all images; a last batch that is not full is filled up and cut off again."""
+    filled = torch.cat([images, images[: -len(images) % batch_size]])
+    logits = torch.cat([form.outputs(batch) for batch in whole_batches(filled, batch_size)])
+    return float((logits[: len(labels)].argmax(1) == labels).double().mean())
+
+
+def _int8_form(net: Deployable, folder: Path, batch_size: int) -> Form:
+    folder.mkdir()
+    return build("onnxruntime_int8", net, folder, batch_size=batch_size, threads=1)
+
+
+def _time_metrics(cpu_ms: Sequence[float], relative: float, batch_size: int) -> dict[str, Metric]:
+    work = f"one call of the 8-bit net, batch {batch_size}, one thread"
+    ratio = f"Processor time of {work}, over that of the 8-bit dense net in the same process."
+    time = f"Processor time of {work}."
+    return {
+        f"relative_int8_time_batch_{batch_size}": Metric(relative, "ratio", "lower", "measured", ratio),
+        f"int8_batch_{batch_size}_cpu_ms": Metric(statistics.median(cpu_ms), "ms", "lower", "measured", time),
+    }
 
 
 # --- Run -------------------------------------------------------------------------------------------------

@@ -22,25 +22,33 @@ import copy
 import inspect
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import channel_report, channels, cli, resnet
+from recipes.common import channels, cli, resnet
 from recipes.common.channels import Scores, group_norms, unfit_for_removal, without_channels
 from recipes.common.checkpoints import load_or_train
 from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Outcome
+from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.common.data import Images
 from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.energy_model import estimate
+from recipes.common.energy_model import NetworkEnergy, estimate
+from recipes.common.energy_report import BATCH_SIZES, MODEL, energy_metric, modelled
 from recipes.common.model_checks import in_training
-from recipes.common.net_report import accuracy, accuracy_metric, macs_per_image, training_cost_metric
+from recipes.common.net_report import (
+    accuracy,
+    accuracy_metric,
+    macs_per_image,
+    net_metrics,
+    training_cost_metric,
+)
 from recipes.common.precision import training_autocast
 from recipes.common.pruning import Masks, apply_masks, masks_of, prune_global_magnitude
 
@@ -217,6 +225,76 @@ def train(
     model.eval()
 
 
+# --- What a net is judged by -----------------------------------------------------------------------------
+# What a net with fewer channels is judged by: modelled energy, words of activations moved, and size.
+
+
+def activation_words(energy: NetworkEnergy) -> float:
+    """Return the 16-bit words of activations, as coded, that go to or come from DRAM for one image."""
+    return sum(layer.dram_accesses.inputs + layer.dram_accesses.outputs for layer in energy.layers)
+
+
+def cost_metrics(model: nn.Module, images: Tensor) -> dict[str, Metric]:
+    """Model the energy of a net and count its size.
+
+    Args:
+        model: Net in evaluation mode.
+        images: Training images; the first 256 are used.
+    """
+    energy = {batch_size: modelled(model, images, batch_size) for batch_size in BATCH_SIZES}
+    metrics = {f"energy_batch_{n}": energy_metric(energy[n].total, n) for n in BATCH_SIZES}
+    words = f"Words of activations between chip and DRAM for one image, zeros coded, batch 48; {MODEL}."
+    metrics["activation_words"] = Metric(activation_words(energy[48]), "count", "lower", "modelled", words)
+    return metrics | net_metrics(model, images)
+
+
+def point_rows(nets: Sequence[nn.Module], images: Images) -> list[dict[str, Json]]:
+    """Return one flat row a net: the outputs of its convolutions, costs and accuracy.
+
+    Args:
+        nets: Nets in evaluation mode, final: their test accuracy is read.
+        images: The first 256 training images are used for the costs.
+    """
+    inputs = images.train_images
+    rows: list[dict[str, Json]] = []
+    for net in nets:
+        widths = [str(layer.out_channels) for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+        rows.append(
+            {
+                "channels": " ".join(widths),
+                **{f"energy_batch_{n}": modelled(net, inputs, n).total for n in BATCH_SIZES},
+                "macs": macs_per_image(net, inputs),
+                "validation_accuracy": accuracy(net, images.validation_images, images.validation_labels),
+                "test_accuracy": accuracy(net, images.test_images, images.test_labels),
+            }
+        )
+    return rows
+
+
+def channel_costs(dense: nn.Module, images: Tensor) -> list[dict[str, Json]]:
+    """Return one flat row a group of channels: what removing one of them saves, energy beside MACs.
+
+    Args:
+        dense: Net in evaluation mode; of each group the channel with the smallest norm is removed.
+        images: Training images; the first 256 are used.
+    """
+    scores = group_norms(dense, images)
+    before, macs = modelled(dense, images, 48).total, macs_per_image(dense, images)
+    rows: list[dict[str, Json]] = []
+    saved: list[tuple[float, float]] = []
+    for group, importance in scores.items():
+        cut = without_channels(dense, group, [int(importance.argmin())], images)
+        saved.append((1 - modelled(cut, images, 48).total / before, 1 - macs_per_image(cut, images) / macs))
+        rows.append({"group": group, "channels": len(importance)})
+    energies, others = [energy for energy, _ in saved], [fraction for _, fraction in saved]
+    correlation = float(spearmanr(energies, others).statistic)
+    for row, (energy_fraction, macs_fraction) in zip(rows, saved, strict=True):
+        row["energy_saved_by_a_channel_fraction"] = energy_fraction
+        row["macs_saved_by_a_channel_fraction"] = macs_fraction
+        row["rank_correlation_of_both"] = correlation
+    return rows
+
+
 # --- Run -------------------------------------------------------------------------------------------------
 
 
@@ -296,12 +374,12 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         net = arm_net(arm, config, start)
     targets = config.targets[1:] if arm == "tactic" else ()
     nets = [net, *(remove_in_steps(config, start, target, by_macs=False) for target in targets)]
-    details: dict[str, Json] = {"curve": channel_report.point_rows(nets, images)}
+    details: dict[str, Json] = {"curve": point_rows(nets, images)}
     if arm == "baseline":
-        details["cost_of_a_channel"] = channel_report.channel_costs(dense, images.train_images)
+        details["cost_of_a_channel"] = channel_costs(dense, images.train_images)
     metrics = {
         "test_accuracy": accuracy_metric(accuracy(net, images.test_images, images.test_labels)),
-        **channel_report.cost_metrics(net, images.train_images),
+        **cost_metrics(net, images.train_images),
         "training_cpu_s": training_cost_metric(
             window.cpu_s, "all that follows the training of the dense net"
         ),

@@ -20,17 +20,21 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
-from recipes.common import cell_report, cli
-from recipes.common.beamforming import Cell, Selection, draw_channels, least_power_beams
-from recipes.common.contract import DataUsed, Json, Meter, Outcome
+from recipes.common import cli
+from recipes.common.contract import DataUsed, Json, Meter, Metric, Outcome
+from recipes.common.errors import UserError
 
 TACTIC = "select-inference-tasks-for-the-edge"
 ARMS = ("baseline", "tactic", "mixed_l12", "gain_order", "exhaustive")
@@ -170,6 +174,206 @@ def switch_off(cell: Cell, norms: Tensor) -> Selection:
 
 
 # --8<-- [end:tactic]
+# --- The cell and its beams ------------------------------------------------------------------------------
+# Joint downlink beamforming: a model of a radio cell, and the beams of least power that serve all its
+# users.
+#
+# Every access point that holds a user's result sends it, and the user receives the sum. The phase of a beam
+# is free, so that a target for signal over interference and noise is a second-order cone (Wiesel, Eldar,
+# Shamai, "Linear Precoding via Conic Optimization for Fixed MIMO Receivers", IEEE Transactions on Signal
+# Processing 54(1), 2006). The program is convex, and Clarabel (extra `solver`) solves it.
+
+TOLERANCE = 1e-5
+"""Share by which a target or a limit may be missed; beams that miss one by more count as not found."""
+
+NOISE_DBM = -95.0
+"""Thermal noise of -174 dBm/Hz over 10 MHz, and a noise figure of 9 dB."""
+
+SOLVER_CURE = 'pip install -e ".[solver]"'
+
+Rows = NDArray[np.float64]
+Cone = tuple[Rows, NDArray[np.float64]]  # rows and offsets: offsets - rows @ variables lies in the cone
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Access points and users of a radio cell, and what is asked of the links.
+
+    Raises:
+        ValueError: A field has another shape, type or range than stated.
+    """
+
+    channels: Tensor
+    """Complex channels, (access points, users, antennas), in amplitudes of the noise per root watt sent."""
+    computation_power_w: Tensor
+    """Power an access point needs to compute a user's task, above 0, (access points, users)."""
+    sinr_target: float
+    """Signal over interference and noise that every user needs, a ratio of powers above 0."""
+    power_limit_w: float
+    """Largest power that one access point radiates, above 0."""
+    amplifier_efficiency: float
+    """Power radiated over power that the amplifier draws, above 0 and at most 1."""
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.channels.shape)
+        if not self.channels.is_complex() or len(shape) != 3:
+            got = f"{self.channels.dtype} of shape {shape}"
+            raise ValueError(f"channels: expected complex (access points, users, antennas), got {got}")
+        power = self.computation_power_w
+        if tuple(power.shape) != shape[:2] or not bool((power > 0).all()):
+            got = f"shape {tuple(power.shape)}, least value {float(power.min()):g}"
+            raise ValueError(f"computation_power_w: expected {shape[:2]} values above 0, got {got}")
+        if not (self.sinr_target > 0 and self.power_limit_w > 0 and 0 < self.amplifier_efficiency <= 1):
+            got = f"{self.sinr_target:g}, {self.power_limit_w:g}, {self.amplifier_efficiency:g}"
+            expected = "sinr_target and power_limit_w above 0, amplifier_efficiency above 0 and at most 1"
+            raise ValueError(f"expected {expected}, got {got}")
+
+    def all_pairs(self) -> Tensor:
+        """Return True for every pair of access point and user, (access points, users)."""
+        return torch.ones(self.channels.shape[:2], dtype=torch.bool)
+
+    def transmission_power_w(self, beams: Tensor) -> float:
+        """Return the power that the amplifiers draw."""
+        return float(beams.abs().square().sum()) / self.amplifier_efficiency
+
+    def total_power_w(self, beams: Tensor, active: Tensor) -> float:
+        """Return the power that the amplifiers and the computing of the active pairs draw."""
+        return self.transmission_power_w(beams) + float(self.computation_power_w[active].sum())
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The pairs of access point and task that stay on, and their beams."""
+
+    active: Tensor
+    """True where an access point computes and sends a task, (access points, users)."""
+    beams: Tensor
+    """Complex beams in root watts, (access points, users, antennas), zero where a pair is off."""
+    path: tuple[tuple[int, float], ...] = ()
+    """Pairs left and total power in watts, from all pairs on to the last step that saved power."""
+
+
+def draw_channels(
+    access_points: int, users: int, antennas: int, *, side_m: float, generator: torch.Generator
+) -> Tensor:
+    """Draw places in a square and Rayleigh fading channels between them.
+
+    Path loss and shadowing are those of remote radio heads in 3GPP Case 1, as listed in Table 2 of
+    doi:10.1186/1687-1499-2012-111: 140.7 + 36.7 log10(distance in km) dB, shadowing of 10 dB, walls of 20 dB,
+    antennas of 5 dBi, at least 10 m. The noise is `NOISE_DBM`.
+
+    Returns:
+        Complex channels, (access points, users, antennas), as `Cell` takes them.
+    """
+    sites = side_m * torch.rand(access_points + users, 2, generator=generator, dtype=torch.double)
+    distance_km = torch.cdist(sites[:access_points], sites[access_points:]).clamp(min=10) / 1000
+    shadowing_db = 10 * torch.randn(access_points, users, generator=generator, dtype=torch.double)
+    gain_db = 5 - 20 - 140.7 - 36.7 * distance_km.log10() - shadowing_db
+    amplitude = 10 ** ((gain_db + 30 - NOISE_DBM) / 20)
+    fading = torch.randn(access_points, users, antennas, generator=generator, dtype=torch.cdouble)
+    return fading * amplitude.unsqueeze(2)
+
+
+def sinr(cell: Cell, beams: Tensor) -> Tensor:
+    """Return each user's signal over interference and noise, (users,), a ratio of powers."""
+    powers = torch.einsum("akl,aul->ku", cell.channels.conj(), beams).abs().square()
+    signal = powers.diagonal()
+    return signal / (powers.sum(1) - signal + 1)
+
+
+def served(cell: Cell, beams: Tensor) -> Tensor:
+    """Return True for each user whose target is met within `TOLERANCE`, (users,)."""
+    return sinr(cell, beams) >= cell.sinr_target * (1 - TOLERANCE)
+
+
+def violations(cell: Cell, beams: Tensor) -> int:
+    """Count the users whose target and the access points whose limit is missed by more than `TOLERANCE`."""
+    radiated_w = beams.abs().square().sum((1, 2))
+    over = radiated_w > cell.power_limit_w * (1 + TOLERANCE)
+    return int((~served(cell, beams)).sum() + over.sum())
+
+
+def least_power_beams(
+    cell: Cell, active: Tensor, *, norm_weights: Tensor | None = None, with_power: bool = True
+) -> Tensor | None:
+    """Return the beams that serve every user with the least power, or None where none were found.
+
+    Args:
+        cell: The cell.
+        active: True for pairs that may send, (access points, users).
+        norm_weights: Adds the weighted sum of the pairs' beam norms to what is minimised, in watts per root
+            watt, (access points, users).
+        with_power: Whether the transmission power is minimised; False only with `norm_weights`.
+
+    Returns:
+        Complex beams in root watts, (access points, users, antennas), zero where a pair is not active.
+
+    Raises:
+        UserError: Clarabel is not installed.
+    """
+    places, users = active.nonzero(as_tuple=True)
+    pairs, numbers = len(places), 2 * cell.channels.shape[2]  # a complex number is two real ones
+    count, extra = pairs * numbers, 0 if norm_weights is None else pairs
+    identity = np.eye(count + extra)
+    cones = _target_cones(cell, places, users, extra)
+    for place in range(len(active)):
+        own = identity[:count][np.repeat((places == place).numpy(), numbers)]
+        cones.append(_cone(0 * identity[:1], own, bound=math.sqrt(cell.power_limit_w)))
+    for pair in range(extra):
+        own = identity[pair * numbers : (pair + 1) * numbers]
+        cones.append(_cone(-identity[count + pair : count + pair + 1], own))
+    curvature = np.r_[np.full(count, 2 * with_power / cell.amplifier_efficiency), np.zeros(extra)]
+    slope = np.zeros(count + extra)
+    if norm_weights is not None:
+        slope[count:] = norm_weights[active].numpy()
+    parts = torch.from_numpy(_solve(curvature, slope, cones)[:count]).view(pairs, 2, -1)
+    beams = torch.zeros_like(cell.channels)
+    beams[active] = torch.complex(parts[:, 0], parts[:, 1])
+    # what counts is that the beams serve, whatever the solver says of its own accuracy
+    return beams if violations(cell, beams) == 0 else None
+
+
+def _target_cones(cell: Cell, places: Tensor, users: Tensor, extra: int) -> list[Cone]:
+    """Return a cone a user: own signal against all signals and noise, over the user's channel strength."""
+    strength = cell.channels.abs().square().sum((0, 2)).sqrt()
+    channels = (cell.channels / strength.unsqueeze(1))[places].numpy()  # (pairs, users, antennas)
+    real = np.concatenate([channels.real, channels.imag], 2)
+    imaginary = np.concatenate([-channels.imag, channels.real], 2)
+    received = np.stack([real, imaginary]).transpose(2, 0, 1, 3)  # (users, 2, pairs, 2 antennas)
+    reach = math.sqrt(1 + 1 / cell.sinr_target)
+    cones = []
+    for user, signal in enumerate(received):
+        by_sender = [signal * (users.numpy() == sender)[:, None] for sender in range(len(received))]
+        rows = np.pad(np.concatenate(by_sender).reshape(2 * len(received), -1), ((0, 1), (0, extra)))
+        cone = _cone(-reach * rows[2 * user : 2 * user + 1], rows)
+        cone[1][-1] = 1 / strength[user]
+        cones.append(cone)
+    return cones
+
+
+def _cone(first: Rows, others: Rows, *, bound: float = 0.0) -> Cone:
+    """Say that the norm of `others @ variables` is at most `bound - first @ variables`."""
+    offsets = np.zeros(1 + len(others))
+    offsets[0] = bound
+    return np.concatenate([first, others]), offsets
+
+
+def _solve(curvature: Rows, slope: Rows, cones: list[Cone]) -> Rows:
+    """Minimise `curvature @ x**2 / 2 + slope @ x` and return x; it misses a cone where the solver failed."""
+    try:
+        import clarabel
+    except ImportError as error:
+        raise UserError(f"the extra solver is not installed ({error}); run: {SOLVER_CURE}") from error
+    rows, offsets = (np.concatenate(parts) for parts in zip(*cones, strict=True))
+    sizes = [clarabel.SecondOrderConeT(len(offset)) for _, offset in cones]
+    settings = clarabel.DefaultSettings()
+    settings.verbose, settings.max_threads = False, 1
+    settings.tol_feas = 1e-10  # the default leaves some targets missed by a little more than TOLERANCE
+    quadratic = sparse.csc_matrix(sparse.diags(curvature))
+    solver = clarabel.DefaultSolver(quadratic, slope, sparse.csc_matrix(rows), offsets, sizes, settings)
+    return np.array(solver.solve().x)
+
+
 # --- Other ways to choose --------------------------------------------------------------------------------
 
 
@@ -261,6 +465,126 @@ def data_used(config: Config) -> DataUsed:
     return DataUsed("Rayleigh channel draws", checksum, 0, 0, config.draws + config.small_draws)
 
 
+# --- What a choice is judged by --------------------------------------------------------------------------
+# What a choice of pairs in a radio cell is judged by: power, pairs, and whether the links hold.
+
+Choice = tuple[Cell, Selection]
+
+
+def total_power_w(choice: Choice) -> float:
+    """Return the power of computing and sending."""
+    cell, selection = choice
+    return cell.total_power_w(selection.beams, selection.active)
+
+
+def service_metrics(choices: Sequence[Choice]) -> dict[str, Metric]:
+    """Check the links anew from channels and beams; the solver's word is not taken.
+
+    Args:
+        choices: Cells and what was chosen in them, at least one.
+    """
+    met = torch.cat([served(cell, selection.beams) for cell, selection in choices])
+    missed = sum(violations(cell, selection.beams) for cell, selection in choices)
+    within = f"within {TOLERANCE:g} of its value"
+    users = f"Fraction of the users whose signal over interference and noise meets the target, {within}."
+    limits = f"Targets of users and power limits of access points that do not hold {within}."
+    return {
+        "served_fraction": Metric(float(met.double().mean()), "fraction", "higher", "modelled", users),
+        "constraint_violations": Metric(float(missed), "count", "lower", "counted", limits),
+    }
+
+
+def power_metrics(choices: Sequence[Choice]) -> dict[str, Metric]:
+    """Return the means over the cells, at least one: power in all and by part, and pairs that are on."""
+    sent = statistics.fmean(cell.transmission_power_w(selection.beams) for cell, selection in choices)
+    total = statistics.fmean(total_power_w(choice) for choice in choices)
+    pairs = statistics.fmean(float(selection.active.sum()) for _, selection in choices)
+    model = "model of a radio cell, mean over its draws"
+    both = f"Power of amplifiers and computing; {model}."
+    amplifiers = f"Power that the amplifiers draw; {model}."
+    computing = f"Power of computing the tasks at all access points that do; {model}."
+    on = "Pairs of access point and task that are on, mean over the draws."
+    return {
+        "total_power_w": Metric(total, "W", "lower", "modelled", both),
+        "transmission_power_w": Metric(sent, "W", "lower", "modelled", amplifiers),
+        "computation_power_w": Metric(total - sent, "W", "lower", "modelled", computing),
+        "active_pairs": Metric(pairs, "count", "lower", "counted", on),
+    }
+
+
+def small_cell_metrics(
+    choices: Sequence[Choice], optima: Sequence[Choice], cpu_s: float
+) -> dict[str, Metric]:
+    """Compare choices in small cells with the best of all sets of pairs.
+
+    Args:
+        choices: Cells and what was chosen in them, at least one.
+        optima: The same cells and their optima.
+        cpu_s: Processor time of the choices.
+    """
+    ratio = sum(map(total_power_w, choices)) / sum(map(total_power_w, optima))
+    gap = (
+        "Total power over that of the best of all sets of pairs, both summed over the draws of a small cell."
+    )
+    time = "Processor time to choose pairs and beams in a small cell, mean over its draws."
+    return {
+        "power_over_optimum": Metric(ratio, "ratio", "lower", "modelled", gap),
+        "small_cell_cpu_s": Metric(cpu_s / len(choices), "s", "lower", "measured", time),
+    }
+
+
+def cpu_metric(cpu_s: float, draws: int) -> Metric:
+    """Return the cost of choosing itself as a metric."""
+    description = "Processor time to choose pairs and beams, mean over the draws of the cell."
+    return Metric(cpu_s / draws, "s", "lower", "measured", description)
+
+
+def draw_rows(choices: Sequence[Choice]) -> list[dict[str, Json]]:
+    """Return one flat row a draw."""
+    return [
+        {
+            "draw": draw,
+            "total_power_w": total_power_w((cell, selection)),
+            "transmission_power_w": cell.transmission_power_w(selection.beams),
+            "active_pairs": int(selection.active.sum()),
+        }
+        for draw, (cell, selection) in enumerate(choices)
+    ]
+
+
+def path_rows(selection: Selection) -> list[dict[str, Json]]:
+    """Return one flat row for each step that was kept: pairs left, and their power."""
+    return [{"active_pairs": pairs, "total_power_w": power_w} for pairs, power_w in selection.path]
+
+
+def level_rows(
+    cells: Sequence[Cell],
+    levels_w: Sequence[float],
+    without: Callable[[Cell], Selection],
+    choose: Callable[[Cell], Selection],
+) -> list[dict[str, Json]]:
+    """Return one flat row for each power of computing one task: mean power without and with a choice."""
+    rows: list[dict[str, Json]] = []
+    for level_w in levels_w:
+        same = [
+            replace(cell, computation_power_w=torch.full_like(cell.computation_power_w, level_w))
+            for cell in cells
+        ]
+        before = power_metrics([(cell, without(cell)) for cell in same])
+        after = power_metrics([(cell, choose(cell)) for cell in same])
+        rows.append(
+            {
+                "power_of_one_task_w": level_w,
+                "all_on_transmission_w": before["transmission_power_w"].value,
+                "all_on_total_w": before["total_power_w"].value,
+                "chosen_total_w": after["total_power_w"].value,
+                "chosen_pairs": after["active_pairs"].value,
+                "times_lower": before["total_power_w"].value / after["total_power_w"].value,
+            }
+        )
+    return rows
+
+
 # --- Run -------------------------------------------------------------------------------------------------
 
 
@@ -274,19 +598,19 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     with meter.window("small cells") as window:
         in_small = [(cell, choose(cell)) for cell in small]
     optima = in_small if arm == "exhaustive" else [(cell, exhaustive(cell)) for cell in small]
-    metrics = cell_report.small_cell_metrics(in_small, optima, window.cpu_s)
+    metrics = small_cell_metrics(in_small, optima, window.cpu_s)
     if arm == "exhaustive":
-        return Outcome(cell_report.service_metrics(in_small) | metrics, data_used(config))
+        return Outcome(service_metrics(in_small) | metrics, data_used(config))
     with meter.window("tactic") as window:
         choices = [(cell, choose(cell)) for cell in cells]
-    metrics = cell_report.power_metrics(choices) | cell_report.service_metrics(choices + in_small) | metrics
-    metrics["tactic_cpu_s"] = cell_report.cpu_metric(window.cpu_s, len(cells))
-    details: dict[str, Json] = {"draws": cell_report.draw_rows(choices), "draws_that_none_can_serve": refused}
+    metrics = power_metrics(choices) | service_metrics(choices + in_small) | metrics
+    metrics["tactic_cpu_s"] = cpu_metric(window.cpu_s, len(cells))
+    details: dict[str, Json] = {"draws": draw_rows(choices), "draws_that_none_can_serve": refused}
     if arm != "baseline":
-        details["steps_of_the_first_draw"] = cell_report.path_rows(choices[0][1])
+        details["steps_of_the_first_draw"] = path_rows(choices[0][1])
     if arm == "tactic":
         some, levels = cells[:5], config.computation_levels_w
-        details["power_of_computing"] = cell_report.level_rows(some, levels, all_on, log_sum)
+        details["power_of_computing"] = level_rows(some, levels, all_on, log_sum)
     return Outcome(metrics, data_used(config), details)
 
 

@@ -17,36 +17,35 @@ On one processor core an arm takes about 20 s with DEFAULT, a minute after a doz
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import io
 import math
+import multiprocessing
+import os
+import pickle
+import random
+import resource
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import checkpoint_report as report
 from recipes.common import cli
-from recipes.common.contract import Meter, Outcome
+from recipes.common.contract import Json, Meter, Metric, Outcome, Provenance
 from recipes.common.data import load_images
-from recipes.common.restarting import dying, run_until_done
-from recipes.common.training_state import (
-    Part,
-    list_checkpoints,
-    load_checkpoint,
-    newest_step,
-    read_checkpoint,
-    require_restorable,
-    restore,
-    save_checkpoint,
-    snapshot,
-)
+from recipes.common.errors import UserError
 
 TACTIC = "use-checkpoints-during-training"
 ARMS = ("baseline", "tactic", "every_ten_steps", "each_epoch")
@@ -148,6 +147,165 @@ def train_with_checkpoints(
 
 
 # --8<-- [end:tactic]
+# --- Checkpoint files ------------------------------------------------------------------------------------
+# The state of a training on disk: written whole or not at all, checked when it is read.
+#
+# Needs torch and nothing else of this project: copy this section together with `train_with_checkpoints`.
+
+_UNREADABLE = (pickle.PickleError, AttributeError, EOFError, KeyError, RuntimeError, ValueError)
+"""What torch raises for what it cannot write, or does not read back without running code."""
+
+
+class Part(Protocol):
+    """What a training is made of: net, optimiser, schedule, order of the data."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as tensors, numbers, lists and dictionaries."""
+
+    def load_state_dict(self, state_dict: Any) -> object:  # noqa: ANN401 - torch's own classes differ
+        """Take a state back."""
+
+
+def snapshot(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Return the state of all parts and of torch's random generators."""
+    state = {name: part.state_dict() for name, part in parts.items()}
+    return {"parts": state, "random": torch.get_rng_state(), "random_cuda": torch.cuda.get_rng_state_all()}
+
+
+def require_restorable(parts: Mapping[str, Part]) -> None:
+    """Check that the state of each part can be written and read back, while nothing is lost yet.
+
+    Raises:
+        ValueError: There are no parts, or one has no state or such that could not be read back.
+    """
+    if not parts:
+        raise ValueError(
+            "parts: expected all that changes while training, such as net and optimiser, got none"
+        )
+    for name, part in parts.items():
+        if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
+            raise ValueError(
+                f"part {name!r}: expected state_dict and load_state_dict, got {type(part).__name__} without; "
+                "wrap it in a class that has both"
+            )
+        buffer = io.BytesIO()
+        try:
+            torch.save(part.state_dict(), buffer)
+            buffer.seek(0)
+            torch.load(buffer, weights_only=True)
+        except (*_UNREADABLE, TypeError) as error:
+            raise ValueError(
+                f"part {name!r}: its state could not be read back after a failure ({_first_line(error)}); "
+                "let state_dict return tensors, numbers, texts, lists and dictionaries only: an array as "
+                "torch.as_tensor(array), a generator of numpy as generator.bit_generator.state"
+            ) from None
+
+
+def restore(parts: Mapping[str, Part], state: Mapping[str, Any]) -> None:
+    """Put back what `snapshot` returned.
+
+    Raises:
+        ValueError: It holds other parts, does not fit one of them, in which case those before it have been
+            put back, or is of a machine with more GPUs.
+    """
+    if not {"parts", "random", "random_cuda"} <= set(state) or set(parts) != set(state["parts"]):
+        raise ValueError(f"expected a checkpoint of {sorted(parts)}, got {sorted(state.get('parts', state))}")
+    if len(state["random_cuda"]) > torch.cuda.device_count():
+        got = f"{len(state['random_cuda'])} GPUs in the checkpoint and {torch.cuda.device_count()} here"
+        raise ValueError(f"expected as many GPUs as the training began with, got {got}; go on where they are")
+    for name, part in parts.items():
+        try:
+            part.load_state_dict(state["parts"][name])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"part {name!r}: the checkpoint does not fit it ({_first_line(error)}); build it as in the "
+                "training that wrote the checkpoint, or name another folder"
+            ) from None
+    torch.set_rng_state(state["random"])
+    torch.cuda.set_rng_state_all(state["random_cuda"])
+
+
+def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], *, keep: int = 2) -> None:
+    """Write a checkpoint so that a failure at any moment leaves the one before whole.
+
+    It gets its name only when all of it is on the disk, behind its own checksum; older ones than the newest
+    `keep` are removed last.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "checkpoint.partial"
+    with partial.open("wb") as file:
+        file.write(hashlib.sha256(buffer.getbuffer()).digest())
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / f"step-{step:010d}.pt")
+    entry = os.open(folder, os.O_RDONLY)
+    os.fsync(entry)  # the new name is in the folder, which is a file of its own
+    os.close(entry)
+    for old in list_checkpoints(folder)[:-keep]:
+        old.unlink()
+
+
+def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Return step and state of the newest whole checkpoint; None where none was ever written.
+
+    Raises:
+        ValueError: There are checkpoints, and none of them can be read.
+    """
+    paths = list_checkpoints(folder)
+    for path in reversed(paths):
+        try:
+            return step_of(path), read_checkpoint(path)
+        except ValueError as error:
+            warnings.warn(f"{error}; taking the one before", stacklevel=2)
+    if paths:
+        raise ValueError(
+            f"{folder}: none of {len(paths)} checkpoints can be read, as the warnings say; move them away to "
+            "start anew"
+        )
+    return None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the state in one checkpoint.
+
+    Raises:
+        ValueError: It is damaged, cannot be opened, or holds what torch does not read without running code.
+    """
+    try:
+        content = memoryview(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        raise ValueError(f"{path}: damaged, the checksum does not match")
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content[32:]), weights_only=True)
+    except _UNREADABLE as error:
+        raise ValueError(f"{path}: whole, but cannot be read ({_first_line(error)})") from None
+    return state
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the oldest first."""
+    return sorted(path for path in folder.glob("step-*.pt") if path.stem.removeprefix("step-").isdecimal())
+
+
+def newest_step(folder: Path) -> int:
+    """Return how many steps had been done when the newest checkpoint was written; 0 where there is none."""
+    return max(map(step_of, list_checkpoints(folder)), default=0)
+
+
+def step_of(path: Path) -> int:
+    """Return how many steps had been done when a checkpoint was written."""
+    return int(path.stem.removeprefix("step-"))
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 # --- Data and model --------------------------------------------------------------------------------------
 
 
@@ -178,6 +336,94 @@ def build_model(inputs: int, hidden: int) -> nn.Module:
     """Return a perceptron with dropout, which makes the random state part of the training."""
     layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(0.2), nn.Linear(hidden, 10)
     return nn.Sequential(nn.Flatten(), *layers)
+
+
+# --- Attempts that are killed ----------------------------------------------------------------------------
+# Work that is killed at random and started again until it is done, each attempt in a process of its own.
+#
+# Lifetimes are counted in steps of the work, not in seconds: an attempt kills itself with SIGKILL, which no
+# process can catch, so the same seed fails at the same steps on any machine.
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one attempt did."""
+
+    first_step: int
+    """Step it began with."""
+    steps_done: int
+    """Steps it finished."""
+    killed: bool
+    """Whether it was killed; the last attempt is not."""
+    cpu_s: float
+    """Processor time of its process, from the start of the interpreter to the end, in s."""
+
+
+def lifetimes(mean_steps: float, seed: int) -> Iterator[int]:
+    """Draw how many whole steps each attempt lives: exponential times, rounded down, without end."""
+    generator = random.Random(f"lifetimes {seed}")  # noqa: S311 - not for secrets
+    while True:
+        yield int(generator.expovariate(1 / mean_steps))
+
+
+def dying(step: Callable[[int], object], lifetime: int) -> Callable[[int], None]:
+    """Return the step, which kills this process when it is called once more than `lifetime` times."""
+    done = count()
+
+    def live_or_die(number: int) -> None:
+        if next(done) == lifetime:
+            os.kill(os.getpid(), signal.SIGKILL)
+        step(number)
+
+    return live_or_die
+
+
+def run_until_done(
+    attempt: Callable[[int], None],
+    *,
+    steps: int,
+    mean_steps: float,
+    seed: int,
+    most_attempts: int,
+    first_step: Callable[[], int],
+) -> list[Attempt]:
+    """Start an attempt, again after each kill, until one comes to its end.
+
+    Args:
+        attempt: Called in a new process with its lifetime in steps; must be picklable.
+        steps: Steps of the whole work.
+        mean_steps: Mean of the lifetimes, in steps.
+        seed: Decides the lifetimes.
+        most_attempts: Attempts after which the work counts as hopeless.
+        first_step: Returns the step that the next attempt will begin with.
+
+    Raises:
+        UserError: No attempt came to its end.
+        RuntimeError: An attempt failed by itself.
+    """
+    attempts: list[Attempt] = []
+    for lifetime in islice(lifetimes(mean_steps, seed), most_attempts):
+        first, before_s = first_step(), children_cpu_s()
+        process = multiprocessing.get_context("spawn").Process(target=attempt, args=(lifetime,))
+        process.start()
+        process.join()
+        if process.exitcode not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"an attempt ended with exit code {process.exitcode}; its error stands above")
+        killed = process.exitcode != 0
+        done = lifetime if killed else steps - first
+        attempts.append(Attempt(first, done, killed, children_cpu_s() - before_s))
+        if not killed:
+            return attempts
+    raise UserError(
+        f"most_attempts: all {most_attempts} attempts were killed, after {mean_steps:g} steps on average; "
+        "allow more of them or make failures rarer"
+    )
+
+
+def children_cpu_s() -> float:
+    """Return the processor time of all ended processes this one has started, killed ones included."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 # --- Train and evaluate ----------------------------------------------------------------------------------
@@ -249,6 +495,204 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float((model.eval()(images).argmax(1) == labels).double().mean())
 
 
+# --- What a training is judged by ------------------------------------------------------------------------
+# What checkpoints cost and save: expected cost by interval, metrics, and whether two states are equal.
+
+RARE_FAILURES = 100.0
+"""Mean time between failures of the second scenario, as a multiple of the whole training."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Processor time of what a training with failures does, in s."""
+
+    step_s: float
+    """One training step."""
+    write_s: float
+    """Writing one checkpoint."""
+    start_s: float
+    """Starting a process, up to its first step: imports, data, net."""
+    end_s: float
+    """Ending the process that finishes: writing the trained net, and taking the interpreter down."""
+
+
+def expected_cost(
+    interval: int | None, steps: int, mean_steps: float, costs: Costs
+) -> tuple[float, float, float]:
+    """Return what a training costs on average over failures.
+
+    Lifetimes are exponential and rounded down to whole steps, so that a stretch of L steps between two
+    checkpoints takes exp(L / M) attempts and (exp(L / M) - 1) / (exp(1 / M) - 1) steps on average.
+
+    Args:
+        interval: Steps between two checkpoints; None for none.
+        steps: Steps of the whole training.
+        mean_steps: Mean time M between failures, in steps.
+        costs: What a step, a checkpoint and a start cost.
+
+    Returns:
+        Steps wasted, failures, and processor time in s.
+    """
+    checkpoints = (steps - 1) // interval if interval else 0
+    stretches = [interval or 0] * checkpoints
+    stretches.append(steps - sum(stretches))
+    failures = math.fsum(math.expm1(length / mean_steps) for length in stretches)
+    done = failures / math.expm1(1 / mean_steps)
+    cpu_s = done * costs.step_s + checkpoints * costs.write_s + (1 + failures) * costs.start_s + costs.end_s
+    return done - steps, failures, cpu_s
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A training with failures, done at last."""
+
+    interval: int | None
+    """Steps between two checkpoints; None for none."""
+    steps: int
+    """Steps of the whole training."""
+    mean_steps: float
+    """Mean time between failures, in steps."""
+    costs: Costs
+    """What a step, a checkpoint and a start cost."""
+    attempts: Sequence[Attempt]
+    """All attempts, the last one not killed."""
+    checkpoint_bytes: int
+    """Size of one checkpoint; 0 where there was none."""
+    cpu_s: float
+    """Processor time of all attempts, and of what starts them and finds the interval."""
+    duration_s: float
+    """Wall-clock time of the same, without finding the interval."""
+
+    @property
+    def wasted_steps(self) -> int:
+        """Steps that had to be done again."""
+        return sum(attempt.steps_done for attempt in self.attempts) - self.steps
+
+
+def interval_table(run: TrainingRun) -> list[dict[str, Json]]:
+    """Return one row an interval, from every step to none, with the run's own figures in its row."""
+    halves = {max(1, round(run.steps / 10 ** (half / 2))) for half in range(1, 8)}
+    own = {run.interval} if run.interval else set()
+    rows: list[dict[str, Json]] = []
+    for at in [*sorted(halves | own | {1}), None]:
+        wasted, failures, cpu_s = expected_cost(at, run.steps, run.mean_steps, run.costs)
+        *_, rare_cpu_s = expected_cost(at, run.steps, RARE_FAILURES * run.steps, run.costs)
+        rows.append(
+            {
+                "interval_steps": "none" if at is None else str(at),
+                "expected_failures": failures,
+                "expected_wasted_steps": wasted,
+                "expected_cpu_s": cpu_s,
+                "expected_cpu_s_with_a_failure_in_100_trainings": rare_cpu_s,
+                "wasted_steps_this_run": run.wasted_steps if at == run.interval else None,
+                "cpu_s_this_run": run.cpu_s if at == run.interval else None,
+            }
+        )
+    return rows
+
+
+def attempt_table(attempts: Sequence[Attempt]) -> list[dict[str, Json]]:
+    """Return one row an attempt."""
+    return [{"attempt": number, **dataclasses.asdict(attempt)} for number, attempt in enumerate(attempts, 1)]
+
+
+def leaves(state: Any) -> Iterator[Tensor]:  # noqa: ANN401 - whatever a state dictionary holds
+    """Yield all values of a state as bytes, (bytes,), in the order of their keys."""
+    if isinstance(state, Mapping):
+        for key in sorted(state, key=str):
+            yield from leaves(state[key])
+    elif isinstance(state, (list, tuple)):
+        for entry in state:
+            yield from leaves(entry)
+    elif state is not None:
+        yield torch.as_tensor(state).contiguous().reshape(-1).view(torch.uint8)
+
+
+def differing_bytes(one: Any, other: Any) -> int:  # noqa: ANN401
+    """Count the bytes in which two states of the same form differ.
+
+    Raises:
+        ValueError: They are not of the same form.
+    """
+    pairs = list(zip(leaves(one), leaves(other), strict=True))
+    if any(a.shape != b.shape for a, b in pairs):
+        raise ValueError("expected two states with the same tensors, got tensors of other sizes")
+    return sum(int((a != b).sum()) for a, b in pairs)
+
+
+def state_checksum(state: Any) -> str:  # noqa: ANN401
+    """Return the SHA-256 of all values of a state."""
+    digest = hashlib.sha256()
+    for leaf in leaves(state):
+        digest.update(leaf.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def cost_metrics(run: TrainingRun) -> dict[str, Metric]:
+    """Return the cost of a run, what its parts cost, and what the model expects on average over failures."""
+    wasted, _, expected_s = expected_cost(run.interval, run.steps, run.mean_steps, run.costs)
+    written = (
+        (run.steps - 1) // run.interval if run.interval else 0
+    )  # each is written once: none is gone behind
+    on_average = "on average over exponential times between failures"
+    found = {
+        "training_cpu_s": _cost(
+            run.cpu_s, "s", "measured", "Processor time of all attempts, starts included."
+        ),
+        "training_s": _cost(
+            run.duration_s, "s", "measured", "Wall-clock time of all attempts, disk included."
+        ),
+        "wasted_steps": _cost(run.wasted_steps, "count", "counted", "Training steps lost in failures."),
+        "attempts": _cost(
+            len(run.attempts), "count", "counted", "Processes started until training was done."
+        ),
+        "written_bytes": _cost(
+            written * run.checkpoint_bytes, "bytes", "counted", "Checkpoints times the size of one."
+        ),
+        "expected_training_cpu_s": _cost(
+            expected_s, "s", "modelled", f"Processor time {on_average}, from the measured costs."
+        ),
+        "expected_wasted_steps": _cost(wasted, "count", "modelled", f"Steps lost {on_average}."),
+        "step_cpu_ms": _cost(1e3 * run.costs.step_s, "ms", "measured", "Processor time of one step."),
+        "checkpoint_cpu_ms": _cost(
+            1e3 * run.costs.write_s, "ms", "measured", "Processor time of writing one checkpoint."
+        ),
+        "start_cpu_s": _cost(
+            run.costs.start_s, "s", "measured", "Processor time of a new process up to its first step."
+        ),
+    }
+    if run.interval:
+        steps = "Training steps between two checkpoints."
+        found["interval_steps"] = Metric(run.interval, "count", "neither", "counted", steps)
+    return found
+
+
+def accuracy_metric(value: float) -> Metric:
+    """Return the test accuracy as a metric."""
+    return Metric(
+        value, "fraction", "higher", "measured", "Fraction of the test images classified correctly."
+    )
+
+
+def uninterrupted_metric(cpu_s: float) -> Metric:
+    """Return the cost of the same training without failures as a metric."""
+    return _cost(
+        cpu_s, "s", "measured", "Processor time of the training without any failure, checkpoints included."
+    )
+
+
+def difference_metric(reference: Mapping[str, Any], state: Mapping[str, Any]) -> Metric:
+    """Return how far the state at the end is from that of a training without failures."""
+    description = (
+        "Bytes of weights, momentum, random state and data order unlike those of a run without failures."
+    )
+    return _cost(differing_bytes(reference, state), "bytes", "counted", description)
+
+
+def _cost(value: float, unit: str, provenance: Provenance, description: str) -> Metric:
+    return Metric(float(value), unit, "lower", provenance, description)
+
+
 # --- Run -------------------------------------------------------------------------------------------------
 
 
@@ -286,20 +730,20 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
             )
         final = read_checkpoint(list_checkpoints(job / "final")[0])
         size = max((path.stat().st_size for path in list_checkpoints(job / "killed")), default=0)
-    costs = report.Costs(step_s, write_s, final["start_cpu_s"], attempts[-1].cpu_s - final["cpu_s"])
+    costs = Costs(step_s, write_s, final["start_cpu_s"], attempts[-1].cpu_s - final["cpu_s"])
     cpu_s = math.fsum(attempt.cpu_s for attempt in attempts) + training.cpu_s
     cpu_s += rehearsal_s if arm == "tactic" else 0.0
-    done = report.Run(interval, config.steps, mean_steps, costs, attempts, size, cpu_s, training.duration_s)
+    done = TrainingRun(interval, config.steps, mean_steps, costs, attempts, size, cpu_s, training.duration_s)
     model = build_model(chosen[0][0].numel(), config.hidden)
     model.load_state_dict(final["state"]["parts"]["model"])
     metrics = {
-        "test_accuracy": report.accuracy_metric(accuracy(model, images.test_images, images.test_labels)),
-        "differing_bytes": report.difference_metric(reference, final["state"]),
-        "uninterrupted_cpu_s": report.uninterrupted_metric(uninterrupted.cpu_s),
-        **report.metrics(done),
+        "test_accuracy": accuracy_metric(accuracy(model, images.test_images, images.test_labels)),
+        "differing_bytes": difference_metric(reference, final["state"]),
+        "uninterrupted_cpu_s": uninterrupted_metric(uninterrupted.cpu_s),
+        **cost_metrics(done),
     }
-    tables = {"intervals": report.interval_table(done), "attempts": report.attempt_table(attempts)}
-    return Outcome(metrics, images.used, {**tables, "final_state_sha256": report.checksum(final["state"])})
+    tables = {"intervals": interval_table(done), "attempts": attempt_table(attempts)}
+    return Outcome(metrics, images.used, {**tables, "final_state_sha256": state_checksum(final["state"])})
 
 
 def main() -> None:

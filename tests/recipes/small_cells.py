@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from recipes import select_inference_tasks_for_the_edge as recipe
-from recipes.common.beamforming import Cell
+from recipes.select_inference_tasks_for_the_edge import Cell
 
 TWO_POINTS = [[[2.0 + 0j]], [[1j]]]  # one user; power gains 4 and 1
 

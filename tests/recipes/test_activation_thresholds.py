@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.activation_thresholds import use_thresholds
+from recipes.train_for_sparse_activations import use_thresholds
 
 
 def test_each_relu_gets_the_threshold_that_drops_the_fraction() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recipes.common import timing
-from recipes.common.folding_block import FoldingBlock
+from recipes.redesign_distil_and_quantise import FoldingBlock
 
 PAGE = Path(__file__).resolve().parents[2] / "catalogue" / "pages" / "how-to" / "apply" / "index.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes import select_inference_tasks_for_the_edge as recipe
-from recipes.common import beamforming
-from recipes.common.beamforming import least_power_beams
 from recipes.common.errors import UserError
+from recipes.select_inference_tasks_for_the_edge import least_power_beams
 from tests.recipes.small_cells import TWO_POINTS, drawn, make_cell
 
 
@@ -62,7 +61,7 @@ def test_a_program_of_norms_alone_meets_the_targets_in_a_cell_with_a_wide_range_
     weights = torch.full_like(cell.computation_power_w, 2 * (0.278 / 0.25) ** 0.5)
     beams = least_power_beams(cell, cell.all_pairs(), norm_weights=weights, with_power=False)
     assert beams is not None
-    assert beamforming.violations(cell, beams) == 0
+    assert recipe.violations(cell, beams) == 0
 
 
 def test_one_antenna_cannot_serve_two_users_above_a_ratio_of_one() -> None:
@@ -73,11 +72,11 @@ def test_one_antenna_cannot_serve_two_users_above_a_ratio_of_one() -> None:
 def test_the_ratio_of_given_beams() -> None:
     cell = make_cell([[[1 + 0j, 0j], [0j, 1 + 0j]]])
     beams = torch.tensor([[[2, 0], [1, 1]]], dtype=torch.cdouble)  # the second beam leaks 1 to the first user
-    assert beamforming.sinr(cell, beams).tolist() == [4 / (1 + 1), 1 / (0 + 1)]
-    assert beamforming.violations(cell, beams) == 2
-    assert beamforming.violations(replace(cell, sinr_target=1.5), beams) == 1
-    assert beamforming.violations(replace(cell, sinr_target=1.0, power_limit_w=5.9), beams) == 1
-    assert beamforming.violations(replace(cell, sinr_target=1.0, power_limit_w=6.0), beams) == 0
+    assert recipe.sinr(cell, beams).tolist() == [4 / (1 + 1), 1 / (0 + 1)]
+    assert recipe.violations(cell, beams) == 2
+    assert recipe.violations(replace(cell, sinr_target=1.5), beams) == 1
+    assert recipe.violations(replace(cell, sinr_target=1.0, power_limit_w=5.9), beams) == 1
+    assert recipe.violations(replace(cell, sinr_target=1.0, power_limit_w=6.0), beams) == 0
 
 
 @settings(max_examples=10, deadline=None)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recipes.common.channel_groups import count_weights
 from recipes.common.channels import (
     cut_channels,
     gate_importance,
@@ -24,6 +23,7 @@ from recipes.common.errors import UserError
 from recipes.common.models import small_lenet
 from recipes.common.net_report import macs_per_image
 from recipes.common.resnet import resnet8
+from recipes.enhance_model_sparsity import count_weights
 from tests.recipes.small_nets import residual_net
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from recipes.common.energy_ratio import (
+from recipes.train_for_sparse_activations import (
     ModuleAccesses,
     count_accesses,
     energy_ratio,

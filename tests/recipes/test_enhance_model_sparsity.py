@@ -17,18 +17,18 @@ from torch import nn
 
 from recipes import enhance_model_sparsity as recipe
 from recipes.common import cifar10
-from recipes.common.channel_groups import (
+from recipes.common.contract import Outcome
+from recipes.common.errors import UserError
+from recipes.common.net_report import accuracy
+from recipes.common.pruning import prunable_layers
+from recipes.common.resnet import resnet8
+from recipes.enhance_model_sparsity import (
     ChannelGroups,
     Slice,
     count_weights,
     find_groups,
     remove_zero_groups,
 )
-from recipes.common.contract import Outcome
-from recipes.common.errors import UserError
-from recipes.common.net_report import accuracy
-from recipes.common.pruning import prunable_layers
-from recipes.common.resnet import resnet8
 from tests.recipes.fake_meter import FakeMeter
 
 pytest.importorskip("torch_pruning")

@@ -12,17 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from recipes.common.channel_groups import count_weights, find_groups, remove_zero_groups
 from recipes.common.channels import cut_channels
 from recipes.common.energy_model import estimate
-from recipes.common.folding_block import FoldingBlock, fold
 from recipes.common.pruning import prunable_layers
 from recipes.common.resnet import ResidualBlock, resnet8
 from recipes.consider_energy_aware_pruning import prune_energy_aware
-from recipes.enhance_model_sparsity import log_sum_slopes, shrink_groups
+from recipes.enhance_model_sparsity import (
+    count_weights,
+    find_groups,
+    log_sum_slopes,
+    remove_zero_groups,
+    shrink_groups,
+)
 from recipes.prune_layers_and_channels_with_gates import prune_with_gates
 from recipes.prune_without_retraining import prune_without_retraining
-from recipes.redesign_distil_and_quantise import distil_and_fold
+from recipes.redesign_distil_and_quantise import FoldingBlock, distil_and_fold, fold
 from recipes.remove_channels_by_modelled_energy import remove_channels_by_energy
 from tests.recipes.nets_of_readers import NETS, first_tensor, frozen, net_and_inputs
 

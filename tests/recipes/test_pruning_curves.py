@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from recipes.common.pruning_curves import (
+from recipes.consider_energy_aware_pruning import (
     Point,
     describe,
     energy_at,

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from recipes import redesign_distil_and_quantise as recipe
-from recipes.common import int8_report
 from recipes.common.channels import cut_channels
 from recipes.common.contract import Outcome
 from recipes.common.engines import Form
 from recipes.common.errors import UserError
-from recipes.common.folding_block import FoldingBlock, fold
 from recipes.common.net_report import accuracy, macs_per_image
+from recipes.redesign_distil_and_quantise import FoldingBlock, fold
 from tests.recipes.fake_meter import FakeMeter
 
 METRICS = {
@@ -134,11 +133,11 @@ def test_accuracy_counts_every_image_once_however_the_last_batch_falls() -> None
     form = Form(lambda batch: nn.functional.one_hot(batch[:, 0].long(), 5), lambda: None, 0)
     images, labels = torch.arange(5.0)[:, None], torch.tensor([0, 1, 2, 3, 0])
     for batch_size in (1, 2, 3, 5):
-        assert int8_report.accuracy_of(form, images, labels, batch_size=batch_size) == pytest.approx(0.8)
+        assert recipe.accuracy_of(form, images, labels, batch_size=batch_size) == pytest.approx(0.8)
 
 
 def test_a_missing_extra_is_named_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8_report, "missing_extra", lambda engine: f"{engine}: install the extra onnx")
+    monkeypatch.setattr(recipe, "missing_extra", lambda engine: f"{engine}: install the extra onnx")
     with pytest.raises(UserError, match="install the extra onnx"):
         recipe.run(recipe.SMOKE, arm="baseline", seed=0, meter=FakeMeter())
 

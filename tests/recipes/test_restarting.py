@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from recipes.common import restarting
+from recipes import use_checkpoints_during_training as recipe
 from recipes.common.errors import UserError
-from recipes.common.restarting import lifetimes, run_until_done
+from recipes.use_checkpoints_during_training import lifetimes, run_until_done
 
 
 class FakeProcess:
@@ -36,8 +36,8 @@ def test_hopeless_and_failing_attempts_are_errors(
     monkeypatch: pytest.MonkeyPatch, exitcode: int, error: type[Exception], message: str
 ) -> None:
     monkeypatch.setattr(FakeProcess, "exitcode", exitcode)
-    monkeypatch.setattr(restarting.multiprocessing, "get_context", lambda _: restarting.multiprocessing)
-    monkeypatch.setattr(restarting.multiprocessing, "Process", FakeProcess)
+    monkeypatch.setattr(recipe.multiprocessing, "get_context", lambda _: recipe.multiprocessing)
+    monkeypatch.setattr(recipe.multiprocessing, "Process", FakeProcess)
     with pytest.raises(error, match=message):
         run_until_done(print, first_step=lambda: 0, mean_steps=4, seed=0, steps=5, most_attempts=3)
 

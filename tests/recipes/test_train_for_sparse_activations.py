@@ -14,8 +14,8 @@ from torch import nn
 
 from recipes import train_for_sparse_activations as recipe
 from recipes.common.contract import Outcome
-from recipes.common.energy_ratio import count_accesses, nonzero_fraction
 from recipes.common.net_report import accuracy
+from recipes.train_for_sparse_activations import count_accesses, nonzero_fraction
 from tests.recipes.fake_meter import FakeMeter
 
 

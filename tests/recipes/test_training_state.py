@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.common import training_state
-from recipes.common.training_state import (
+from recipes import use_checkpoints_during_training as recipe
+from recipes.use_checkpoints_during_training import (
     list_checkpoints,
     load_checkpoint,
     newest_step,
@@ -103,7 +103,7 @@ def test_a_failure_while_writing_leaves_the_checkpoint_before(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((training_state.os, "fsync") if moment == "fsync" else (Path, "replace")), fail)
+        patch.setattr(*((recipe.os, "fsync") if moment == "fsync" else (Path, "replace")), fail)
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(tmp_path, 2, state(2))
     assert load_checkpoint(tmp_path)[0] == 1

@@ -10,15 +10,14 @@ import torch
 from torch import nn
 
 from recipes import use_built_in_library_functions as recipe
-from recipes.common import handwritten_layers as by_hand
 from recipes.common.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 
 LAYERS = [
-    (by_hand.hand_convolution(2, 3, stride=1), (4, 2, 5, 6)),
-    (by_hand.hand_convolution(2, 3, stride=2), (4, 2, 7, 8)),
-    (by_hand.hand_layer_norm(6), (4, 5, 6)),
-    (by_hand.HandAttention(nn.Linear(6, 18), nn.Linear(6, 6), heads=3), (4, 5, 6)),
+    (recipe.hand_convolution(2, 3, stride=1), (4, 2, 5, 6)),
+    (recipe.hand_convolution(2, 3, stride=2), (4, 2, 7, 8)),
+    (recipe.hand_layer_norm(6), (4, 5, 6)),
+    (recipe.HandAttention(nn.Linear(6, 18), nn.Linear(6, 6), heads=3), (4, 5, 6)),
 ]
 IDS = ["convolution", "strided convolution", "layer norm", "attention"]
 
@@ -30,19 +29,19 @@ def one_thread_and_seed() -> None:
 
 
 def test_layer_norm_by_hand_worked_out() -> None:
-    norm = by_hand.HandLayerNorm(nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(2)), 0.0)
+    norm = recipe.HandLayerNorm(nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(2)), 0.0)
     assert norm(torch.tensor([[[3.0, 7.0]]])).tolist() == [[[0.0, 3.0]]]  # mean 5, standard deviation 2
 
 
 def test_convolution_by_hand_worked_out() -> None:
-    layer = by_hand.HandConvolution(nn.Parameter(torch.ones(1, 1, 3, 3)), nn.Parameter(torch.ones(1)), 2, 1)
+    layer = recipe.HandConvolution(nn.Parameter(torch.ones(1, 1, 3, 3)), nn.Parameter(torch.ones(1)), 2, 1)
     images = torch.arange(9.0).view(1, 1, 3, 3)
     # windows round the corners: 0+1+3+4, 1+2+4+5, 3+4+6+7, 4+5+7+8, and a bias of 1
     assert layer(images).tolist() == [[[[9.0, 13.0], [21.0, 25.0]]]]
 
 
 def test_attention_by_hand_worked_out() -> None:
-    attention = by_hand.HandAttention(nn.Linear(1, 3), nn.Linear(1, 1), heads=1)
+    attention = recipe.HandAttention(nn.Linear(1, 3), nn.Linear(1, 1), heads=1)
     with torch.no_grad():
         attention.projection.weight.copy_(torch.tensor([[0.0], [1.0], [1.0]]))  # queries 0: equal scores
         attention.projection.bias.zero_()
@@ -51,7 +50,7 @@ def test_attention_by_hand_worked_out() -> None:
     assert attention(torch.tensor([[[2.0], [4.0]]])).flatten().tolist() == [3.0, 3.0]
 
 
-@pytest.mark.parametrize("replacements", [recipe.LIBRARY, by_hand.PYTHON_LOOPS], ids=["library", "loops"])
+@pytest.mark.parametrize("replacements", [recipe.LIBRARY, recipe.PYTHON_LOOPS], ids=["library", "loops"])
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=IDS)
 def test_replacements_agree_in_outputs_and_gradients(layer, shape, replacements) -> None:
     replaced = recipe.replace_modules(layer, replacements)
@@ -70,7 +69,7 @@ class ForeignNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = self.again = by_hand.hand_layer_norm(4)
+        self.first = self.again = recipe.hand_layer_norm(4)
         self.linear = nn.Linear(4, 4)
         self.register_buffer("offset", torch.ones(4))
 
@@ -84,7 +83,7 @@ def test_the_tactic_on_a_foreign_net_shares_weights_and_leaves_the_net_whole() -
     assert isinstance(replaced.first, nn.LayerNorm)
     assert replaced.first is replaced.again
     assert not replaced.first.training
-    assert isinstance(net.first, by_hand.HandLayerNorm)
+    assert isinstance(net.first, recipe.HandLayerNorm)
     assert replaced.linear is not net.linear
     assert {id(weight) for weight in replaced.parameters()} == {id(weight) for weight in net.parameters()}
     assert replaced.offset is net.offset
@@ -104,7 +103,7 @@ class Returning(nn.Module):
 
     def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
         super().__init__()
-        self.norm, self.answer = by_hand.hand_layer_norm(4), answer
+        self.norm, self.answer = recipe.hand_layer_norm(4), answer
 
     def forward(self, inputs: torch.Tensor) -> object:
         return self.answer(self.norm(inputs.mul_(2)))
@@ -130,18 +129,18 @@ def test_outputs_of_any_form_are_compared_and_nothing_is_changed(answer) -> None
 
 
 def test_outputs_that_change_their_form_are_refused() -> None:
-    def in_double(hand: by_hand.HandLayerNorm) -> nn.Module:
+    def in_double(hand: recipe.HandLayerNorm) -> nn.Module:
         return nn.Sequential(recipe.library_layer_norm(hand), nn.Flatten(0)).eval()
 
     with pytest.raises(ValueError, match=r"same of both nets, got .*\(8, 4\).* and .*\(32,\)"):
         recipe.use_library_functions(
-            Returning(lambda outputs: outputs).eval(), {by_hand.HandLayerNorm: in_double}, torch.randn(8, 4)
+            Returning(lambda outputs: outputs).eval(), {recipe.HandLayerNorm: in_double}, torch.randn(8, 4)
         )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_the_tolerance_is_that_of_the_weights(dtype: torch.dtype) -> None:
-    net = nn.Sequential(*(by_hand.hand_layer_norm(16) for _ in range(4))).to(dtype).eval()
+    net = nn.Sequential(*(recipe.hand_layer_norm(16) for _ in range(4))).to(dtype).eval()
     inputs = torch.randn(64, 16, dtype=dtype)
     recipe.use_library_functions(net, recipe.LIBRARY, inputs)
     with pytest.raises(ValueError, match="expected at most 0"):
@@ -149,14 +148,14 @@ def test_the_tolerance_is_that_of_the_weights(dtype: torch.dtype) -> None:
 
 
 def test_a_net_in_training_mode_is_refused_and_its_statistics_stay() -> None:
-    net = nn.Sequential(by_hand.hand_layer_norm(4), nn.BatchNorm1d(4)).eval()
+    net = nn.Sequential(recipe.hand_layer_norm(4), nn.BatchNorm1d(4)).eval()
     net[1].train()
     with pytest.raises(ValueError, match=r"1 \(BatchNorm1d\): expected evaluation mode"):
         recipe.use_library_functions(net, recipe.LIBRARY, torch.randn(8, 4))
     assert int(net[1].num_batches_tracked) == 0
 
 
-class OtherLayerNorm(by_hand.HandLayerNorm):
+class OtherLayerNorm(recipe.HandLayerNorm):
     """Divides by the sample's standard deviation plus epsilon, which is not what the library computes."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -164,7 +163,7 @@ class OtherLayerNorm(by_hand.HandLayerNorm):
         return centred / (inputs.std(-1, keepdim=True) + self.epsilon) * self.weight + self.bias
 
 
-class BrokenLayerNorm(by_hand.HandLayerNorm):
+class BrokenLayerNorm(recipe.HandLayerNorm):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs * torch.nan
 
@@ -216,7 +215,7 @@ def test_the_library_allocates_less_and_loops_more(outcomes: dict[str, Outcome])
 
 def test_the_straw_man_is_not_shipped_the_others_are(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["python_loops"].deployable is None
-    for arm, kind in (("baseline", by_hand.HandLayerNorm), ("tactic", nn.LayerNorm)):
+    for arm, kind in (("baseline", recipe.HandLayerNorm), ("tactic", nn.LayerNorm)):
         shipped = outcomes[arm].deployable
         assert type(shipped.model.norm) is kind
         assert not shipped.model.training

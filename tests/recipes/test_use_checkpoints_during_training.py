@@ -18,11 +18,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipes import use_checkpoints_during_training as recipe
-from recipes.common import checkpoint_report as report
-from recipes.common import restarting
 from recipes.common.contract import Outcome
-from recipes.common.restarting import lifetimes
-from recipes.common.training_state import save_checkpoint
+from recipes.use_checkpoints_during_training import lifetimes, save_checkpoint
 from tests.recipes.fake_meter import FakeMeter
 
 # --- The interval ---
@@ -62,8 +59,8 @@ def test_an_interval_needs_positive_numbers(cost: float, mean: float) -> None:
 
 @pytest.mark.parametrize("mean_steps", [20.0, 150.0])
 def test_no_interval_is_much_cheaper_than_the_chosen_one(mean_steps: float) -> None:
-    costs = report.Costs(step_s=1.0, write_s=2.0, start_s=0.0, end_s=0.0)
-    found = [report.expected_cost(interval, 1000, mean_steps, costs)[2] for interval in range(1, 500)]
+    costs = recipe.Costs(step_s=1.0, write_s=2.0, start_s=0.0, end_s=0.0)
+    found = [recipe.expected_cost(interval, 1000, mean_steps, costs)[2] for interval in range(1, 500)]
     chosen = round(recipe.checkpoint_interval(2.0, mean_steps))
     assert found[chosen - 1] <= 1.02 * min(found)
 
@@ -119,15 +116,15 @@ def test_an_interrupted_training_ends_bit_for_bit_like_an_uninterrupted_one(tmp_
     whole = copy.deepcopy(recipe.snapshot(parts))
     found, firsts = interrupted(tmp_path, 7, [17, 3, 9])
     assert firsts == [0, 14, 14, 21]
-    assert report.differing_bytes(whole, found) == 0
-    assert report.checksum(whole) == report.checksum(found)
+    assert recipe.differing_bytes(whole, found) == 0
+    assert recipe.state_checksum(whole) == recipe.state_checksum(found)
 
 
 def test_without_the_random_state_the_training_would_end_elsewhere(tmp_path: Path, monkeypatch) -> None:
     whole, _ = interrupted(tmp_path / "whole", 7, [])
     monkeypatch.setattr(torch, "set_rng_state", lambda _: None)
     found, _ = interrupted(tmp_path / "found", 7, [17])
-    assert report.differing_bytes(whole, found) > 0
+    assert recipe.differing_bytes(whole, found) > 0
 
 
 @pytest.mark.parametrize("interval", [0, 40, 41])
@@ -211,10 +208,10 @@ def test_a_training_without_parts_is_refused(tmp_path: Path) -> None:
 def test_a_folder_with_more_steps_than_asked_for_is_refused(tmp_path: Path) -> None:
     parts, step = foreign_training()
     recipe.train_with_checkpoints(parts, step, steps=8, interval=6, folder=tmp_path)
-    before = report.checksum(recipe.snapshot(parts))
+    before = recipe.state_checksum(recipe.snapshot(parts))
     with pytest.raises(ValueError, match="expected a training of up to 4 steps, got one of 6 so far"):
         recipe.train_with_checkpoints(parts, pytest.fail, steps=4, interval=2, folder=tmp_path)
-    assert report.checksum(recipe.snapshot(parts)) == before
+    assert recipe.state_checksum(recipe.snapshot(parts)) == before
     assert recipe.train_with_checkpoints(parts, pytest.fail, steps=6, interval=2, folder=tmp_path) == 6
 
 
@@ -279,9 +276,9 @@ def outcomes() -> dict[str, Outcome]:
     """With this seed the first attempt dies after a quarter and the second one lives."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restarting.multiprocessing, "get_context", lambda _: restarting.multiprocessing)
-        patch.setattr(restarting.multiprocessing, "Process", InProcess)
-        patch.setattr(restarting.os, "kill", die)
+        patch.setattr(recipe.multiprocessing, "get_context", lambda _: recipe.multiprocessing)
+        patch.setattr(recipe.multiprocessing, "Process", InProcess)
+        patch.setattr(recipe.os, "kill", die)
         return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=8, meter=FakeMeter()) for arm in recipe.ARMS}
 
 
