@@ -59,7 +59,8 @@ def calls(program: str) -> list[list[str]]:
 def test_commands_take_what_they_are_given(words: list[str]) -> None:
     command, context, rest = main, click.Context(main), list(words)
     while isinstance(command, click.Group):
-        command = command.commands[rest.pop(0)]
+        command = command.get_command(context, rest.pop(0))
+        assert command is not None
         context = click.Context(command, context)
     options, arguments, _ = command.make_parser(context).parse_args(rest)
     assert not arguments
