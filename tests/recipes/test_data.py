@@ -40,9 +40,7 @@ def folder(tmp_path: Path, packed: dict[str, bytes], monkeypatch: pytest.MonkeyP
     files = []
     for name, content in packed.items():
         (tmp_path / "data" / "fashion-mnist" / name).write_bytes(content)
-        files.append(
-            datasets.DataFile(name, len(content), hashlib.sha256(content).hexdigest(), "https://example.org")
-        )
+        files.append(datasets.DataFile(name, len(content), hashlib.sha256(content).hexdigest()))
     monkeypatch.setattr(data, "FASHION_MNIST_FILES", tuple(files))
     return tmp_path / "data"
 
@@ -74,7 +72,6 @@ def test_the_real_checksums_are_well_formed() -> None:
     assert len(datasets.FASHION_MNIST_FILES) == 4
     for file in datasets.FASHION_MNIST_FILES:
         assert len(bytes.fromhex(file.sha256)) == 32
-        assert file.url.endswith("/" + file.name)
 
 
 def test_search_order_is_argument_then_environment_then_user_folder(

@@ -109,53 +109,44 @@ def repeat_progress() -> Iterator[RepeatProgress]:
         progress.close()
 
 
-class DownloadProgress:
-    """Progress of a download: a bar on a terminal, nothing elsewhere."""
+class DownloadBar:
+    """One file's row in the bar of a download, in the words of pooch."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task: TaskID | None = None
+    def __init__(self, bar: Progress, name: str) -> None:
+        self._bar, self._task = bar, bar.add_task(name)
 
-    def begin(self, name: str, size_bytes: int) -> None:
-        """Begin with a file; a second beginning of the same file starts from zero."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(name, total=size_bytes)
-        self._bar.start()
+    @property
+    def total(self) -> float | None:
+        """Size in bytes as the server tells it; setting it begins the row anew, as another attempt does."""
+        return self._bar.tasks[self._task].total
 
-    def advance(self, count: int) -> None:
+    @total.setter
+    def total(self, size_bytes: int) -> None:
+        self._bar.reset(self._task, total=size_bytes)
+
+    def update(self, count: int) -> None:
         """Count bytes that have come in."""
-        if self._task is not None:
-            self._bar.advance(self._task, count)
+        self._bar.advance(self._task, count)
 
-    def note(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(Text(text), soft_wrap=True, highlight=False)
+    def reset(self) -> None:
+        """Count from zero."""
+        self._bar.reset(self._task)
 
     def close(self) -> None:
-        """Take the bar away."""
-        if self._task is not None:
-            self._bar.stop()
+        """Leave the finished row where it is; the bar goes as a whole."""
 
 
-@contextmanager
-def download_progress() -> Iterator[DownloadProgress]:
-    """Show the progress of downloads on stderr while the block lasts."""
-    progress = DownloadProgress(Console(stderr=True))
-    try:
-        yield progress
-    finally:
-        progress.close()
+def download_progress() -> Progress:
+    """Return a bar for downloads, to be shown on stderr where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def results_table(results: Results, headline: tuple[str, ...] = ()) -> Table:

@@ -22,6 +22,13 @@ FETCH_COMMAND = "greentactics data fetch fashion-mnist"
 """The command that downloads the files."""
 
 
+FASHION_MNIST_URL = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+    "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/"
+)
+"""Folder that the files are published in."""
+
+
 @dataclass(frozen=True)
 class DataFile:
     """One file of a data set, as published upstream."""
@@ -32,37 +39,25 @@ class DataFile:
     """Size of the compressed file."""
     sha256: str
     """Checksum of the compressed file, lower-case hexadecimal."""
-    url: str
-    """Address it is published at."""
 
 
-_UPSTREAM = (
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
-    "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/"
-)
-
-
-def _data_file(name: str, size_bytes: int, sha256: str) -> DataFile:
-    return DataFile(name=name, size_bytes=size_bytes, sha256=sha256, url=_UPSTREAM + name)
-
-
-FASHION_MNIST_FILES: tuple[DataFile, ...] = (
-    _data_file(
+FASHION_MNIST_FILES = (
+    DataFile(
         "train-images-idx3-ubyte.gz",
         26_421_880,
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
     ),
-    _data_file(
+    DataFile(
         "train-labels-idx1-ubyte.gz",
         29_515,
         "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
     ),
-    _data_file(
+    DataFile(
         "t10k-images-idx3-ubyte.gz",
         4_422_102,
         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
     ),
-    _data_file(
+    DataFile(
         "t10k-labels-idx1-ubyte.gz",
         5_148,
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",

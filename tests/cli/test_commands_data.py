@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import hashlib
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from greentactics.cli import data as commands_data
+from greentactics.cli.main import main
+from greentactics.models import datasets
+from greentactics.models.datasets import DataFile
+
+CONTENT = bytes(range(256)) * 1000
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves good, wrong, truncated, busy, flaky and longer files, each under a name that says so."""
+
+    def do_GET(self):
+        name = self.path.removeprefix("/data/")
+        self.server.asked.append(name)
+        is_first = self.server.asked.count(name) == 1
+        if name.startswith("absent"):
+            self.send_error(404)
+            return
+        if name.startswith("busy") and is_first:
+            self.send_error(503)
+            return
+        body = CONTENT[::-1] if name.startswith("wrong") else CONTENT
+        body += b"more" if name.startswith("longer") else b""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        broken = name.startswith("truncated") or (name.startswith("flaky") and is_first)
+        self.wfile.write(body[:100_000] if broken else body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[http.server.ThreadingHTTPServer]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def base_url(server) -> str:
+    return f"http://127.0.0.1:{server.server_port}/data"
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def publish(monkeypatch):
+    """Let files of these names be the published ones."""
+
+    def published(*names: str) -> None:
+        checksum = hashlib.sha256(CONTENT).hexdigest()
+        files = tuple(DataFile(name, len(CONTENT), checksum) for name in names)
+        monkeypatch.setattr(commands_data, "FASHION_MNIST_FILES", files)
+        monkeypatch.setattr(datasets, "FASHION_MNIST_FILES", files)
+
+    published("good.gz", "other.gz")
+    return published
+
+
+def command(*arguments: object, typed: str | None = None) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=typed)
+
+
+def fetch(folder: Path, base_url: str) -> Result:
+    return command("data", "fetch", "fashion-mnist", "--dest", folder, "--yes", "--base-url", base_url)
+
+
+def test_fetches_and_says_when_all_is_there(tmp_path, base_url, server, publish):
+    folder = tmp_path / "new" / "folder"
+    first = fetch(folder, base_url + "/")
+    assert first.exit_code == 0, first.output
+    assert "2 files, 0.5 MB (MIT licence), from http://127.0.0.1" in first.output
+    assert f"fashion-mnist: {folder}: complete" in first.output
+    assert sorted(path.name for path in folder.iterdir()) == ["good.gz", "other.gz"]
+    assert (folder / "good.gz").read_bytes() == CONTENT
+    assert (folder / "good.gz").stat().st_mode & 0o777 == 0o644
+    second = fetch(folder, base_url)
+    assert second.exit_code == 0
+    assert "already complete, checksums right" in second.output
+    assert server.asked == ["good.gz", "other.gz"]
+
+
+def test_fetches_only_what_is_missing(tmp_path, base_url, server, publish):
+    (tmp_path / "other.gz").write_bytes(CONTENT)
+    (tmp_path / "good.gz").write_bytes(CONTENT[::-1])
+    assert fetch(tmp_path, base_url).exit_code == 0
+    assert server.asked == ["good.gz"]
+    assert (tmp_path / "good.gz").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["flaky.gz", "busy.gz"])
+def test_tries_again(tmp_path, server, base_url, publish, name):
+    publish(name)
+    result = fetch(tmp_path, base_url)
+    assert (tmp_path / name).read_bytes() == CONTENT
+    assert server.asked == [name, name]
+    assert f"Failed to download '{name}'. Will attempt the download again" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wrong.gz", "wrong.gz: not the published file; name another address with --base-url. SHA256"),
+        ("longer.gz", "does not match the known hash: expected"),
+        (
+            "absent.gz",
+            "/data/absent.gz: the server answered 404 Not Found; name another address with --base-url",
+        ),
+        ("truncated.gz", "(100000 bytes read, 156000 more expected)), after 3 attempts; check the network"),
+    ],
+)
+def test_stores_nothing_that_is_not_right(tmp_path, base_url, publish, name, message):
+    publish(name)
+    old = tmp_path / name
+    old.write_bytes(b"old")
+    result = fetch(tmp_path, base_url)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == [old]
+    assert old.read_bytes() == b"old"
+
+
+def test_says_that_there_is_no_connection(tmp_path, publish):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    result = fetch(tmp_path, f"http://127.0.0.1:{port}")
+    assert (
+        "(Connection refused), after 3 attempts; check the network and run the command again" in result.stderr
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("url", ["file:///etc", "ftp://example.org", "example.org/data"])
+def test_refuses_other_addresses(tmp_path, publish, url):
+    result = fetch(tmp_path, url)
+    assert result.exit_code == 1
+    assert "expected an address that begins with https:// or http://" in result.stderr
+
+
+def test_says_that_the_folder_cannot_be_made(tmp_path, base_url, publish):
+    (tmp_path / "file").touch()
+    result = fetch(tmp_path / "file" / "below", base_url)
+    assert f"{tmp_path / 'file' / 'below'}: Not a directory; choose another with --dest" in result.stderr
+
+
+@pytest.mark.parametrize("typed", ["n\n", ""])
+def test_downloads_nothing_without_consent(tmp_path, base_url, server, publish, typed):
+    arguments = ("data", "fetch", "fashion-mnist", "--dest", tmp_path / "new", "--base-url", base_url)
+    result = command(*arguments, typed=typed)
+    assert result.exit_code == 1
+    assert "nothing was downloaded; --yes downloads without asking" in result.output
+    assert server.asked == []
+    assert not (tmp_path / "new").exists()
+    assert command(*arguments, typed="y\n").exit_code == 0
+    assert (tmp_path / "new" / "good.gz").read_bytes() == CONTENT
+
+
+def test_uses_the_named_data_folder(tmp_path, base_url, publish, monkeypatch):
+    monkeypatch.setenv("GREENTACTICS_DATA", str(tmp_path))
+    assert "not found in" in command("data", "list").output
+    assert command("data", "fetch", "fashion-mnist", "--yes", "--base-url", base_url).exit_code == 0
+    assert (tmp_path / "fashion-mnist" / "good.gz").exists()
+    listed = command("data", "list")
+    assert "digits: comes with scikit-learn" in listed.output
+    assert "complete, checksums right" in listed.output
+    (tmp_path / "fashion-mnist" / "good.gz").write_bytes(b"damaged")
+    assert "missing or damaged: good.gz; repair with" in command("data", "list").output
