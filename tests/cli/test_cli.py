@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,11 +27,12 @@ def invoke(root: Path | None, *arguments: object) -> Result:
 
 
 def all_commands() -> list[tuple[str, ...]]:
-    def below(command: click.Command, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    def below(command: click.Command | None, path: tuple[str, ...]) -> list[tuple[str, ...]]:
         found = [path]
         if isinstance(command, click.Group):
-            for name, child in command.commands.items():
-                found += below(child, (*path, name))
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found += below(command.get_command(context, name), (*path, name))
         return found
 
     return below(main, ())
@@ -48,6 +51,24 @@ def test_lists_the_commands():
     working = {"run", "measure", "data", "meters"}
     writing = {"bibliography", "new", "cite", "import", "schema"}
     assert names == working | writing | {"check", "coverage", "evidence", "sci", "verdict", "render"} | REVIEW
+
+
+def test_the_list_of_commands_says_what_they_say_and_imports_none():
+    context = click.Context(main)
+    for name, listed in main.commands.items():
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.get_short_help_str(200) == listed.get_short_help_str(200)
+    program = (
+        "import sys\nfrom greentactics.cli.main import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(*(name for name in sys.modules if name.startswith('greentactics.cli.')))"
+    )
+    listing = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(listing.splitlines()[-1].split()) == {"greentactics.cli.main", "greentactics.cli.group"}
 
 
 def test_says_its_version():

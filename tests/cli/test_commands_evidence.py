@@ -23,7 +23,7 @@ def show(monkeypatch):
         entries = {PRUNING.id: (results(**changes),)}
         made_up = catalogue(PRUNING, SPARSITY, DARK, results=entries, sha256=SHA)
         made_up = dataclasses.replace(made_up, timing_sha256=TIMING_SHA)
-        monkeypatch.setattr("greentactics.records.loading.load_catalogue", lambda root: made_up)
+        monkeypatch.setattr("greentactics.cli.evidence.load_catalogue", lambda root: made_up)
         finished = CliRunner().invoke(main, ["evidence", *arguments])
         assert finished.exit_code == 0, finished.output
         return finished.output

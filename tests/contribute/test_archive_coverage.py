@@ -226,7 +226,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.delenv("GREENTACTICS_ARCHIVE", raising=False)
 
     def invoke(*arguments: str, records=(RECORD,)):
-        monkeypatch.setattr("greentactics.records.loading.load_catalogue", lambda root: made(*records))
+        monkeypatch.setattr("greentactics.cli.coverage.load_catalogue", lambda root: made(*records))
         return CliRunner().invoke(main, ["coverage", "aadt", *arguments])
 
     return invoke

@@ -14,7 +14,11 @@ import click
 
 from greentactics import __version__
 from greentactics.cli.group import example, root_of
-from greentactics.records.checks import CheckReport
+from greentactics.records.checks import CheckReport, selection
+from greentactics.records.checks import check as check_catalogue
+from greentactics.records.formatting import format_files
+from greentactics.records.loading import catalogue_root
+from greentactics.text.files import display_name
 from greentactics.text.problems import Problem, UserError
 
 ReportFormat = Literal["text", "github", "json", "sarif"]
@@ -166,9 +170,6 @@ def check(context: click.Context, paths: tuple[Path, ...], format_: str, fix: bo
     Without PATH everything is checked. Exits with 1 when there is a mistake; with --watch, when there was one
     at the end.
     """
-    from greentactics.cli.check import render
-    from greentactics.records.checks import check as check_catalogue
-
     if watch and (fix or format_ != "text"):
         raise click.UsageError("--watch goes with neither --fix nor another --format than text")
     root = root_of(context)
@@ -183,11 +184,6 @@ def check(context: click.Context, paths: tuple[Path, ...], format_: str, fix: bo
 
 def _fix(root: Path, paths: Sequence[Path]) -> None:
     """Put the files in order that are named, all of them when none is."""
-    from greentactics.records.checks import selection
-    from greentactics.records.formatting import format_files
-    from greentactics.records.loading import catalogue_root
-    from greentactics.text.files import display_name
-
     root = catalogue_root(root)
     is_wanted = selection(root, paths)
     files = [path for path in (root / "tactics").glob("*.yaml") if is_wanted(display_name(path, root))]
@@ -197,9 +193,6 @@ def _fix(root: Path, paths: Sequence[Path]) -> None:
 
 def _watch(root: Path, paths: Sequence[Path]) -> int:
     """Check at once and after each change; return the exit code of the last check."""
-    from greentactics.cli.check import changes, render
-    from greentactics.records.checks import check as check_catalogue
-
     code = 0
     try:
         for _ in changes(root):

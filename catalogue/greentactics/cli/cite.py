@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from greentactics.citing.bibtex import bibtex
+from greentactics.citing.csl_json import csl_json
+from greentactics.citing.entries import add_references, entry_text, find_identifier, read_bibliography
+from greentactics.citing.identifiers import parse_identifier
+from greentactics.citing.lookup import look_up
+from greentactics.citing.raw_entries import ReadReference
+from greentactics.citing.reading import parse_references, read_references
+from greentactics.citing.ris import ris
 from greentactics.cli.group import example, root_of
+from greentactics.records.loading import load_catalogue
+from greentactics.text.files import RECORD_BYTES, read_standard_input
 from greentactics.text.problems import CatalogueError, UserError
-
-if TYPE_CHECKING:
-    from greentactics.citing.raw_entries import ReadReference
 
 _FORMATS = ("bibtex", "csl-json", "ris")
 _STANDARD_INPUT = Path("-")
@@ -44,8 +50,6 @@ def cite(
     is there already is named and not added again. All are added or none. What an entry holds that the
     bibliography has no place for is named.
     """
-    from greentactics.citing.entries import add_references, entry_text
-
     if not identifiers and not files:
         raise click.UsageError("name a DOI, an arXiv identifier, or a file with --file")
     root = root_of(context)
@@ -72,11 +76,6 @@ def _references(
     Raises:
         UserError: Something is wrong; it names all mistakes.
     """
-    from greentactics.citing.entries import find_identifier, read_bibliography
-    from greentactics.citing.identifiers import parse_identifier
-    from greentactics.citing.lookup import look_up
-    from greentactics.citing.raw_entries import ReadReference
-
     found: list[tuple[str, ReadReference]] = []
     mistakes: list[str] = []
     wanted = []
@@ -104,9 +103,6 @@ def _references(
 
 
 def _read(file: Path) -> list[tuple[str, ReadReference]]:
-    from greentactics.citing.reading import parse_references, read_references
-    from greentactics.text.files import RECORD_BYTES, read_standard_input
-
     if file != _STANDARD_INPUT:
         return read_references(file)
     source = read_standard_input(RECORD_BYTES)
@@ -131,11 +127,6 @@ def _read(file: Path) -> list[tuple[str, ReadReference]]:
 @click.pass_context
 def bibliography(context: click.Context, tactics: tuple[str, ...], format_: str) -> None:
     """Print the bibliography, or the sources of the tactics named."""
-    from greentactics.citing.bibtex import bibtex
-    from greentactics.citing.csl_json import csl_json
-    from greentactics.citing.ris import ris
-    from greentactics.records.loading import load_catalogue
-
     catalogue = load_catalogue(root_of(context))
     if unknown := [tactic for tactic in tactics if tactic not in catalogue.records]:
         known = ", ".join(catalogue.records)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from greentactics.citing.bibtex import json_text
 from greentactics.cli.group import example, root_of
+from greentactics.contribute.importing.archive_coverage import Entry, cover
+from greentactics.contribute.importing.archive_posts import read_posts
 from greentactics.models.vocabulary import Category
-
-if TYPE_CHECKING:
-    from greentactics.contribute.importing.archive_coverage import Entry
+from greentactics.records.loading import load_catalogue
 
 ARCHIVE_VARIABLE = "GREENTACTICS_ARCHIVE"
 ARCHIVE_REPOSITORY = "https://github.com/S2-group/AwesomeAndDarkTactics"
@@ -51,10 +53,6 @@ def aadt(context: click.Context, folder: Path | None, category: str, as_json: bo
 
     Exits with 1 when an entry or a field is missing, or a word is in none of our tables.
     """
-    from greentactics.contribute.importing.archive_coverage import cover
-    from greentactics.contribute.importing.archive_posts import read_posts
-    from greentactics.records.loading import load_catalogue
-
     if folder is None:
         raise click.UsageError(
             f"the archive's folder is not known; name it with --dir or ${ARCHIVE_VARIABLE}, after "
@@ -70,9 +68,6 @@ def aadt(context: click.Context, folder: Path | None, category: str, as_json: bo
 
 
 def _print(entries: Sequence[Entry]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
     table = Table()
     for column in ("entry", "ours", "missing"):

@@ -1,22 +1,23 @@
-"""The command `evidence`: what is claimed, what was reproduced, and whether the results still hold."""
+"""The commands `evidence` and `verdict`: what is claimed, what was reproduced, and whether it still holds."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from greentactics.citing.bibtex import json_text
 from greentactics.cli.group import example, root_of
 from greentactics.evidence.level import is_stale, objections, timing_is_stale
+from greentactics.evidence.tactic import Tactic, join
+from greentactics.evidence.verdict import verdict_output
 from greentactics.models.results import SMOKE_PRESET, Results
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from greentactics.evidence.tactic import Tactic
+from greentactics.records.loading import load_catalogue, load_results_folder
 
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -29,11 +30,6 @@ def evidence(context: click.Context, as_json: bool) -> None:
 
     Everything is computed from records and committed results; nothing is run.
     """
-    from rich.console import Console
-
-    from greentactics.evidence.tactic import join
-    from greentactics.records.loading import load_catalogue
-
     catalogue = load_catalogue(root_of(context))
     tactics, timing = join(catalogue, {}).values(), catalogue.timing_sha256
     if as_json:
@@ -56,8 +52,6 @@ def results_state(tactic: Tactic, timing_sha256: str | None) -> str:
 
 
 def _table(tactics: Iterable[Tactic], timing_sha256: str | None) -> Table:
-    from rich.table import Table
-
     table = Table(show_lines=True)
     for column in ("tactic", "level", "claimed", "reproduced", "verdict", "results"):
         table.add_column(column, overflow="fold", no_wrap=column in ("tactic", "level"))
@@ -95,3 +89,25 @@ def _results_entry(tactic: Tactic, results: Results, timing_sha256: str | None) 
         "timing_stale": timing_is_stale(results, timing_sha256),
         "not_counted_because": list(against),
     }
+
+
+@click.command(epilog=example("greentactics verdict consider-energy-aware-pruning"))
+@click.argument("tactic", metavar="ID")
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Results of this machine.  [default: build/results]",
+)
+@click.pass_context
+def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
+    """Print what is claimed of a tactic beside what was measured."""
+    root = root_of(context)
+    catalogue = load_catalogue(root)
+    if tactic not in catalogue.records:
+        raise click.UsageError(f"{tactic}: no such tactic; there are {', '.join(catalogue.records)}")
+    record, recipe = catalogue.records[tactic], catalogue.recipes.get(tactic)
+    committed = catalogue.results.get(tactic, ())
+    local = load_results_folder(folder or root / "build" / "results").get(tactic, ())
+    for line in verdict_output(record, committed, local, recipe.checksum if recipe else None):
+        click.echo(line)

@@ -6,7 +6,9 @@ import errno
 import io
 import math
 import os
+import pkgutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,32 @@ INTERRUPTED = 130
 
 
 class CatalogueGroup(click.Group):
-    """A group of commands that ends with a message and an exit code, never with a traceback."""
+    """A group of commands that ends with a message and an exit code, never with a traceback.
+
+    A command is imported when it is asked for, and not for the list of all.
+    """
+
+    def __init__(self, *, places: Mapping[str, tuple[str, str]], **settings: Any) -> None:  # noqa: ANN401 - click's
+        """Take module and attribute of each command in this wing, and what it does, by its name."""
+        super().__init__(
+            commands={name: click.Command(name, help=text) for name, (_, text) in places.items()}, **settings
+        )
+        self._places = places
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Import a command; None where there is none of this name."""
+        if cmd_name not in self._places:
+            return None
+        command: click.Command = pkgutil.resolve_name(f"{__package__}.{self._places[cmd_name][0]}")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the list of all commands as click does, which would import each of them."""
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit)) for name, command in sorted(self.commands.items())]
+            )
 
     def main(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - click's signature
         """Run the program with streams that are open and take any text."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from greentactics.citing.entries import read_bibliography
+from greentactics.citing.raw_entries import loss
 from greentactics.cli.group import example, root_of
+from greentactics.contribute.draft_files import write_draft
+from greentactics.contribute.importing import aadt as archive
+from greentactics.contribute.importing import gsf as patterns
+from greentactics.contribute.importing.drafts import ReadDraft, draft_text
+from greentactics.models.record import DRAFTS
+from greentactics.records.ids import taken_ids
+from greentactics.records.loading import read_files
+from greentactics.text.files import display_name
 from greentactics.text.problems import CatalogueError, UserError
-
-if TYPE_CHECKING:
-    from greentactics.contribute.importing.drafts import ReadDraft
 
 MAX_FILES = 2_000
 _SUFFIXES = frozenset({".md", ".markdown", ".html", ".htm", ".txt"})
@@ -41,9 +47,7 @@ def aadt(context: click.Context, paths: tuple[Path, ...], replace: bool) -> None
 
     PATH is a file or a folder: Markdown with front matter, a page as HTML, or the text of a page.
     """
-    from greentactics.contribute.importing.aadt import read_draft
-
-    _import(context, paths, read_draft, replace=replace)
+    _import(context, paths, archive.read_draft, replace=replace)
 
 
 @import_.command(epilog=example("greentactics import gsf patterns/docs/development"))
@@ -55,22 +59,11 @@ def gsf(context: click.Context, paths: tuple[Path, ...], replace: bool) -> None:
 
     PATH is a Markdown file of a pattern, or a folder of them.
     """
-    from greentactics.contribute.importing.gsf import read_draft
-
-    _import(context, paths, read_draft, replace=replace)
+    _import(context, paths, patterns.read_draft, replace=replace)
 
 
 def _import(context: click.Context, paths: tuple[Path, ...], read_draft: ReadDraft, *, replace: bool) -> None:
     """Write a draft for each file; what goes wrong with one does not stop the others."""
-    from greentactics.citing.entries import read_bibliography
-    from greentactics.citing.raw_entries import loss
-    from greentactics.contribute.draft_files import write_draft
-    from greentactics.contribute.importing.drafts import draft_text
-    from greentactics.models.record import DRAFTS
-    from greentactics.records.ids import taken_ids
-    from greentactics.records.loading import read_files
-    from greentactics.text.files import display_name
-
     root = root_of(context)
     known = read_bibliography(root)
     taken = taken_ids(root, read_files(root).readable_records)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from greentactics.cli.console import print_results, repeat_progress
 from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
 from greentactics.evidence.wording import stored_line
 from greentactics.measure.journal import Journal
@@ -18,6 +19,7 @@ from greentactics.measure.measuring import measure as measure_tactic
 from greentactics.measure.merging import device_slug
 from greentactics.measure.runner import Request, make_plan, perform, resolve
 from greentactics.models.timings import Engine
+from greentactics.records.loading import load_catalogue
 from greentactics.text.problems import CatalogueError, UserError
 
 Command = Callable[..., Any]
@@ -150,8 +152,6 @@ def seeds_option(default: int) -> Callable[[Command], Command]:
 @click.pass_context
 def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run a tactic's recipe and show a table; nothing is stored."""
-    from greentactics.cli.console import print_results, repeat_progress
-
     request = Request(root=root_of(context), tactic=tactic, **options)
     arms = resolve(request)
     with tempfile.TemporaryDirectory(prefix="greentactics-") as folder, repeat_progress() as progress:
@@ -205,8 +205,6 @@ def measure(
     Each finished repeat is kept at once below build/partial/, so that an interrupted run can be continued.
     Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
     """
-    from greentactics.cli.console import repeat_progress
-
     root = root_of(context)
     needed = control if control is not None else needs_control(_headline(root, tactic))
     request = Request(root=root, tactic=tactic, control=needed, **options)
@@ -292,8 +290,6 @@ def _say_interrupted(request: Request, existing: Existing) -> None:
 
 def _headline(root: Path, tactic: str) -> tuple[str, ...]:
     """Return the metrics the record puts first; none where there is no record yet."""
-    from greentactics.records.loading import load_catalogue
-
     if not (root / "tactics" / f"{tactic}.yaml").is_file():
         return ()
     try:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import datetime
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from greentactics.cli.group import example, root_of
+from greentactics.contribute.new import (
+    Draft,
+    completed,
+    draft_problems,
+    scaffold,
+    similar_records,
+    with_words,
+    write_new,
+)
 from greentactics.models.vocabulary import Group, Quality, Term
+from greentactics.records.loading import Files, read_files
 from greentactics.text.problems import UserError
-
-if TYPE_CHECKING:
-    from greentactics.contribute.new import Draft
-    from greentactics.records.loading import Files
 
 
 @click.command(
@@ -44,9 +50,6 @@ def new(context: click.Context, /, title: str | None, **options: Any) -> None:  
     TITLE says what is done, verb first. The recipe runs as it is; hints say what to put in its place, and
     `greentactics check` names those that are left. Nothing that exists is changed.
     """
-    from greentactics.contribute.new import Draft, completed, draft_problems, scaffold, with_words, write_new
-    from greentactics.records.loading import read_files
-
     files = read_files(root_of(context))
     draft = Draft(title or "", datetime.datetime.now(datetime.UTC).date(), **options)
     if title is None:
@@ -94,8 +97,6 @@ def _choose(question: str, terms: type[Term]) -> str:
 
 def _warn(draft: Draft, files: Files) -> bool:
     """Name records that are like the new one; tell whether there are any."""
-    from greentactics.contribute.new import similar_records
-
     found = similar_records(
         files.readable_records, title=draft.title, intent=draft.intent, sources=draft.sources
     )

@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from greentactics.cli.group import example, root_of
-from greentactics.contribute.diff import FORMATS
+from greentactics.contribute.accepting import accept as accept_results
+from greentactics.contribute.diff import FORMATS, compare_catalogues, render_diff
+from greentactics.contribute.draft_files import write_draft
+from greentactics.contribute.issue import draft_of
+from greentactics.records.earlier_catalogue import read_earlier_catalogue
+from greentactics.records.loading import load_catalogue
+from greentactics.text.files import RECORD_BYTES, read_named_file, read_standard_input
 
 
 @click.command(epilog=example("greentactics diff", "greentactics diff HEAD~1 --format markdown"))
@@ -28,10 +34,6 @@ def diff(context: click.Context, base: str | None, format_: str) -> None:
     The files as they are now are compared with BASE, a git revision; without one, with the commit at which
     the current branch left main.
     """
-    from greentactics.contribute.diff import compare_catalogues, render_diff
-    from greentactics.records.earlier_catalogue import read_earlier_catalogue
-    from greentactics.records.loading import load_catalogue
-
     root = root_of(context)
     now = load_catalogue(root)
     earlier = read_earlier_catalogue(root, base)
@@ -52,9 +54,6 @@ def accept(context: click.Context, file: Path, replace: bool) -> None:
     named at once: its form, another recipe than ours, figures that no run gives, a missing A/A control, and
     text that tells whose machine it was.
     """
-    from greentactics.contribute.accepting import accept as accept_results
-    from greentactics.records.loading import load_catalogue
-
     now = datetime.datetime.now(datetime.UTC)
     accepted = accept_results(load_catalogue(root_of(context)), file, replace=replace, now=now)
     results, before, after = accepted.results, accepted.before, accepted.after
@@ -81,10 +80,6 @@ def from_issue(context: click.Context, file: Path) -> None:
     --jq .body`; - reads standard input. The draft goes to drafts/, outside of the catalogue, and replaces
     nothing.
     """
-    from greentactics.contribute.draft_files import write_draft
-    from greentactics.contribute.issue import draft_of
-    from greentactics.text.files import RECORD_BYTES, read_named_file, read_standard_input
-
     root = root_of(context)
     if str(file) == "-":
         source = read_standard_input(RECORD_BYTES)

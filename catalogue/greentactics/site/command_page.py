@@ -38,8 +38,9 @@ def _helps(command: click.Command, name: str, parent: click.Context | None = Non
     settings = {"terminal_width": WIDTH, "max_content_width": WIDTH, **command.context_settings}
     context = click.Context(command, parent, info_name=name, **settings)
     if isinstance(command, click.Group):
-        for word, child in sorted(command.commands.items()):
-            yield from _helps(child, word, context)
+        for word in command.list_commands(context):
+            if child := command.get_command(context, word):
+                yield from _helps(child, word, context)
         return
     text = listing_to_html(context.get_help())
     yield Help(context.command_path, command.get_short_help_str(limit=200), text)
