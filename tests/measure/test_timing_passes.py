@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.cli import measure as commands_measure
+from greentactics.cli.measure import control_needed
 from greentactics.measure import runner
 from greentactics.measure.journal import Journal
 from greentactics.measure.measuring import Existing, measure, partial_folder
 from greentactics.models.timings import CONTROL
 from greentactics.records.loading import load_results
 from greentactics.text.problems import UserError
+from tests.examples.records import PRUNING, SPARSITY, catalogue
+from tests.examples.synthetic import METRICS, results
 
 
 @pytest.fixture
@@ -27,12 +29,12 @@ def timed(root: Path) -> list[str]:
 
 def test_times_the_nets_of_each_seed(request_timed, destination, recorder):
     measured = measure(request_timed, destination, recorder)
-    results = load_results(measured.path)
-    assert results.complete
-    assert [(timing.seed, timing.engine) for timing in results.timings] == [(0, "pytorch"), (1, "pytorch")]
-    assert set(results.timings[0].wall_ms) == {"baseline", "tactic", CONTROL}
-    assert results.not_timed == dict.fromkeys(("onnxruntime", "onnxruntime_int8"), "not installed")
-    assert len(results.timing_sha256) == 64
+    stored = load_results(measured.path)
+    assert stored.complete
+    assert [(timing.seed, timing.engine) for timing in stored.timings] == [(0, "pytorch"), (1, "pytorch")]
+    assert set(stored.timings[0].wall_ms) == {"baseline", "tactic", CONTROL}
+    assert stored.not_timed == dict.fromkeys(("onnxruntime", "onnxruntime_int8"), "not installed")
+    assert len(stored.timing_sha256) == 64
     assert timed(request_timed.root) == ["0 7", "1 7"]
     assert not partial_folder(request_timed).exists()
 
@@ -44,9 +46,9 @@ def test_times_no_more_seeds_than_asked(request_timed, destination, recorder):
 
 def test_times_nothing_where_arms_leave_no_nets(request_timed, destination, recorder, tell):
     tell("all", no_net=True)
-    results = measure(request_timed, destination, recorder).results
-    assert results.complete
-    assert (results.timings, results.timing_sha256, timed(request_timed.root)) == ((), None, [])
+    stored = measure(request_timed, destination, recorder).results
+    assert stored.complete
+    assert (stored.timings, stored.timing_sha256, timed(request_timed.root)) == ((), None, [])
 
 
 def test_a_failed_pass_is_reported_and_made_again_on_resume(request_timed, destination, recorder, tell):
@@ -121,20 +123,26 @@ def test_results_without_the_control_are_measured_anew_when_needed(request_two, 
 
 
 @pytest.mark.parametrize(
-    ("cost_metric", "wanted"),
+    ("provenances", "wanted"),
     [
-        ("training_cpu_s", True),
-        ("energy_j", True),
-        ("relative_int8_time_batch_64", True),
-        ("relative_latency", True),
-        ("energy_batch_1", False),
-        ("macs", False),
-        ("lifetimes", False),
+        (["measured"], True),
+        (["metered"], True),
+        (["modelled"], False),
+        (["counted"], False),
+        (["modelled", "metered"], True),
+        ([], True),
     ],
 )
-def test_the_control_is_run_where_the_headline_is_read_from_a_clock_or_meter(cost_metric, wanted):
-    assert commands_measure.needs_control((cost_metric, "test_accuracy")) is wanted
-    assert not commands_measure.needs_control(())
+def test_the_control_is_run_unless_the_headline_is_known_to_be_modelled_or_counted(provenances, wanted):
+    cost = METRICS[PRUNING.recipe.cost_metric]
+    measured_before = tuple(
+        results(metrics=METRICS | {PRUNING.recipe.cost_metric: cost.model_copy(update={"provenance": word})})
+        for word in provenances
+    )
+    known = catalogue(PRUNING, results={PRUNING.id: measured_before})
+    assert control_needed(known, PRUNING.id) is wanted
+    assert not control_needed(catalogue(SPARSITY), SPARSITY.id)
+    assert not control_needed(None, PRUNING.id)
 
 
 def test_the_control_is_the_baseline_run_again(request_two, destination, recorder):

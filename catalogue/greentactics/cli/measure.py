@@ -12,6 +12,7 @@ import click
 
 from greentactics.cli.console import print_results, repeat_progress
 from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
+from greentactics.evidence.level import needs_control
 from greentactics.evidence.wording import stored_line
 from greentactics.measure.journal import Journal
 from greentactics.measure.measuring import Destination, Existing, Measured, partial_folder
@@ -19,14 +20,10 @@ from greentactics.measure.measuring import measure as measure_tactic
 from greentactics.measure.merging import device_slug
 from greentactics.measure.runner import Request, make_plan, perform, resolve
 from greentactics.models.timings import Engine
-from greentactics.records.loading import load_catalogue
+from greentactics.records.loading import Catalogue, load_catalogue
 from greentactics.text.problems import CatalogueError, UserError
 
 Command = Callable[..., Any]
-NOISY_ENDINGS = ("_s", "_ms", "_j", "_bytes")
-"""Units at the end of metric names that clocks, energy meters and memory readings give."""
-NOISY_WORDS = {"time", "latency"}
-"""Words in the names of ratios of such readings."""
 MOST_THREADS, MOST_SEEDS, MOST_JOBS = 512, 1_000, 512
 """Far more than a repeat gains from; the libraries fall over a hundred thousand threads without a word."""
 LONGEST_S, LONGEST_PASS_S = 30 * 24 * 3600.0, 24 * 3600.0
@@ -82,7 +79,7 @@ _TIMING = (
     click.option(
         "--control/--no-control",
         default=None,
-        help="Run the baseline twice a seed.  [default: where the headline is a time, energy or memory]",
+        help="Run the baseline twice a seed.  [default: unless its cost was modelled or counted before]",
     ),
 )
 
@@ -161,7 +158,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     missing = performed.arms_missing(arms)
     if len(missing) < len(arms):
         results = performed.results(device_slug(performed.runs[0].device))
-        print_results(results, _headline(request.root, tactic))
+        print_results(results, _headline(_loaded(request.root, tactic), tactic))
     if missing:
         raise UserError(f"no repeat of {', '.join(missing)} finished")
     context.exit(0 if performed.complete else 1)
@@ -206,7 +203,7 @@ def measure(
     Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
     """
     root = root_of(context)
-    needed = control if control is not None else needs_control(_headline(root, tactic))
+    needed = control if control is not None else control_needed(_loaded(root, tactic), tactic)
     request = Request(root=root, tactic=tactic, control=needed, **options)
     if out_file and out_dir:
         raise click.UsageError("expected at most one of --out and --out-dir")
@@ -228,11 +225,17 @@ def measure(
     context.exit(0 if measured.results.complete else 1)
 
 
-def needs_control(headline: tuple[str, ...]) -> bool:
-    """Tell by its name whether the machine's noise is in the headline cost."""
-    return bool(headline) and (
-        headline[0].endswith(NOISY_ENDINGS) or not NOISY_WORDS.isdisjoint(headline[0].split("_"))
-    )
+def control_needed(catalogue: Catalogue | None, tactic: str) -> bool:
+    """Tell by the committed results whether the machine's noise is in the headline cost.
+
+    Where it was never measured it may be: a control too many takes the time of an arm, and without one the
+    results may show nothing.
+    """
+    headline = _headline(catalogue, tactic)
+    if catalogue is None or not headline:
+        return False
+    known = [entry for entry in catalogue.results.get(tactic, ()) if headline[0] in entry.metrics]
+    return not known or any(needs_control(catalogue.records[tactic], entry) for entry in known)
 
 
 def _existing(resume: bool, replace: bool, if_needed: bool) -> Existing:
@@ -288,13 +291,18 @@ def _say_interrupted(request: Request, existing: Existing) -> None:
     )
 
 
-def _headline(root: Path, tactic: str) -> tuple[str, ...]:
-    """Return the metrics the record puts first; none where there is no record yet."""
+def _loaded(root: Path, tactic: str) -> Catalogue | None:
+    """Return the catalogue; None where it has no record of the tactic yet, or has mistakes."""
     if not (root / "tactics" / f"{tactic}.yaml").is_file():
-        return ()
+        return None
     try:
-        recipe = load_catalogue(root).records[tactic].recipe
+        return load_catalogue(root)
     except CatalogueError:
         click.echo("the catalogue has mistakes, see `greentactics check`; no metric is put first", err=True)
-        return ()
+        return None
+
+
+def _headline(catalogue: Catalogue | None, tactic: str) -> tuple[str, ...]:
+    """Return the metrics the record puts first; none where there is no record yet."""
+    recipe = catalogue.records[tactic].recipe if catalogue else None
     return (recipe.cost_metric, recipe.quality_metric, *recipe.also_metrics) if recipe else ()

@@ -13,6 +13,7 @@ from pathlib import Path
 from greentactics.evidence.level import (
     LEAST_PAIRS,
     Evidence,
+    Objection,
     assess,
     needs_control,
     objections,
@@ -220,11 +221,7 @@ PERSONAL_DATA = "personal-data"
 NOT_EVIDENCE = "not-evidence"
 """Name of the rule against results that would be filed and not count."""
 _RESULTS = Path("recipes/results")
-_TOLD_BY_FIELD = (
-    "smoke run",
-    "stale: the recipe has changed since",
-    "uncommitted changes in the working tree",
-)
+_TOLD_BY_FIELD = (Objection.SMOKE_RUN, Objection.RECIPE_CHANGED, Objection.UNCOMMITTED_CHANGES)
 """Objections that the rules on committed results name with their field."""
 
 
@@ -332,10 +329,10 @@ def _by_the_rules(results: Results, catalogue: Catalogue) -> Iterator[Finding]:
         checksum=checksum,
         has_recipe=recipe is not None,
     )
-    for reason in objections(results, checksum):
-        if reason not in _TOLD_BY_FIELD:
+    for objection in objections(results, checksum):
+        if objection not in _TOLD_BY_FIELD:
             cure = f"greentactics measure {tactic} in a clone, all arms, at least {LEAST_PAIRS} seeds"
-            yield Finding((), NOT_EVIDENCE, "results that count as evidence", reason, cure)
+            yield Finding((), NOT_EVIDENCE, "results that count as evidence", objection, cure)
     if timing_is_stale(results, catalogue.timing_sha256):
         expected = "the checksum of the timing protocol as it is now"
         yield Finding(("timing_sha256",), Rule.RESULTS_STALE, expected, "another", "measure again")

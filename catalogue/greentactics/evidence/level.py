@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from greentactics.evidence.claims import claimed_times, effect_claims, has_figure, headline_claim
 from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, compare, largest_loss
@@ -26,6 +27,23 @@ from greentactics.records.recipes import RecipeChecksum, is_recipe_changed
 LEAST_PAIRS = 5
 NOISY = ("measured", "metered")
 """Provenances of costs that need an A/A control."""
+
+
+class Objection(StrEnum):
+    """Why results do not count as evidence; the value is the sentence that readers see."""
+
+    SMOKE_RUN = "smoke run"
+    RECIPE_CHANGED = "stale: the recipe has changed since"
+    DATA_CHANGED = "stale: the data have changed since"
+    UNCOMMITTED_CHANGES = "uncommitted changes in the working tree"
+    NO_COMMIT = "not tied to a commit"
+    INCOMPLETE = "incomplete: a repeat failed or is missing"
+    FEW_SEEDS = f"fewer than {LEAST_PAIRS} seeds"
+    OTHER_METER = "the energy meter does not cover the processor that worked"
+
+
+STALE = frozenset({Objection.RECIPE_CHANGED, Objection.DATA_CHANGED})
+"""Objections to results that were right once."""
 
 
 class Level(Term):
@@ -62,24 +80,24 @@ def _data_changed(results: Results) -> bool:
     return KNOWN_SHA256.get(results.data.name, results.data.sha256) != results.data.sha256
 
 
-def objections(results: Results, checksum: RecipeChecksum | None = None) -> tuple[str, ...]:
+def objections(results: Results, checksum: RecipeChecksum | None = None) -> tuple[Objection, ...]:
     """Return why results do not count as evidence; empty when they do.
 
     Args:
         results: The results of one device.
         checksum: Tells the checksum of the recipe as it is now; None skips the comparison.
     """
-    found = {
-        "smoke run": results.preset == SMOKE_PRESET,
-        "stale: the recipe has changed since": is_recipe_changed(results, checksum),
-        "stale: the data have changed since": _data_changed(results),
-        "uncommitted changes in the working tree": results.dirty,
-        "not tied to a commit": results.commit is None and not results.dirty,
-        "incomplete: a repeat failed or is missing": not results.complete,
-        f"fewer than {LEAST_PAIRS} seeds": len(results.seeds) < LEAST_PAIRS,
-        "the energy meter does not cover the processor that worked": _meters_something_else(results),
+    holds = {
+        Objection.SMOKE_RUN: results.preset == SMOKE_PRESET,
+        Objection.RECIPE_CHANGED: is_recipe_changed(results, checksum),
+        Objection.DATA_CHANGED: _data_changed(results),
+        Objection.UNCOMMITTED_CHANGES: results.dirty,
+        Objection.NO_COMMIT: results.commit is None and not results.dirty,
+        Objection.INCOMPLETE: not results.complete,
+        Objection.FEW_SEEDS: len(results.seeds) < LEAST_PAIRS,
+        Objection.OTHER_METER: _meters_something_else(results),
     }
-    return tuple(reason for reason, holds in found.items() if holds)
+    return tuple(objection for objection in Objection if holds[objection])
 
 
 def timing_is_stale(results: Results, timing_sha256: str | None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from greentactics.evidence.claims import claim_figure, claimed_times, direction_word, effect_claims
 from greentactics.evidence.comparison import POINTS, TIMES_LOWER, Estimate
-from greentactics.evidence.level import cost_estimate, objections, quality_estimate
+from greentactics.evidence.level import Objection, cost_estimate, objections, quality_estimate
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.verdict import headline_results
 from greentactics.evidence.wording import estimate_phrase, typographic, with_provenance
@@ -40,7 +40,7 @@ class Point:
     """The change of quality with its interval, or with its unit where that is not points."""
     provenance: str
     """How the saving came about."""
-    against: tuple[str, ...]
+    against: tuple[Objection, ...]
     """Why it does not count as evidence."""
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from greentactics.api.addresses import raw_path
-from greentactics.evidence.level import objections
+from greentactics.evidence.level import STALE, Objection, objections
 from greentactics.evidence.wording import quantity
 from greentactics.models.record import Record
 from greentactics.models.results import SMOKE_PRESET, Results
@@ -24,7 +24,7 @@ class RunView:
     """The results."""
     local: bool
     """Whether it comes from this machine instead of the repository."""
-    against: tuple[str, ...]
+    against: tuple[Objection, ...]
     """Why it does not count as evidence."""
     raw: str
     """Address of the raw JSON, relative to the site's root."""
@@ -49,8 +49,8 @@ class RunView:
 
     @property
     def stale(self) -> bool:
-        """Whether the recipe has changed since."""
-        return any(reason.startswith("stale") for reason in self.against)
+        """Whether the recipe or the data have changed since."""
+        return not STALE.isdisjoint(self.against)
 
 
 def run_views(
