@@ -9,7 +9,8 @@ import re
 from html.parser import HTMLParser
 
 _KEPT_OR_SPACE = re.compile(
-    r"(<(pre|script|style|textarea)\b.*?</\2>)|(?:\s*</(?:t(?:d|h|r|head|body)|li|d[dt])>)+\s*|\s*\n\s*",
+    r"(?P<kept><(?P<name>pre|script|style|textarea)\b.*?</(?P=name)>)|(?P<tag><[a-z][^<>]*>)"
+    r"|(?:\s*</(?:t(?:d|h|r|head|body)|li|d[dt])>)+\s*|\s*\n\s*",
     re.DOTALL,
 )
 # The theme wraps the words of each link in an element that would cut them off; they are to wrap instead.
@@ -18,7 +19,6 @@ _WRAPPED_LINK = re.compile(
 )
 # The page names its tags itself, with links; the theme adds a list that it hides.
 _HIDDEN_TAGS = re.compile(r'<nav class="md-tags" hidden>.*?</nav>', re.DOTALL)
-_TAG = re.compile(r"<[a-z][^<>]*>")
 _ONE_WORD = re.compile(r' (class|scope)="([\w-]+)"(?=[ >])')
 _WEIGHT = {
     '<span class="w"> </span>': " ",  # a space that a highlighter wrapped
@@ -32,14 +32,21 @@ _WEIGHT = {
 def without_indentation(page: str) -> str:
     """Return HTML with a line break for each run of space that has one; listings and scripts stay as is.
 
-    Items, cells, rows and groups of rows lose their end tags, which what follows implies, and names of a class
-    or a scope their quotes (https://html.spec.whatwg.org/multipage/syntax.html, 13.1.2.3 and 13.1.2.4).
+    Items, cells, rows and groups of rows lose their end tags, which what follows implies, and a class or
+    scope of one word its quotes (https://html.spec.whatwg.org/multipage/syntax.html, 13.1.2.3 and 13.1.2.4).
     """
     for weight, rest in _WEIGHT.items():
         page = page.replace(weight, rest)
     page = _WRAPPED_LINK.sub(r"\1\2</a>", _HIDDEN_TAGS.sub("", page))
-    page = _TAG.sub(lambda tag: _ONE_WORD.sub(r" \1=\2", tag[0]), page)
-    return _KEPT_OR_SPACE.sub(lambda found: found[1] or ("\n" if "\n" in found[0] else ""), page)
+    return _KEPT_OR_SPACE.sub(_shorter, page)
+
+
+def _shorter(part: re.Match[str]) -> str:
+    if part["kept"]:
+        return part["kept"]
+    if part["tag"]:
+        return _ONE_WORD.sub(r" \1=\2", re.sub(r"\s*\n\s*", "\n", part["tag"]))
+    return "\n" if "\n" in part[0] else ""
 
 
 _PLACE = re.compile(r'(<div data-md-component="skip">).*?(</div>)', re.DOTALL)
