@@ -348,7 +348,7 @@ def test_results_that_cannot_be_written_are_not_lost(checkout, monkeypatch):
     def full(path, _content):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("greentactics.measure.merging.write_atomically", full)
+    monkeypatch.setattr("greentactics.measure.measuring.write_atomically", full)
     result = invoke(checkout, *MEASURE)
     assert result.exit_code == 1
     assert re.search(r"\.json: No space left on device; all repeats are kept in .* --resume", result.stderr)

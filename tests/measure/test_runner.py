@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from greentactics.measure.journal import locked
-from greentactics.measure.measuring import Destination, Existing, measure, partial_folder
-from greentactics.measure.merging import device_slug
+from greentactics.measure.measuring import Destination, Existing, device_slug, measure, partial_folder
 from greentactics.measure.processes import child_environment, interleave, stop_all
 from greentactics.measure.runner import Request
 from greentactics.models.results import DeviceInfo
@@ -183,7 +182,7 @@ def test_stops_a_repeat_that_takes_too_long(request_two, destination, recorder, 
     [
         ({"epochs": 4}, "config.epochs: 3 before, 4 now"),
         ({"data": "Fashion-MNIST"}, 'data.name: "digits" before, "Fashion-MNIST" now'),
-        ({"unit": "J"}, "energy.unit: 'MAC energy' before, 'J' now"),
+        ({"unit": "J"}, 'energy.unit: "MAC energy" before, "J" now'),
     ],
 )
 def test_refuses_to_mix_conditions(request_two, destination, recorder, tell, told, message):

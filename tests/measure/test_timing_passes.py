@@ -84,7 +84,7 @@ def test_changed_code_times_again(request_timed, destination, recorder):
 
 def test_a_protocol_edited_meanwhile_is_refused(request_timed, destination, recorder, monkeypatch):
     checksums = iter(["a" * 64, "b" * 64])
-    monkeypatch.setattr("greentactics.measure.timing_passes.protocol_checksum", lambda root: next(checksums))
+    monkeypatch.setattr("greentactics.measure.runner.protocol_checksum", lambda root: next(checksums))
     with pytest.raises(UserError, match="the timing protocol was edited meanwhile"):
         measure(request_timed, destination, recorder)
     assert not list(partial_folder(request_timed).glob("timings/*/*.json"))
@@ -110,7 +110,7 @@ def test_the_net_of_a_failed_repeat_is_not_timed(request_timed, recorder):
     journal.begin(runner.make_plan(request_timed))
     journal.net("magnitude", 0).write_text("net of magnitude")
     performed = runner.perform(request_timed, journal, recorder)
-    assert set(performed.timed.timings[0].wall_ms) == {"baseline", "tactic", CONTROL}
+    assert set(performed.passes[0].timings[0].wall_ms) == {"baseline", "tactic", CONTROL}
 
 
 def test_results_without_the_control_are_measured_anew_when_needed(request_two, destination, recorder):
@@ -160,7 +160,7 @@ def test_only_the_engines_asked_for_are_timed(request_timed, destination, record
 
 def test_passes_of_another_machine_are_refused(request_timed, destination, recorder, tell):
     tell("latency-1", device={"name": "Other Processor"})
-    with pytest.raises(UserError, match="name: AMD EPYC before, Other Processor now"):
+    with pytest.raises(UserError, match=r'device\.name: "AMD EPYC" before, "Other Processor" now'):
         measure(request_timed, destination, recorder)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from greentactics.measure.merging import device_slug
+from greentactics.measure.measuring import device_slug
 from greentactics.models.results import DeviceInfo
 from recipes.common import environment
 

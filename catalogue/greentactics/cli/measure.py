@@ -15,9 +15,15 @@ from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
 from greentactics.evidence.level import needs_control
 from greentactics.evidence.wording import stored_line
 from greentactics.measure.journal import Journal
-from greentactics.measure.measuring import Destination, Existing, Measured, partial_folder
+from greentactics.measure.measuring import (
+    Destination,
+    Existing,
+    Measured,
+    device_slug,
+    partial_folder,
+    repeats,
+)
 from greentactics.measure.measuring import measure as measure_tactic
-from greentactics.measure.merging import device_slug
 from greentactics.measure.runner import Request, make_plan, perform, resolve
 from greentactics.models.timings import Engine
 from greentactics.records.loading import Catalogue, load_catalogue
@@ -281,12 +287,11 @@ def _report(measured: Measured, *, for_others: bool) -> None:
 
 
 def _say_interrupted(request: Request, existing: Existing) -> None:
-    count = len(list(partial_folder(request).glob("runs/*.json")))
+    journal = Journal(partial_folder(request))
     goes_on = existing in (Existing.RESUME, Existing.IF_NEEDED)
     how = "with the same command" if goes_on else "with --resume"
     click.echo(
-        f"Interrupted: {count} finished repeat{'' if count == 1 else 's'} kept in {partial_folder(request)}; "
-        f"continue {how}",
+        f"Interrupted: {repeats(journal.count)} kept in {journal.folder}; continue {how}",
         err=True,
     )
 

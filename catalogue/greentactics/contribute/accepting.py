@@ -20,7 +20,7 @@ from greentactics.evidence.level import (
     timing_is_stale,
 )
 from greentactics.evidence.verdict import verdict_line
-from greentactics.measure.merging import write_results
+from greentactics.measure.measuring import write_results
 from greentactics.models.record import Record
 from greentactics.models.results import MetricInfo, Results
 from greentactics.models.timings import CONTROL

@@ -7,22 +7,44 @@ however it ends.
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
+import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from greentactics.measure.merging import RunError, read_run
 from greentactics.models.bibliography import STRICT, Text
 from greentactics.models.record import TacticId
 from greentactics.models.results import Run, Sha256
 from greentactics.text.files import write_atomically
 from greentactics.text.problems import UserError
+
+
+class RunError(Exception):
+    """A process failed, or ended well and yet what it wrote cannot be used; the message says why."""
+
+
+def read_run(path: Path) -> Run:
+    """Read the file that a recipe's process wrote.
+
+    Raises:
+        RunError: The file is missing or is not a run.
+    """
+    try:
+        run = Run.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError("the process ended without writing its file") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RunError(f"what the process wrote is not a run: {place}: {first['msg']}") from None
+    for name, measurement in run.metrics.items():
+        if not math.isfinite(measurement.value):
+            raise RunError(f"{name} is {measurement.value}, expected a finite number")
+    return run
 
 
 class Plan(BaseModel):
@@ -51,11 +73,12 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._runs = folder / "runs"
+        self._runs, self._nets = folder / "runs", folder / "nets"
 
-    def exists(self) -> bool:
-        """Tell whether there is at least one finished repeat."""
-        return any(self._runs.glob("*.json"))
+    @property
+    def count(self) -> int:
+        """Number of finished repeats."""
+        return len(list(self._runs.glob("*.json")))
 
     def begin(self, plan: Plan) -> None:
         """Write the plan; finished repeats stay."""
@@ -83,13 +106,13 @@ class Journal:
         Raises:
             UserError: One of them is damaged.
         """
-        found = []
+        runs = []
         for path in sorted(self._runs.glob("*.json")):
             try:
-                found.append(read_run(path))
+                runs.append(read_run(path))
             except RunError as error:
                 raise UserError(f"{path}: {error}; remove the file to have this repeat run again") from None
-        return found
+        return runs
 
     def add(self, run: Run) -> None:
         """Keep a repeat that has just ended; it is safe afterwards."""
@@ -97,14 +120,13 @@ class Journal:
 
     def net(self, arm: str, seed: int) -> Path:
         """Return where the net of a repeat lies, or is to be stored, until it has been timed."""
-        folder = self.folder / "nets"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{arm}-{seed}.pt"
+        self._nets.mkdir(parents=True, exist_ok=True)
+        return self._nets / f"{arm}-{seed}.pt"
 
     def nets(self, seed: int) -> dict[str, Path]:
         """Return the stored nets of one seed by arm, without those of repeats that failed afterwards."""
-        found = sorted((self.folder / "nets").glob(f"*-{seed}.pt"))
-        finished = (path for path in found if (self._runs / f"{path.stem}.json").exists())
+        stored = sorted(self._nets.glob(f"*-{seed}.pt"))
+        finished = (path for path in stored if (self._runs / f"{path.stem}.json").exists())
         return {path.stem.removesuffix(f"-{seed}"): path for path in finished}
 
     def passes(self, protocol_sha256: str) -> Path:
@@ -140,26 +162,3 @@ def locked(folder: Path) -> Iterator[None]:
         raise UserError(
             f"{folder}: another measuring run of this tactic and preset is under way; wait for its end"
         ) from None
-
-
-def plan_differences(there: Plan, here: Plan) -> list[str]:
-    """Return what keeps a run begun with one plan from being continued with another."""
-    found = []
-    if there.recipe_sha256 != here.recipe_sha256:
-        found.append("the recipe, or a shared module it uses, has been changed since")
-    if there.threads != here.threads:
-        found.append(f"threads: {there.threads} before, {here.threads} now")
-    return found
-
-
-def version_differences(versions: Mapping[str, str]) -> list[str]:
-    """Return which recorded versions differ from those installed here; unknown names are passed over."""
-    found = []
-    for name, version in versions.items():
-        try:
-            here = platform.python_version() if name == "python" else importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        if here.split("+")[0] != version.split("+")[0]:
-            found.append(f"{name}: {version} before, {here} now")
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -9,23 +10,32 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from greentactics.measure.journal import Journal, Plan, locked, plan_differences, version_differences
-from greentactics.measure.merging import ConditionsDiffer, device_slug, write_results
+from greentactics.measure.conditions import (
+    RECIPE_CHANGED,
+    ConditionsDiffer,
+    differences,
+    version_differences,
+)
+from greentactics.measure.journal import Journal, Plan, locked
 from greentactics.measure.processes import Progress
-from greentactics.measure.runner import Performed, Request, make_plan, perform, resolve
-from greentactics.measure.timing_passes import protocol_checksum
+from greentactics.measure.runner import Performed, Request, make_plan, perform, protocol_checksum, resolve
 from greentactics.models.datasets import find_fashion_mnist
 from greentactics.models.results import DEFAULT_PRESET, DeviceInfo, Results, Run
 from greentactics.models.timings import CONTROL
 from greentactics.records.git import why_no_commit
 from greentactics.records.loading import load_results, recipe_checksum
 from greentactics.records.recipes import is_recipe_changed, recipe_file
+from greentactics.text.files import write_atomically
 from greentactics.text.problems import CatalogueError, UserError
 
 PARTIAL_FOLDER = Path("build/partial")
 """Where finished repeats are kept until all are there, below the checkout."""
 PROCESSORS = Path("/proc/cpuinfo")
 """Where Linux describes the processors."""
+_NOISE = re.compile(
+    r"\((?:r|tm|c)\)|@.*$|\b\d+-core\b|\b(?:cpu|processor|with radeon graphics)\b", re.IGNORECASE
+)
+_LONGEST_SLUG = 80
 
 
 class Existing(Enum):
@@ -119,22 +129,21 @@ def _perform(request: Request, destination: Destination, journal: Journal, progr
 
 def _prepare(journal: Journal, plan: Plan, existing: Existing, progress: Progress) -> None:
     """Begin a new journal, or take up the one that is there."""
-    if not journal.exists() or existing is Existing.REPLACE:
+    if not journal.count or existing is Existing.REPLACE:
         if existing is Existing.RESUME:
             progress.note("no unfinished run to continue; a new one is begun")
         journal.discard()
         journal.begin(plan)
         return
-    count = len(list(journal.folder.glob("runs/*.json")))
     if existing is Existing.REFUSE:
         raise UserError(
-            f"{journal.folder}: an unfinished run with {_repeats(count)} is there; continue it with "
+            f"{journal.folder}: an unfinished run with {repeats(journal.count)} is there; continue it with "
             "--resume, or begin anew with --replace"
         )
     found = _obstacles(journal, plan)
     if not found:
         begun = journal.plan()
-        progress.note(f"continuing an unfinished run: {_repeats(count)} kept")
+        progress.note(f"continuing an unfinished run: {repeats(journal.count)} kept")
         both = {"dirty": begun.dirty or plan.dirty, "jobs": max(begun.jobs, plan.jobs)}
         journal.begin(begun.model_copy(update=both))
     elif existing is Existing.IF_NEEDED:
@@ -151,8 +160,9 @@ def _prepare(journal: Journal, plan: Plan, existing: Existing, progress: Progres
 
 def _obstacles(journal: Journal, plan: Plan) -> list[str]:
     """Return what keeps the journal's run from being continued, as far as it shows before anything is run."""
-    found = plan_differences(journal.plan(), plan)
-    return found + version_differences(journal.runs()[0].versions)
+    begun = journal.plan()
+    changed = [RECIPE_CHANGED] if begun.recipe_sha256 != plan.recipe_sha256 else []
+    return changed + differences(begun, plan, {"threads"}) + version_differences(journal.runs()[0].versions)
 
 
 def _write(
@@ -248,7 +258,7 @@ def _reusable(
     results = load_results(path)
     reasons = version_differences(results.versions)
     if is_recipe_changed(results, recipe_checksum(request.root, request.tactic)):
-        reasons.append("the recipe, or a shared module it uses, has been changed since")
+        reasons.append(RECIPE_CHANGED)
     if (results.preset, results.threads) != (request.preset, request.threads):
         reasons.append(f"preset {results.preset} with {results.threads} threads before")
     if not results.complete or set(arms) - set(results.arms) or len(results.seeds) < request.seed_count:
@@ -270,6 +280,20 @@ def _better_data(request: Request, results: Results) -> bool:
     if results.data.name == "Fashion-MNIST" or find_fashion_mnist(request.data_dir) is None:
         return False
     return "fashion-mnist" in recipe_file(request.root, request.tactic).read_text(encoding="utf-8")
+
+
+def device_slug(device: DeviceInfo) -> str:
+    """Return the device's name for file names, such as `cpu-amd-epyc-2-cores`."""
+    name = re.sub(r"[^a-z0-9]+", "-", _NOISE.sub(" ", device.name.lower())).strip("-") or "unknown"
+    prefix = "" if name.startswith(device.kind) else f"{device.kind}-"
+    suffix = f"-{device.cores}-core{'s' if device.cores > 1 else ''}" if device.kind == "cpu" else ""
+    return f"{prefix}{name}"[: _LONGEST_SLUG - len(suffix)].strip("-") + suffix
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write a results file in one step."""
+    document = results.model_dump(mode="json")
+    write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def is_this_machine(device: DeviceInfo) -> bool:
@@ -295,5 +319,6 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _repeats(count: int) -> str:
+def repeats(count: int) -> str:
+    """Return a number of finished repeats in words."""
     return f"{count} finished repeat{'' if count == 1 else 's'}"

@@ -98,10 +98,8 @@ class Launch:
     """Where output files and logs go; exists."""
     jobs: int
     """Processes at the same time."""
-    on_start: Callable[[Pair], None]
-    """Told of each repeat that is started."""
-    on_data: Callable[[str], None]
-    """Told once what a repeat says of its data, in a line that begins with `data: `."""
+    progress: Progress
+    """Told of each repeat that is started, and once of its data, in a line that begins with `data: `."""
     timeout_s: float | None = None
     """Longest time for one repeat."""
 
@@ -155,11 +153,11 @@ def run_pairs(pairs: Sequence[Pair], launch: Launch) -> Generator[Ended]:
         while waiting or running:
             while waiting and len(running) < launch.jobs:
                 running.append(_start(waiting.popleft(), launch))
-                launch.on_start(running[-1].pair)
+                launch.progress.started(running[-1].pair)
             if running and not data_line:
                 data_line = _data_line(running[0].log)
                 if data_line:
-                    launch.on_data(data_line)
+                    launch.progress.note(data_line)
             for entry in list(running):
                 if _has_ended(entry, launch.timeout_s):
                     running.remove(entry)

@@ -1,14 +1,18 @@
-"""From a recipe to results: repeats in fresh interleaved processes, kept one by one, merged at the end."""
+"""From a recipe to results: repeats and timing passes in fresh processes, kept one by one, then joined."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import get_args
 
-from greentactics.measure.journal import Journal, Plan
-from greentactics.measure.merging import RunError, merge, read_run, require_equal
+from pydantic import BaseModel, Field, ValidationError
+
+from greentactics.measure.conditions import differences, require_equal
+from greentactics.measure.journal import Journal, Plan, RunError, read_run
 from greentactics.measure.processes import (
     Ended,
     Launch,
@@ -19,14 +23,35 @@ from greentactics.measure.processes import (
     run_pairs,
     termination_interrupts,
 )
-from greentactics.measure.timing_passes import NOTHING_TIMED, Timed, TimingRequest, time_nets
+from greentactics.models.bibliography import STRICT
 from greentactics.models.datasets import absent_folder
-from greentactics.models.results import BASELINE, Failure, Results, Run
-from greentactics.models.timings import CONTROL
+from greentactics.models.results import (
+    BASELINE,
+    Conditions,
+    DeviceInfo,
+    Failure,
+    MetricInfo,
+    Repeat,
+    Results,
+    Run,
+)
+from greentactics.models.timings import CONTROL, Engine, Timing
 from greentactics.records.git import read_revision
 from greentactics.records.loading import recipe_checksum
-from greentactics.records.recipes import RecipeChecksum, check_choice, read_outline, recipe_file
+from greentactics.records.reached_code import ReachedCode
+from greentactics.records.recipes import (
+    TIMING_PROTOCOL,
+    RecipeChecksum,
+    check_choice,
+    checksum_of_timing,
+    read_outline,
+    recipe_file,
+)
+from greentactics.text.files import write_atomically
 from greentactics.text.problems import UserError
+
+STEP = "latency"
+"""What a timing pass is called where arms are named."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +86,21 @@ class Request:
     """Engines to time in; all of them when empty."""
 
 
+class PassFile(BaseModel):
+    """The file that one timing process writes."""
+
+    model_config = STRICT
+
+    timings: tuple[Timing, ...]
+    """One entry an engine."""
+    not_timed: dict[str, str] = Field(default_factory=dict)
+    """Why an engine could not be timed, by engine."""
+    device: DeviceInfo
+    """The machine."""
+    versions: dict[str, str]
+    """Versions of Python and of the libraries."""
+
+
 @dataclass(frozen=True)
 class Performed:
     """What came of a request."""
@@ -68,18 +108,20 @@ class Performed:
     runs: tuple[Run, ...]
     """Finished repeats, those of an earlier unfinished run included."""
     failures: tuple[Failure, ...]
-    """Repeats that failed."""
+    """Repeats and timing passes that failed."""
     plan: Plan
     """What the run was made with."""
     checksum: RecipeChecksum
     """Tells the checksum of the recipe that ran."""
-    timed: Timed = NOTHING_TIMED
-    """What the timing passes gave."""
+    passes: tuple[PassFile, ...] = ()
+    """Timing passes, by seed."""
+    timing_sha256: str | None = None
+    """Checksum of the code that timed."""
 
     @property
     def complete(self) -> bool:
         """Whether every requested repeat and timing pass finished."""
-        return not self.failures and not self.timed.failures
+        return not self.failures
 
     def arms_missing(self, arms: tuple[str, ...]) -> tuple[str, ...]:
         """Return the arms without a single finished repeat."""
@@ -87,27 +129,38 @@ class Performed:
         return tuple(arm for arm in arms if arm not in present)
 
     def results(self, device_slug: str) -> Results:
-        """Merge the finished repeats."""
-        return merge(
-            self.runs,
-            (*self.failures, *self.timed.failures),
-            timings=self.timed.timings,
-            timing_sha256=self.timed.protocol_sha256,
-            not_timed=self.timed.not_timed,
+        """Put the repeats into one document, in the order they were run.
+
+        Raises:
+            ConditionsDiffer: Conditions or descriptions of metrics differ between repeats.
+        """
+        ordered = sorted(self.runs, key=lambda run: (run.started, run.seed, run.arm))
+        first, metrics = ordered[0], dict[str, MetricInfo]()
+        for run in ordered:
+            require_equal(first, run)
+            for name, measurement in run.metrics.items():
+                metrics.setdefault(name, MetricInfo(**measurement.model_dump(exclude={"value"})))
+        timings = tuple(timing for made in self.passes for timing in made.timings)
+        return Results(
+            **{name: getattr(first, name) for name in Conditions.model_fields},
             device_slug=device_slug,
             recipe_sha256=self.checksum(self.plan.preset, metered=self.runs[0].is_metered),
             commit=self.plan.commit,
             dirty=self.plan.dirty,
             jobs=self.plan.jobs,
             complete=self.complete,
+            metrics=metrics,
+            repeats=tuple(_repeat(run) for run in ordered),
+            failures=self.failures,
+            timings=timings,
+            timing_sha256=self.timing_sha256 if timings else None,
+            not_timed={engine: why for made in self.passes for engine, why in made.not_timed.items()},
         )
 
 
-class Gate(Protocol):
-    """A last word on the first finished repeat of a run, before the others are run."""
-
-    def __call__(self, run: Run) -> None:
-        """Raise a `UserError` to stop."""
+def _repeat(run: Run) -> Repeat:
+    kept = {name: getattr(run, name) for name in Repeat.model_fields if name != "values"}
+    return Repeat(**kept, values={name: entry.value for name, entry in run.metrics.items()})
 
 
 def resolve(request: Request) -> tuple[str, ...]:
@@ -136,98 +189,139 @@ def make_plan(request: Request) -> Plan:
     )
 
 
-def perform(request: Request, journal: Journal, progress: Progress, gate: Gate | None = None) -> Performed:
-    """Run every repeat of a request that the journal does not hold yet.
+def protocol_checksum(root: Path) -> str | None:
+    """Return the checksum of the timing protocol; None where a checkout has none."""
+    return checksum_of_timing(ReachedCode(root.resolve()))
+
+
+def perform(
+    request: Request, journal: Journal, progress: Progress, gate: Callable[[Run], None] | None = None
+) -> Performed:
+    """Run every repeat of a request that the journal does not hold yet, then time the nets they have left.
 
     Args:
         request: What is to be run.
         journal: Begun; each finished repeat is added to it at once.
         progress: Told what happens.
-        gate: Called with the first repeat that finishes.
+        gate: Called with the first repeat that finishes; may raise a `UserError` to stop.
 
     Raises:
         UserError: Conditions differ between repeats, or the recipe was edited meanwhile. Finished repeats
             whose conditions are equal stay in the journal.
         KeyboardInterrupt: The user stopped the run; no process is left behind.
     """
-    plan, runs, failures = journal.plan(), journal.runs(), list[Failure]()
+    plan, runs = journal.plan(), journal.runs()
     arms = (*resolve(request), *([CONTROL] if request.control else []))
     pairs = interleave(arms, range(request.seed_count), request.jobs)
     finished = {(run.arm, run.seed) for run in runs}
     missing = [pair for pair in pairs if (pair.arm, pair.seed) not in finished]
-    launch = Launch(
-        root=request.root,
-        command=lambda pair, out_file: _command(request, journal, pair, out_file),
-        environment=child_environment(request.threads) | _metering(request.jobs),
-        folder=journal.scratch(),
-        jobs=request.jobs,
-        on_start=progress.started,
-        on_data=progress.note,
-        timeout_s=request.timeout_s,
-    )
-    if absent := absent_folder(request.data_dir):
-        progress.note(absent)
-    progress.begin(total=len(pairs), done=len(pairs) - len(missing))
-    with termination_interrupts(), closing(run_pairs(missing, launch)) as processes:
-        for ended in processes:
-            run = _accept(ended, request, runs, plan)
-            if isinstance(run, Failure):
-                failures.append(run)
-                progress.failed(run)
-                continue
-            journal.add(run)
-            runs.append(run)
-            progress.ended(ended.pair, ended.duration_s)
-            if gate is not None and len(runs) == len(finished) + 1:
-                gate(run)
-    _require_unchanged(request, plan)
-    performed = Performed(tuple(runs), tuple(failures), plan, recipe_checksum(request.root, request.tactic))
-    return _with_nets_timed(performed, request, journal, progress) if request.latency_seeds else performed
 
-
-def _with_nets_timed(
-    performed: Performed, request: Request, journal: Journal, progress: Progress
-) -> Performed:
-    if not performed.runs:
-        return performed
-    passes = TimingRequest(
-        root=request.root,
-        threads=request.threads,
-        seeds=request.latency_seeds,
-        cap_s=request.latency_cap_s,
-        device=performed.runs[0].device,
-        versions=performed.runs[0].versions,
-        engines=request.engines,
-        timeout_s=request.timeout_s,
-    )
-    timed = time_nets(passes, journal, progress)
-    _require_unchanged(request, performed.plan)  # a net's code is read from the recipe when the net is timed
-    return replace(performed, timed=timed)
-
-
-def _accept(ended: Ended, request: Request, runs: list[Run], plan: Plan) -> Run | Failure:
-    """Return what a process wrote when it can stand beside the other repeats, or why the repeat failed.
-
-    Raises:
-        UserError: It is sound, but was made under other conditions.
-    """
-    pair = ended.pair
-    if ended.exit_code == 0:
-        try:
-            run = read_run(ended.out_file)
-            _require_asked(run, request, pair)
-        except RunError as error:
-            return _failure(ended, str(error))
+    def keep(ended: Ended) -> None:
+        run = read_run(ended.out_file)
+        _require_asked(run, request, ended.pair)
         _require_unchanged(request, plan)
         if runs:
             require_equal(runs[0], run)
-        return run.model_copy(update={"arm": pair.arm})
-    return _failure(ended)
+        run = run.model_copy(update={"arm": ended.pair.arm})
+        journal.add(run)
+        runs.append(run)
+        if gate is not None and len(runs) == len(finished) + 1:
+            gate(run)
+
+    if absent := absent_folder(request.data_dir):
+        progress.note(absent)
+    progress.begin(total=len(pairs), done=len(pairs) - len(missing))
+    command = partial(_command, request, journal)
+    failures = _run_all(request, journal, progress, missing, command, keep, jobs=request.jobs)
+    _require_unchanged(request, plan)
+    checksum = recipe_checksum(request.root, request.tactic)
+    performed = Performed(tuple(runs), failures, plan, checksum)
+    if runs and request.latency_seeds:
+        performed = time_nets(performed, request, journal, progress)
+        _require_unchanged(request, plan)  # a net's code is read from the recipe when the net is timed
+    return performed
 
 
-def _failure(ended: Ended, reason: str = "") -> Failure:
-    output = "\n".join(filter(None, [ended.output, reason]))
-    return Failure(arm=ended.pair.arm, seed=ended.pair.seed, exit_code=ended.exit_code, output=output)
+def time_nets(performed: Performed, request: Request, journal: Journal, progress: Progress) -> Performed:
+    """Time the nets that the repeats have left in the journal; passes made before are kept.
+
+    A seed is timed when its baseline and at least one other arm have left a net.
+
+    Raises:
+        UserError: The protocol was edited meanwhile, or device or versions are not those of the repeats.
+        KeyboardInterrupt: The user stopped the run; no process is left behind.
+    """
+    nets = {seed: journal.nets(seed) for seed in range(request.latency_seeds)}
+    nets = {seed: arms for seed, arms in nets.items() if BASELINE in arms and len(arms) > 1}
+    protocol = protocol_checksum(request.root)
+    if not nets or protocol is None:
+        return performed
+    folder, run = journal.passes(protocol), performed.runs[0]
+    passes = {
+        seed: made for seed in nets if (made := _kept(request, run, folder / f"{seed}.json", nets[seed]))
+    }
+    missing = [Pair(STEP, seed) for seed in nets if seed not in passes]
+
+    def keep(ended: Ended) -> None:
+        if protocol_checksum(request.root) != protocol:
+            raise UserError("the timing protocol was edited meanwhile; continue with --resume to time again")
+        seed = ended.pair.seed
+        passes[seed] = _accepted(ended, run, nets[seed])
+        write_atomically(folder / f"{seed}.json", passes[seed].model_dump_json() + "\n")
+
+    progress.begin(total=len(nets), done=len(passes))
+    command = partial(_timing_command, request, nets)
+    # A neighbour would be in every reading, so passes never run side by side.
+    failures = _run_all(request, journal, progress, missing, command, keep, jobs=1)
+    return replace(
+        performed,
+        failures=performed.failures + failures,
+        passes=tuple(passes[seed] for seed in sorted(passes)),
+        timing_sha256=protocol,
+    )
+
+
+def _run_all(
+    request: Request,
+    journal: Journal,
+    progress: Progress,
+    pairs: Sequence[Pair],
+    command: Callable[[Pair, Path], Sequence[str]],
+    keep: Callable[[Ended], None],
+    *,
+    jobs: int,
+) -> tuple[Failure, ...]:
+    """Run each pair in a process, have each that ends well kept at once, and return the failures.
+
+    Args:
+        request: What they are part of.
+        journal: Has the folder that they write to.
+        progress: Told what happens.
+        pairs: What is to be run.
+        command: Command line for a pair and the file to write, without the interpreter.
+        keep: Stores what a process wrote, or raises `RunError` where that cannot be used.
+        jobs: Processes at the same time.
+    """
+    environment = child_environment(request.threads)
+    if jobs > 1:  # an energy meter covers the machine, not the process
+        environment["GREENTACTICS_METER"] = "none"
+    folder = journal.scratch()
+    launch = Launch(request.root, command, environment, folder, jobs, progress, request.timeout_s)
+    failures = []
+    with termination_interrupts(), closing(run_pairs(pairs, launch)) as processes:
+        for ended in processes:
+            try:
+                if ended.exit_code != 0:
+                    raise RunError
+                keep(ended)
+            except RunError as error:
+                pair, output = ended.pair, "\n".join(filter(None, [ended.output, str(error)]))
+                failure = Failure(arm=pair.arm, seed=pair.seed, exit_code=ended.exit_code, output=output)
+                failures.append(failure)
+                progress.failed(failure)
+            else:
+                progress.ended(ended.pair, ended.duration_s)
+    return tuple(failures)
 
 
 def _require_asked(run: Run, request: Request, pair: Pair) -> None:
@@ -243,11 +337,6 @@ def _require_unchanged(request: Request, plan: Plan) -> None:
             "the recipe, or a shared module it uses, was edited meanwhile; nothing was written, as old and "
             "new code must not stand in one file; measure anew with --replace"
         )
-
-
-def _metering(jobs: int) -> dict[str, str]:
-    """Switch energy meters off for repeats side by side: a meter covers the machine, not the process."""
-    return {"GREENTACTICS_METER": "none"} if jobs > 1 else {}
 
 
 def _arm_run(pair: Pair) -> str:
@@ -269,3 +358,57 @@ def _command(request: Request, journal: Journal, pair: Pair, out_file: Path) -> 
     if pair.seed < request.latency_seeds and pair.arm != CONTROL:
         command += ["--save-net", str(journal.net(pair.arm, pair.seed))]
     return [*command, "--data-dir", str(request.data_dir)] if request.data_dir else command
+
+
+def _timing_command(
+    request: Request, nets: Mapping[int, Mapping[str, Path]], pair: Pair, out_file: Path
+) -> list[str]:
+    """Return the command line of one timing pass, without the interpreter."""
+    command = ["-m", TIMING_PROTOCOL]
+    for arm, path in nets[pair.seed].items():
+        command += ["--net", f"{arm}={path}"]
+    command += [word for engine in request.engines for word in ("--engine", engine)]
+    command += ["--seed", str(pair.seed), "--threads", str(request.threads)]
+    return [*command, "--cap-s", f"{request.latency_cap_s:g}", "--out", str(out_file)]
+
+
+def _kept(request: Request, run: Run, path: Path, nets: Mapping[str, Path]) -> PassFile | None:
+    """Return a pass made before, unless engines or conditions were others, or one of its nets is newer."""
+    if not path.exists() or any(net.stat().st_mtime > path.stat().st_mtime for net in nets.values()):
+        return None
+    made = _read_passes(path)
+    if made is None or _pass_differences(run, made):
+        return None
+    wanted = set(request.engines or get_args(Engine))
+    return made if wanted == {timing.engine for timing in made.timings} | set(made.not_timed) else None
+
+
+def _read_passes(path: Path) -> PassFile | None:
+    try:
+        return PassFile.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _accepted(ended: Ended, run: Run, nets: Mapping[str, Path]) -> PassFile:
+    """Return what a timing process wrote.
+
+    Raises:
+        RunError: It is not a pass of these nets.
+        UserError: Device or versions are not those of the repeats.
+    """
+    made = _read_passes(ended.out_file)
+    if made is None or not all(
+        timing.seed == ended.pair.seed and set(nets) <= set(timing.wall_ms) for timing in made.timings
+    ):
+        raise RunError("what the process wrote is not a timing pass of these nets")
+    if different := _pass_differences(run, made):
+        raise UserError(
+            "conditions of the timing pass differ from those of the repeats; a results file needs equal "
+            "ones:\n  " + "\n  ".join(different) + "\nmeasure anew with --replace"
+        )
+    return made
+
+
+def _pass_differences(run: Run, made: PassFile) -> list[str]:
+    return differences(run, made, {"device", "versions"})
