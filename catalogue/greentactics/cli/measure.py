@@ -58,80 +58,10 @@ _SHARED = (
     ),
 )
 
-_TIMING = (
-    click.option(
-        "--latency-seeds",
-        type=click.IntRange(0, MOST_SEEDS),
-        default=5,
-        show_default=True,
-        help="Seeds whose nets are timed in turns afterwards, each in a process of its own; 0 times none.",
-    ),
-    click.option(
-        "--latency-cap",
-        "latency_cap_s",
-        type=FiniteRange(0, LONGEST_PASS_S, min_open=True),
-        metavar="SECONDS",
-        default=30.0,
-        show_default=True,
-        help="Longest time for the rounds of one engine in a pass; windows of an energy meter come on top.",
-    ),
-    click.option(
-        "--engine",
-        "engines",
-        multiple=True,
-        type=click.Choice(get_args(Engine)),
-        help="Time in this engine only; may be given again.  [default: all]",
-    ),
-    click.option(
-        "--control/--no-control",
-        default=None,
-        help="Run the baseline twice a seed.  [default: unless its cost was modelled or counted before]",
-    ),
-)
-
-_STORING = (
-    click.option(
-        "--out-dir",
-        type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
-        help="Folder of results.  [default: recipes/results]",
-    ),
-    click.option(
-        "--out",
-        "out_file",
-        type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
-        metavar="FILE",
-        help="One file NAME.json for `greentactics accept` elsewhere, in place of a folder of results.",
-    ),
-    click.option(
-        "--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal."
-    ),
-    click.option("--replace", is_flag=True, help="Measure anew and replace older results."),
-    click.option(
-        "--if-needed",
-        is_flag=True,
-        help="Keep results that still hold, else continue an unfinished run, else measure anew and replace.",
-    ),
-    click.option("--device-slug", "slug", help="Device in the file name.  [default: from the device]"),
-)
-
 
 def shared_options(command: Command) -> Command:
     """Add the options that `run` and `measure` have in common."""
-    return _with(_SHARED, command)
-
-
-def timing_options(command: Command) -> Command:
-    """Add the options for timing and control."""
-    return _with(_TIMING, command)
-
-
-def storing_options(command: Command) -> Command:
-    """Add the options for where results go and what becomes of older ones."""
-    return _with(_STORING, command)
-
-
-def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
-    for option in reversed(options):
+    for option in reversed(_SHARED):
         command = option(command)
     return command
 
@@ -187,8 +117,54 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     show_default=True,
     help="Repeats at the same time; more than 1 disturbs measured times.",
 )
-@timing_options
-@storing_options
+@click.option(
+    "--latency-seeds",
+    type=click.IntRange(0, MOST_SEEDS),
+    default=5,
+    show_default=True,
+    help="Seeds whose nets are timed in turns afterwards, each in a process of its own; 0 times none.",
+)
+@click.option(
+    "--latency-cap",
+    "latency_cap_s",
+    type=FiniteRange(0, LONGEST_PASS_S, min_open=True),
+    metavar="SECONDS",
+    default=30.0,
+    show_default=True,
+    help="Longest time for the rounds of one engine in a pass; windows of an energy meter come on top.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Choice(get_args(Engine)),
+    help="Time in this engine only; may be given again.  [default: all]",
+)
+@click.option(
+    "--control/--no-control",
+    default=None,
+    help="Run the baseline twice a seed.  [default: unless its cost was modelled or counted before]",
+)
+@click.option(
+    "--out-dir",
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+    help="Folder of results.  [default: recipes/results]",
+)
+@click.option(
+    "--out",
+    "out_file",
+    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
+    metavar="FILE",
+    help="One file NAME.json for `greentactics accept` elsewhere, in place of a folder of results.",
+)
+@click.option("--resume", is_flag=True, help="Continue an unfinished run, where conditions are still equal.")
+@click.option("--replace", is_flag=True, help="Measure anew and replace older results.")
+@click.option(
+    "--if-needed",
+    is_flag=True,
+    help="Keep results that still hold, else continue an unfinished run, else measure anew and replace.",
+)
+@click.option("--device-slug", "slug", help="Device in the file name.  [default: from the device]")
 @click.pass_context
 def measure(
     context: click.Context,
@@ -245,15 +221,8 @@ def control_needed(catalogue: Catalogue | None, tactic: str) -> bool:
 
 
 def _existing(resume: bool, replace: bool, if_needed: bool) -> Existing:
-    chosen = [
-        existing
-        for existing, is_set in (
-            (Existing.RESUME, resume),
-            (Existing.REPLACE, replace),
-            (Existing.IF_NEEDED, if_needed),
-        )
-        if is_set
-    ]
+    asked = {Existing.RESUME: resume, Existing.REPLACE: replace, Existing.IF_NEEDED: if_needed}
+    chosen = [existing for existing, is_set in asked.items() if is_set]
     if len(chosen) > 1:
         raise click.UsageError("expected at most one of --resume, --replace and --if-needed")
     return chosen[0] if chosen else Existing.REFUSE

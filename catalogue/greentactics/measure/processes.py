@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, Protocol
+from typing import Protocol
 
 import greentactics
 from greentactics.models.datasets import ENVIRONMENT_VARIABLE
@@ -203,24 +203,20 @@ def termination_interrupts() -> Iterator[None]:
 
 
 def _start(pair: Pair, launch: Launch) -> _Running:
+    """Start a process in a group of its own, so that Ctrl-C reaches us first and we can end its children."""
     out_file = launch.folder / f"{pair.arm}-{pair.seed}.json"
     log = out_file.with_suffix(".log")
     with log.open("wb") as output:
-        process = _popen(launch.command(pair, out_file), launch, output)
+        process = subprocess.Popen(
+            [sys.executable, *launch.command(pair, out_file)],
+            cwd=launch.root,
+            env=dict(launch.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     return _Running(pair, process, log, out_file)
-
-
-def _popen(command: Sequence[str], launch: Launch, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own, so that Ctrl-C reaches us first and we can end its children."""
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=launch.root,
-        env=dict(launch.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
 
 
 def _has_ended(entry: _Running, timeout_s: float | None) -> bool:
