@@ -182,7 +182,7 @@ def test_measure_keeps_what_holds(checkout):
         ((*MEASURE, "--data-dir", "absent"), "Directory 'absent' does not exist"),
         (("measure",), "Missing argument 'ID'"),
         (("check", "absent.yaml"), "Path 'absent.yaml' does not exist"),
-        (("check", "--format", "xml"), "'xml' is not one of 'text', 'github', 'json', 'sarif'"),
+        (("check", "--format", "xml"), "'xml' is not one of 'text', 'github', 'json'"),
         (("data", "fetch", "cifar"), "'cifar' is not 'fashion-mnist'"),
         (("render",), "Missing option '--out'"),
         (("sing",), "No such command 'sing'"),

@@ -55,7 +55,7 @@ def test_writes_three_files_and_says_what_comes_next(root: Path) -> None:
     assert result.stderr == ""
     assert result.stdout.startswith(f"{RECORD}\n{RECIPE}\n{TEST}\n")
     assert f"greentactics run {ID} --preset smoke\n" in result.stdout
-    assert f"greentactics check {RECORD} {RECIPE} --watch\n" in result.stdout
+    assert f"greentactics check {RECORD} {RECIPE}\n" in result.stdout
     style = re.search(r"python -m pytest (tests/\S+/test_record_style.py) -k (\S+)\n", result.stdout)
     assert style
     assert (REPOSITORY / style[1]).is_file()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
 import sys
@@ -29,23 +28,6 @@ def test_a_right_catalogue_is_loaded_whole(tmp_path: Path) -> None:
     assert catalogue.recipes["base-measured"].sha256 == recipe_checksum(root, "base-measured")(
         "default", metered=False
     )
-
-
-@pytest.mark.parametrize("searching", [True, False])
-def test_the_search_for_cycles_is_left_as_it_was(tmp_path: Path, searching: bool) -> None:
-    (tmp_path / "tactics").mkdir()
-    seen = []
-    try:
-        if not searching:
-            gc.disable()
-        with loading.without_cycle_search():
-            seen.append(gc.isenabled())
-        with pytest.raises(CatalogueError, match="references"):
-            load_catalogue(tmp_path)
-        seen.append(gc.isenabled())
-    finally:
-        gc.enable()
-    assert seen == [False, searching]
 
 
 def test_the_real_records_load() -> None:

@@ -1,10 +1,8 @@
 """Rendered files: each once, written to a folder and nowhere else."""
 
-import gc
-
 import pytest
 
-from greentactics.site.pages import render_site, rendered_files, write_site
+from greentactics.site.pages import rendered_files, write_site
 from greentactics.text.problems import UserError
 from tests.examples.records import DARK, PRUNING, catalogue
 from tests.examples.synthetic import results
@@ -69,15 +67,3 @@ def test_nothing_is_written_outside_the_folder(static, tmp_path, path) -> None:
         write_site(out, {path: "text\n"}.items(), static, replace=True)
     assert not list(elsewhere.iterdir())
     assert not (out / "assets").exists()
-
-
-def test_rendering_leaves_the_collector_as_it_was() -> None:
-    with pytest.raises(UserError, match="address"):
-        render_site(catalogue(DARK), {}, "file:///etc")
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        render_site(catalogue(DARK), {})
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

@@ -109,7 +109,7 @@ def _warn(draft: Draft, files: Files) -> bool:
 def _say_what_next(identifier: str, record: str, recipe: str, test: str) -> None:
     click.echo(f"{record}\n{recipe}\n{test}\n")
     click.echo(f"The recipe runs as it is:\n  greentactics run {identifier} --preset smoke")
-    click.echo(f"What is left to write, while you write it:\n  greentactics check {record} {recipe} --watch")
+    click.echo(f"What is left to write:\n  greentactics check {record} {recipe}")
     click.echo(f"The test of the recipe:\n  python -m pytest {test}")
     style = f"python -m pytest tests/records/test_record_style.py -k {identifier}"
     click.echo(f"Spelling and style of the record, which the command check does not know:\n  {style}")

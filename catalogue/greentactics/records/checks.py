@@ -13,7 +13,7 @@ from greentactics.models.results import Results
 from greentactics.records.diagnosis import did_you_mean, one_of
 from greentactics.records.documents import Document, read_document
 from greentactics.records.ids import former_ids, taken_ids
-from greentactics.records.loading import BIBLIOGRAPHY, Files, read_files, without_cycle_search
+from greentactics.records.loading import BIBLIOGRAPHY, Files, read_files
 from greentactics.records.recipes import RecipeChecksum, contract_problems, is_recipe_changed
 from greentactics.records.rules import life_cycle_findings, record_findings, relation_findings
 from greentactics.text.files import TextFile, display_name
@@ -180,7 +180,6 @@ class CheckReport:
         return f"{counts}: {found}"
 
 
-@without_cycle_search()
 def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
     """Check a catalogue.
 

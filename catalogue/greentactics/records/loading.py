@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,22 +92,6 @@ class Files:
         return tuple(problem for document in documents for problem in document.problems)
 
 
-@contextmanager
-def without_cycle_search() -> Iterator[None]:
-    """Pause Python's search for cycles of objects.
-
-    It looks at all objects again and again while they become more, which would cost a large catalogue a
-    quarter of its loading time. Files and models hold no cycles; what is dropped is freed all the same.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def read_files(root: Path) -> Files:
     """Read all files of a catalogue; every mistake is collected.
 
@@ -129,7 +112,6 @@ def read_files(root: Path) -> Files:
     )
 
 
-@without_cycle_search()
 def load_catalogue(root: Path) -> Catalogue:
     """Read records, bibliography, results and recipes.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import graphlib
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from greentactics.models.record import Record
@@ -99,40 +100,28 @@ def _cycles(records: Mapping[str, Record], relation_type: RelationType) -> Itera
         }
         for tactic, record in records.items()
     }
-    while _remove_ends(edges):
-        trail = [min(edges)]
-        while (following := min(edges[trail[-1]])) not in trail:
-            trail.append(following)
-        cycle = trail[trail.index(following) :]
-        start = cycle.index(min(cycle))
-        cycle = cycle[start:] + cycle[:start]
-        after = cycle[1]
-        found = " -> ".join([*cycle, cycle[0]])
+    while cycle := _cycle(edges):
+        first, after = cycle[:2]
         yield (
-            cycle[0],
+            first,
             Finding(
-                ("relations", edges[cycle[0]][after], "target"), Rule.RELATION_CYCLE,
-                f"{relation_type} without a cycle", found, "remove one of these relations",
+                ("relations", edges[first][after], "target"), Rule.RELATION_CYCLE,
+                f"{relation_type} without a cycle", " -> ".join([*cycle, first]),
+                "remove one of these relations",
             ),
         )  # fmt: skip
-        del edges[cycle[0]][after]
+        del edges[first][after]
 
 
-def _remove_ends(edges: dict[str, dict[str, int]]) -> bool:
-    """Remove, in place, all records from which no relation leads on; return whether any are left."""
-    incoming: dict[str, list[str]] = {}
-    for tactic, targets in edges.items():
-        for target in targets:
-            incoming.setdefault(target, []).append(tactic)
-    ends = [tactic for tactic, targets in edges.items() if not targets]
-    while ends:
-        end = ends.pop()
-        del edges[end]
-        for tactic in incoming.get(end, ()):
-            del edges[tactic][end]
-            if not edges[tactic]:
-                ends.append(tactic)
-    return bool(edges)
+def _cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the records on a cycle in the order of their relations, the alphabetically first one first."""
+    try:
+        graphlib.TopologicalSorter(edges).prepare()
+    except graphlib.CycleError as error:
+        cycle: list[str] = error.args[1][:0:-1]
+        start = cycle.index(min(cycle))
+        return cycle[start:] + cycle[:start]
+    return []
 
 
 def life_cycle_findings(

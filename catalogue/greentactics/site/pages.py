@@ -7,10 +7,8 @@ hold with and without directory addresses, over http and from disk.
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +53,7 @@ def render_site(
     commands: click.Group | None = None,
 ) -> dict[str, str]:
     """Render all generated files, in the order of their paths; arguments and errors are `rendered_files`'."""
-    with _collector_paused():
-        return dict(sorted(rendered_files(catalogue, local, site_url, edit_url, commands=commands)))
+    return dict(sorted(rendered_files(catalogue, local, site_url, edit_url, commands=commands)))
 
 
 def rendered_files(
@@ -283,23 +280,10 @@ def write_site(
         if path.is_file():
             _write(root, root / path.relative_to(static), path.read_bytes())
     count = 0
-    with _collector_paused():
-        for name, content in files:
-            _write(root, root / name, content.encode() if isinstance(content, str) else content)
-            count += 1
+    for name, content in files:
+        _write(root, root / name, content.encode() if isinstance(content, str) else content)
+        count += 1
     return count
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python from looking for cycles: rendering makes many objects, and hardly any lies in a cycle."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _write(root: Path, path: Path, data: bytes) -> None:
