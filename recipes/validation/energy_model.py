@@ -41,7 +41,7 @@ from recipes.validation.reference_networks import NETWORKS, alexnet, with_densit
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "catalogue" / "pages" / "energy-model" / "index.md"
-ZIGZAG = ROOT / "tests" / "benchmarks" / "zigzag_alexnet.json"
+ZIGZAG = Path(__file__).with_name("zigzag_alexnet.json")
 DATA_TYPES = ("computation", "weights", "inputs", "outputs")
 MOVED = DATA_TYPES[1:]
 ZIGZAG_ALEXNET = alexnet((224, 26, 12))
@@ -125,7 +125,7 @@ def zeros_table() -> Table:
 
 
 def read_zigzag() -> dict[str, Any]:
-    """Read what `tests/benchmarks/zigzag_cross_check.py` has written."""
+    """Read what `recipes/validation/zigzag_cross_check.py` has written."""
     document: dict[str, Any] = json.loads(ZIGZAG.read_text(encoding="utf-8"))
     return document
 

@@ -1,28 +1,31 @@
-"""What loading, checking and rendering a catalogue costs."""
+"""What checking and rendering a catalogue costs."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from greentactics.records.loading import load_catalogue
 from greentactics.site.pages import render_site
-from tests.benchmarks.generated_catalogue import write_catalogue
 
 RECORDS = 3_000
 CHECK_LIMIT_S = 3
 CHECK_LIMIT_MB = 300
-RENDER_LIMITS_S = {300: 4, 3_000: 30}
+RENDER_LIMITS_S = {300: 4, RECORDS: 30}
 RENDER_LIMIT_MB = 400
 GROWTH_LIMIT = 1.25
 ROUNDS = 3
 
 ROOT = Path(__file__).resolve().parents[2]
+PATTERN = ROOT / "tactics" / "enhance-model-sparsity.yaml"
+OWN_TIES = re.compile(r"^(?:relations|recipe):.*?^(?=\w)", re.MULTILINE | re.DOTALL)
+RELATION = (
+    "relations:\n  - {{type: specialises, target: tactic-n{parent}, reason: A narrower way to the end.}}\n"
+)
 
 # What a process says of its peak memory includes that of its parent before exec, and this one may be large.
 LAUNCHER = """
@@ -34,56 +37,50 @@ print(json.dumps([used.ru_utime + used.ru_stime, peak_bytes]))
 """
 
 
-def test_check_of_a_large_catalogue(report, tmp_path):
-    size = write_catalogue(tmp_path / "large", RECORDS)
-    runs = [_run(tmp_path / "large", "check") for _ in range(ROUNDS)]
-    assert {summary for *_, summary in runs} == {
-        f"{RECORDS:,} records, 1,000 references, 0 result files: no problems"
-    }
-    report(f"size of a record, mean of {RECORDS:,}", size / RECORDS, "B")
-    report(f"check of {RECORDS:,} records: peak memory", max(runs)[1] / 1e6, "MB", CHECK_LIMIT_MB)
+def test_check_and_rendering_of_a_large_catalogue(report, tmp_path):
+    root = write_catalogue(tmp_path / "large", RECORDS)
+    runs = [run(root, "check") for _ in range(ROUNDS)]
+    assert all(summary.startswith(f"{RECORDS:,} records") for *_, summary in runs)
+    assert all(summary.endswith("no problems") for *_, summary in runs)
     report(f"check of {RECORDS:,} records: CPU, best of {ROUNDS}", min(runs)[0], "s", CHECK_LIMIT_S)
-
-
-def test_check_of_the_catalogue(report):
-    report("check of the catalogue: CPU", min(_run(ROOT, "check")[0] for _ in range(ROUNDS)), "s")
-
-
-@pytest.mark.benchmark(timer=time.process_time)
-def test_rendering_of_the_catalogue(benchmark, report):
-    catalogue = load_catalogue(ROOT)
-    files = benchmark(render_site, catalogue, {})
-    report(f"rendering of {len(files)} files: CPU", benchmark.stats.stats.median, "s")
-
-
-def test_rendering_of_large_catalogues(report, tmp_path):
-    """Ten times as many records cost ten times as much: the time for one hardly grows with their number."""
-    record_s = []
-    for count, limit_s in RENDER_LIMITS_S.items():
-        write_catalogue(tmp_path / str(count), count)
-        catalogue = load_catalogue(tmp_path / str(count))
-        began_s = time.process_time()
-        files = render_site(catalogue, {})
-        rendering_s = time.process_time() - began_s
-        report(f"rendering of {count:,} records: CPU", rendering_s, "s", limit_s)
-        assert len(files) > 5 * count
-        record_s.append(rendering_s / count)
-    few, many = RENDER_LIMITS_S
-    report(f"a record of {many:,} against one of {few:,}: CPU", record_s[1] / record_s[0], "x", GROWTH_LIMIT)
-
-
-def test_memory_of_rendering_a_large_catalogue(report, tmp_path):
-    write_catalogue(tmp_path / "large", RECORDS)
-    _, peak_bytes, _ = _run(tmp_path / "large", "render", "--out", str(tmp_path / "pages"))
+    report(f"check of {RECORDS:,} records: peak memory", max(runs)[1] / 1e6, "MB", CHECK_LIMIT_MB)
+    _, peak_bytes, _ = run(root, "render", "--out", str(tmp_path / "pages"))
     report(f"rendering of {RECORDS:,} records: peak memory", peak_bytes / 1e6, "MB", RENDER_LIMIT_MB)
 
 
-def _run(root: Path, *arguments: str) -> tuple[float, float, str]:
+def test_rendering_grows_with_the_number_of_records(report, tmp_path):
+    record_s = []
+    for count, limit_s in RENDER_LIMITS_S.items():
+        catalogue = load_catalogue(write_catalogue(tmp_path / str(count), count))
+        began_s = time.process_time()
+        assert len(render_site(catalogue, {})) > 5 * count
+        rendering_s = time.process_time() - began_s
+        report(f"rendering of {count:,} records: CPU", rendering_s, "s", limit_s)
+        record_s.append(rendering_s / count)
+    report("a record of many against one of few: CPU", record_s[1] / record_s[0], "x", GROWTH_LIMIT)
+
+
+def write_catalogue(root: Path, count: int) -> Path:
+    """Write copies of a real record that relate to each other, with the references they cite."""
+    (root / "tactics").mkdir(parents=True)
+    (root / "recipes").mkdir()
+    pattern = OWN_TIES.sub("", PATTERN.read_text(encoding="utf-8"))
+    for number in range(count):
+        text = pattern.replace(PATTERN.stem, f"tactic-n{number}", 1)
+        relation = RELATION.format(parent=number // 2) if number else ""
+        text = text.replace("\nsources:", f"\n{relation}sources:")
+        (root / "tactics" / f"tactic-n{number}.yaml").write_text(text, encoding="utf-8")
+    references = (ROOT / "tactics" / "references.yaml").read_text(encoding="utf-8")
+    cited = {f"{key}:" for key in re.findall(r"\bkey: (\S+)", pattern)}
+    kept = [text for text in re.split(r"^(?=\w)", references, flags=re.M) if text.split("\n")[0] in cited]
+    (root / "tactics" / "references.yaml").write_text("".join(kept), encoding="utf-8")
+    return root
+
+
+def run(root: Path, *arguments: str) -> tuple[float, float, str]:
     """Run a command in a fresh process; return its CPU time in s, peak memory in bytes and last line."""
-    command = [sys.executable, "-m", "greentactics", "--root", str(root), *arguments]
-    finished = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, *command], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", LAUNCHER, sys.executable, "-m", "greentactics", "--root", str(root)]
+    finished = subprocess.run([*command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
     *_, summary, numbers = finished.stdout.splitlines()
     cpu_s, peak_bytes = json.loads(numbers)
     return cpu_s, peak_bytes, summary

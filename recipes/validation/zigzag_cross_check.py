@@ -4,7 +4,7 @@ Not a test and not a dependency: `zigzag-dse` brings about 430 MB of packages, a
 until `six` is installed too. In an environment of its own (six to eight minutes on one core):
 
     python -m venv zigzag && zigzag/bin/pip install zigzag-dse==3.9.1 six
-    zigzag/bin/python tests/benchmarks/zigzag_cross_check.py tests/benchmarks/zigzag_alexnet.json
+    zigzag/bin/python recipes/validation/zigzag_cross_check.py recipes/validation/zigzag_alexnet.json
     python -m recipes.validation.energy_model --write
 
 Two runs of the AlexNet that ZigZag brings along:
@@ -97,7 +97,7 @@ def aligned_mapping() -> list[dict[str, Any]]:
     ]
 
 
-def with_words_of_16_bits(path: str) -> Any:
+def with_words_of_16_bits(path: str) -> Any:  # noqa: ANN401 - a model of ONNX
     """Load an ONNX model and mark all its data as 16 bits wide."""
     import onnx
 
@@ -108,7 +108,7 @@ def with_words_of_16_bits(path: str) -> Any:
     return model
 
 
-def run(workload: Any, accelerator: Path, mapping: Path, folder: Path) -> list[dict[str, Any]]:
+def run(workload: object, accelerator: Path, mapping: Path, folder: Path) -> list[dict[str, Any]]:
     """Run ZigZag and return a row for each layer: energies by level and data type."""
     from zigzag.api import get_hardware_performance_zigzag
 
@@ -124,7 +124,7 @@ def run(workload: Any, accelerator: Path, mapping: Path, folder: Path) -> list[d
     return [describe(name, call) for name, call in zip(LAYERS, calls, strict=True)]
 
 
-def describe(name: str, call: Any) -> dict[str, Any]:
+def describe(name: str, call: Any) -> dict[str, Any]:  # noqa: ANN401 - of a package that is not installed
     """Return a layer's MACs and its energy by level and data type, in the units of the hardware's costs."""
     levels = {OPERANDS[str(operand)]: parts for operand, parts in call.mem_energy_breakdown.items()}
     return {

@@ -1,6 +1,6 @@
 """How often does the timing protocol claim a difference between two copies of one net?
 
-    python -m tests.benchmarks.aa_runs --out build/aa_runs
+    python -m recipes.validation.aa_runs --out build/aa_runs
 
 Each run times LeNet with random weights against a deep copy of itself, in fresh processes, and joins them as
 `greentactics measure` joins the passes of several seeds. A sound protocol claims a difference in few of the
