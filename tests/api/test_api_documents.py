@@ -47,7 +47,7 @@ def described_by(path):
 
 def document(*committed, record=PRUNING):
     made_up = catalogue(record, results={record.id: committed})
-    return tactic_document(join(made_up, {})[record.id], made_up)
+    return tactic_document(join(made_up, {})[record.id], made_up.bibliography)
 
 
 def machine_readable(files):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from greentactics.cli.main import main
 from greentactics.contribute.accepting import ACCEPTED_BYTES
-from greentactics.evidence.verdict import verdict_line
+from greentactics.evidence.tactic import join
 from greentactics.records.loading import load_catalogue, load_results
 from tests.examples.device_results import HERE, OURS, TACTIC, THEIRS, document, theirs, timed
 from tests.examples.example_files import copy_valid
@@ -55,10 +55,7 @@ def test_a_second_device_lifts_the_level(root, offer):
     assert filed.model_dump(mode="json")["repeats"][0]["duration_s"] == theirs()["repeats"][0]["duration_s"]
     assert CliRunner().invoke(main, ["--root", str(root), "check"]).exit_code == 0
     catalogue = load_catalogue(root)
-    line = verdict_line(
-        catalogue.records[TACTIC], catalogue.results[TACTIC], checksum=catalogue.recipes[TACTIC].checksum
-    )
-    assert "2.5x lower" in line
+    assert "2.5x lower" in join(catalogue, {})[TACTIC].verdict
 
 
 def test_the_same_processor_again_lifts_nothing(root, offer):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from greentactics.evidence.level import Level, Objection, assess, doubt, objections
+from greentactics.evidence.level import Level, assess
+from greentactics.evidence.runs import Objection, objections, tactic_runs
 from greentactics.models.results import DataInfo, DeviceInfo, MeterInfo
 from greentactics.models.timings import CONTROL
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity, ReadIn
@@ -23,7 +24,12 @@ OTHER_DATA = DataInfo(
 
 
 def evidence(record, *entries):
-    return assess(record, entries, REAL.bibliography, UNCHANGED)
+    return assess(record, tactic_runs(record, entries, checksum=UNCHANGED), REAL.bibliography)
+
+
+def doubt(entry):
+    (run,) = tactic_runs(PRUNING, [entry])
+    return run.doubt
 
 
 def argued():
@@ -189,11 +195,11 @@ def metered(control: float | None):
 
 
 def test_a_metered_cost_needs_a_control_that_differs_less_than_the_effect() -> None:
-    assert doubt(PRUNING, metered(None)) == "no A/A control"
-    assert doubt(PRUNING, metered(1.05)) is None
-    assert doubt(PRUNING, metered(2.5)) == "no difference shown"
+    assert doubt(metered(None)) == "no A/A control"
+    assert doubt(metered(1.05)) is None
+    assert doubt(metered(2.5)) == "no difference shown"
     side_by_side = metered(1.05).model_copy(update={"jobs": 2})
-    assert doubt(PRUNING, side_by_side) == "repeats ran side by side"
+    assert doubt(side_by_side) == "repeats ran side by side"
     levels = [evidence(PRUNING, metered(control)).level for control in (None, 1.05, 2.5)]
     assert levels == [Level.E1, Level.E3, Level.E1]
 

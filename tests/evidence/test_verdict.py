@@ -2,8 +2,9 @@
 
 import pytest
 
+from greentactics.evidence import verdict
 from greentactics.evidence.comparison import POINTS, Estimate, smallest_loss
-from greentactics.evidence.verdict import verdict_line
+from greentactics.evidence.runs import tactic_runs
 from greentactics.models.datasets import KNOWN_SHA256
 from greentactics.models.results import DataInfo
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
@@ -16,6 +17,10 @@ EXACT = {"tactic": (7.4, 3.1, -0.005, 8.0, 4.0)}
 
 def two_arms(*factors, **changes):
     return results(arms=TWO_ARMS, factors={"tactic": factors}, **changes)
+
+
+def verdict_line(record, entries=(), *, checksum=None) -> str:
+    return verdict.verdict_line(record, tactic_runs(record, entries, checksum=checksum))
 
 
 def test_reproduced() -> None:

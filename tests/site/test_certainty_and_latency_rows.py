@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from greentactics.api.documents import tactic_document
+from greentactics.evidence.runs import TacticRun, tactic_runs
 from greentactics.evidence.tactic import join
 from greentactics.evidence.wording import metric_title
 from greentactics.models.results import EnergyReading
 from greentactics.models.timings import CONTROL
 from greentactics.site.impact import metric_groups, panels
-from greentactics.site.measurements import certainty_rows, p_value, timed_view
-from greentactics.site.runs import RunView, run_views
+from greentactics.site.measurements import certainty_rows, meter_words, p_value, timed_view
 from tests.examples.records import PRUNING, SPARSITY, catalogue
 from tests.examples.synthetic import METRICS, UNCHANGED, results, timing
 
@@ -46,7 +46,7 @@ def test_a_claim_of_another_quantity_than_the_cost_says_which(label: str, named:
     recipe = PRUNING.recipe.model_copy(update={"cost_label": label})
     record = PRUNING.model_copy(update={"recipe": recipe})
     entry = results()
-    runs = run_views(record, [entry], [], UNCHANGED)
+    runs = tactic_runs(record, [entry], checksum=UNCHANGED)
     assert panels(record, runs)[0].marks[0].label == f"claimed{named}: AlexNet [1]"
     cost, *_ = metric_groups(record, runs)
     assert cost.claimed.startswith(f"{named} 3.7".lstrip())
@@ -65,8 +65,8 @@ def timed(*factors: float, **changes):
     return results(timings=passes, timing_sha256="e" * 64, not_timed={"onnxruntime": "onnx is not installed"})
 
 
-def view(entry) -> RunView:
-    (found,) = run_views(PRUNING, [entry], [], UNCHANGED)
+def view(entry, timing_sha256="e" * 64) -> TacticRun:
+    (found,) = tactic_runs(PRUNING, [entry], checksum=UNCHANGED, timing_sha256=timing_sha256)
     return found
 
 
@@ -101,9 +101,9 @@ def test_probabilities_have_two_digits(value, text) -> None:
 
 
 def test_engines_stand_with_control_accuracy_and_size() -> None:
-    shown = timed_view([view(timed(2.0, 2.0, 2.0))], "e" * 64)
+    shown = timed_view([view(timed(2.0, 2.0, 2.0))])
     (group,) = shown.groups
-    assert (group.engine, shown.stale, shown.test_count) == ("PyTorch, eager", False, 2000)
+    assert (group.engine, shown.run.timing_is_stale, shown.test_count) == ("PyTorch, eager", False, 2000)
     assert group.conditions == "batch 1, 1 thread, 3 processes of 6 rounds"
     assert group.control.startswith("1.00\u00d7")
     baseline, tactic = group.rows
@@ -119,11 +119,11 @@ def test_engines_stand_with_control_accuracy_and_size() -> None:
 
 
 def test_what_is_within_the_noise_is_not_called_faster() -> None:
-    shown = timed_view([view(timed(1.0, 2.0, 0.5, precise=False))], "e" * 64)
+    shown = timed_view([view(timed(1.0, 2.0, 0.5, precise=False))])
     (group,) = shown.groups
     assert group.rows[1].shown == "no difference shown"
     assert group.conditions.endswith("; 3 of them ended at the time cap")
-    slower = timed_view([view(timed(0.5, 0.5, 0.5))], "e" * 64)
+    slower = timed_view([view(timed(0.5, 0.5, 0.5))])
     assert slower.groups[0].rows[1].shown == "slower"
 
 
@@ -138,7 +138,7 @@ def test_what_is_within_the_noise_is_not_called_faster() -> None:
 )
 def test_outputs_that_differ_for_a_few_inputs_are_named(engine, difference, named) -> None:
     differences = {"baseline": 1e-7, CONTROL: 1e-7, "tactic": difference}
-    shown = timed_view([view(timed(2.0, 2.0, engine=engine, output_difference=differences))], "e" * 64)
+    shown = timed_view([view(timed(2.0, 2.0, engine=engine, output_difference=differences))])
     told = "for up to 1\u00a0% of the inputs, by at most 2\u00a0% of the largest output"
     assert shown.groups[0].conditions.endswith(told) is named
     assert ("; outputs of tactic differ" in shown.groups[0].conditions) is named
@@ -146,19 +146,19 @@ def test_outputs_that_differ_for_a_few_inputs_are_named(engine, difference, name
 
 def test_metered_energy_of_a_call_stands_below_its_engine() -> None:
     energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5}
-    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_j=energy))], "e" * 64)
+    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_j=energy))])
     (row,) = shown.groups[0].energy
     assert (row.what, row.energy, row.shown) == ("metered energy, gross", "1.000 J", "less")
 
 
 def test_a_changed_protocol_makes_passes_stale() -> None:
-    assert timed_view([view(timed(2.0, 2.0, 2.0))], "f" * 64).stale
-    assert timed_view([view(results())], "f" * 64) is None
+    assert timed_view([view(timed(2.0, 2.0, 2.0), "f" * 64)]).run.timing_is_stale
+    assert timed_view([view(results())]) is None
 
 
 def test_a_meter_that_gives_no_ratio_says_why() -> None:
     energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (-0.1,) * 5}
-    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_above_idle_j=energy))], "e" * 64)
+    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_above_idle_j=energy))])
     (row,) = shown.groups[0].energy
     assert (row.what, row.energy) == ("metered energy above idle", "\u2013")
     assert row.compared == "\u2013 (a ratio needs positive values)"
@@ -171,7 +171,7 @@ def test_an_arm_without_a_net_in_one_seed_is_left_out_of_that_pass_only() -> Non
     entry = whole.model_copy(
         update={"timings": both, "not_timed": {"pytorch": "arm weight_ordered: refused"}}
     )
-    shown = timed_view([view(entry)], "e" * 64)
+    shown = timed_view([view(entry)])
     sizes = {row.arm: (row.size, row.accuracy) for row in shown.groups[0].rows}
     assert sizes["tactic"] == ("1\u00a0KiB", "89.00\u00a0%")
     assert sizes["magnitude"] == ("3\u00a0KiB", "88.00\u00a0%")
@@ -186,7 +186,7 @@ def test_an_arm_timed_in_one_engine_only_is_listed_there_only() -> None:
     exported = timing(2, 2.0, engine="onnxruntime", arm="magnitude")
     entry = entry.model_copy(update={"timings": (*entry.timings, exported)})
     made_up = catalogue(PRUNING, results={PRUNING.id: (entry,)})
-    document = tactic_document(join(made_up, {})[PRUNING.id], made_up)
+    document = tactic_document(join(made_up, {})[PRUNING.id], made_up.bibliography)
     listed = [
         (found.engine, found.arm) for found in document.results[0].latency if found.quantity == "wall_ms"
     ]
@@ -200,7 +200,7 @@ def test_without_a_tolerance_nothing_is_called_the_same() -> None:
 
 
 def test_what_was_not_counted_is_left_out() -> None:
-    assert timed_view([view(timed(2.0, 2.0, 2.0, flops=None))], "e" * 64).counted == ()
+    assert timed_view([view(timed(2.0, 2.0, 2.0, flops=None))]).counted == ()
 
 
 def test_the_page_and_the_document_carry_them() -> None:
@@ -217,7 +217,7 @@ def test_the_page_and_the_document_carry_them() -> None:
         assert "<td>faster</td>" in text
     assert "## How sure" in measurements
     assert 'aria-label="Processes, PyTorch, eager"' in measurements
-    document = tactic_document(join(made_up, {})[PRUNING.id], made_up)
+    document = tactic_document(join(made_up, {})[PRUNING.id], made_up.bibliography)
     assert not document.results[0].latency_is_stale
     latency, processor_time = document.results[0].latency
     assert (latency.engine, latency.difference_shown) == ("pytorch", True)
@@ -232,7 +232,7 @@ def test_a_meter_is_named_with_its_power_at_rest() -> None:
     metered = entry.model_copy(
         update={"repeats": repeats, "meter": entry.meter.model_copy(update={"energy": "RAPL"})}
     )
-    assert view(metered).meter == "RAPL; 12.5 W at rest"
+    assert meter_words(view(metered)) == "RAPL; 12.5 W at rest"
     assert METRICS["energy_batch_1"].provenance == "modelled"
 
 

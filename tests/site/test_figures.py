@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from greentactics.evidence.runs import tactic_runs
 from greentactics.models.record import Step
 from greentactics.models.results import Results
 from greentactics.site.drawings.curve import curve_figures, curves
@@ -13,7 +14,6 @@ from greentactics.site.drawings.forest import Mark, Panel, forest, forest_key, s
 from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.drawings.svg import Scale, scale_over, ticks
 from greentactics.site.impact import curve_views
-from greentactics.site.runs import run_views
 from tests.examples.records import PRUNING, ROOT
 from tests.examples.synthetic import CHANGED, results
 
@@ -216,10 +216,10 @@ def test_curves_are_drawn_to_scale_and_described() -> None:
 
 
 def test_curves_are_on_the_page_with_unique_identifiers() -> None:
-    runs = run_views(PRUNING, [with_curves(), with_curves()], [], None)
+    runs = tactic_runs(PRUNING, [with_curves(), with_curves()])
     views = curve_views(PRUNING, runs)
     identifiers = [re.findall(r'id="([^"]+)"', str(figure.drawing)) for _, drawn in views for figure in drawn]
     assert len(identifiers) == 2
     assert not set(identifiers[0]) & set(identifiers[1])
-    stale = run_views(PRUNING, [with_curves()], [], CHANGED)
+    stale = tactic_runs(PRUNING, [with_curves()], checksum=CHANGED)
     assert curve_views(PRUNING, stale) == ()

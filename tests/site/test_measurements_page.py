@@ -7,10 +7,10 @@ import re
 import pytest
 
 from greentactics.evidence.comparison import compare
+from greentactics.evidence.runs import tactic_runs
 from greentactics.evidence.wording import estimate_phrase, typographic
 from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table
 from greentactics.site.pages import render_site
-from greentactics.site.runs import run_views
 from tests.examples.records import PRUNING, SPARSITY, catalogue
 from tests.examples.synthetic import results
 
@@ -26,7 +26,7 @@ def files(*committed, local=()):
 
 
 def views(*committed, checksum=None):
-    runs = run_views(PRUNING, committed, [], checksum)
+    runs = tactic_runs(PRUNING, committed, checksum=checksum)
     return runs, full_impact(PRUNING, runs)
 
 

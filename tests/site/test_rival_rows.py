@@ -1,15 +1,15 @@
 """The tactic against its rivals."""
 
 from greentactics.evidence.comparison import compare
+from greentactics.evidence.runs import tactic_runs
 from greentactics.site.impact import rival_rows
-from greentactics.site.runs import run_views
 from tests.examples.records import PRUNING
 from tests.examples.synthetic import CHANGED, results
 
 
 def test_each_rival_is_compared_with_the_tactic_seed_by_seed() -> None:
     entry = results()
-    rows = rival_rows(PRUNING, run_views(PRUNING, [entry], [], None))
+    rows = rival_rows(PRUNING, tactic_runs(PRUNING, [entry]))
     assert {row.rival for row in rows} == {"magnitude", "weight ordered"}
     assert all(row.n == 5 for row in rows)
     energy = next(
@@ -32,10 +32,10 @@ def test_an_interval_that_holds_no_difference_says_so() -> None:
         else repeat
         for repeat in entry.repeats
     )
-    rows = rival_rows(PRUNING, run_views(PRUNING, [entry.model_copy(update={"repeats": twins})], [], None))
+    rows = rival_rows(PRUNING, tactic_runs(PRUNING, [entry.model_copy(update={"repeats": twins})]))
     assert rows
     assert all(row.compared.endswith("; no difference shown") for row in rows if row.rival == "magnitude")
 
 
 def test_stale_runs_are_left_out() -> None:
-    assert rival_rows(PRUNING, run_views(PRUNING, [results()], [], CHANGED)) == ()
+    assert rival_rows(PRUNING, tactic_runs(PRUNING, [results()], checksum=CHANGED)) == ()

@@ -106,7 +106,7 @@ def test_what_cannot_be_compared_is_a_dash() -> None:
 
 
 def test_without_usable_results_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smallest_cost, "headline_results", lambda *arguments: None)
+    monkeypatch.setattr(smallest_cost, "headline_run", lambda *arguments: None)
     assert block(REPOSITORY) == NOT_MEASURED
 
 

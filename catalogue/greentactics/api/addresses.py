@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from greentactics.models.results import Results
+from greentactics.evidence.runs import TacticRun
 from greentactics.text.escaping import safe_address
 from greentactics.text.problems import UserError
 
@@ -117,6 +117,6 @@ def vocabulary_path(name: str) -> str:
     return f"{API}/vocabularies/{name}.json"
 
 
-def raw_path(tactic: str, results: Results, local: bool) -> str:
-    """Return where the raw JSON of results lies, relative to the site's root."""
-    return f"results/{tactic}/{'local/' if local else ''}{results.device_slug}.json"
+def raw_path(run: TacticRun) -> str:
+    """Return where the raw JSON of a run lies, relative to the site's root."""
+    return f"results/{run.record.id}/{'local/' if run.local else ''}{run.results.device_slug}.json"

@@ -39,18 +39,15 @@ from greentactics.api.models import (
 )
 from greentactics.citing.bibtex import LICENCE
 from greentactics.evidence.claims import headline_claim
-from greentactics.evidence.comparison import Estimate, NotComparable, absolute, compare
-from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
-from greentactics.evidence.level import doubt, objections, timing_is_stale, within_tolerance
+from greentactics.evidence.comparison import Estimate, NotComparable
+from greentactics.evidence.latency import PassesCompared, Quantity, engines, timed_arms
+from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.terms import VOCABULARIES, WAYS, TermPage, question
-from greentactics.evidence.verdict import headline_results
 from greentactics.models.bibliography import Reference
 from greentactics.models.record import Record
-from greentactics.models.results import BASELINE, SMOKE_PRESET, TACTIC, Results
+from greentactics.models.results import BASELINE, TACTIC
 from greentactics.models.timings import CONTROL, Timing
-from greentactics.records.loading import Catalogue
-from greentactics.records.recipes import RecipeChecksum
 from greentactics.text.escaping import safe_address
 
 QUANTITIES: tuple[tuple[Quantity, Literal["ms", "J"], Literal["measured", "metered"]], ...] = (
@@ -62,15 +59,11 @@ QUANTITIES: tuple[tuple[Quantity, Literal["ms", "J"], Literal["measured", "meter
 """What timing passes read, with unit and provenance."""
 
 
-def tactic_document(tactic: Tactic, catalogue: Catalogue) -> TacticDocument:
+def tactic_document(tactic: Tactic, bibliography: Mapping[str, Reference]) -> TacticDocument:
     """Return a tactic with everything computed from its committed results; smoke runs are left out."""
     record, evidence = tactic.record, tactic.evidence
     claim = headline_claim(record)
-    runs = tuple(
-        _run(record.id, entry, tactic.checksum, catalogue.timing_sha256)
-        for entry in tactic.committed
-        if entry.preset != SMOKE_PRESET
-    )
+    runs = {run: _run(run) for run in tactic.runs if not run.local}
     return TacticDocument(
         id=record.id,
         page=page_path(record.id),
@@ -84,20 +77,17 @@ def tactic_document(tactic: Tactic, catalogue: Catalogue) -> TacticDocument:
         verdict=tactic.verdict,
         claimed=tactic.claimed,
         headline_claim=None if claim is None else record.impact.claims.index(claim),
-        reproduced=_reproduced(tactic, runs),
-        results=runs,
-        sources=_sources(record, catalogue.bibliography),
+        reproduced=_reproduced(tactic.shown, runs[tactic.shown]) if tactic.shown else None,
+        results=tuple(runs.values()),
+        sources=_sources(record, bibliography),
     )
 
 
-def _run(
-    tactic: str, results: Results, checksum: RecipeChecksum | None, timing_sha256: str | None
-) -> RunDocument:
-    against = objections(results, checksum)
-    stale = timing_is_stale(results, timing_sha256)
+def _run(run: TacticRun) -> RunDocument:
+    results = run.results
     return RunDocument(
         run=results.device_slug,
-        raw=raw_path(tactic, results, local=False),
+        raw=raw_path(run),
         preset=results.preset,
         data=results.data.name,
         device=results.device,
@@ -106,53 +96,44 @@ def _run(
         date=results.repeats[0].started.date(),
         commit=results.commit,
         seeds=results.seeds,
-        counts_as_evidence=not against,
-        not_counted_because=against,
+        counts_as_evidence=not run.against,
+        not_counted_because=run.against,
         metrics=results.metrics,
-        comparisons=tuple(_comparisons(results)),
-        latency_is_stale=stale,
-        latency=tuple(_latencies(results.timings, stale)),
+        comparisons=tuple(_comparisons(run)),
+        latency_is_stale=run.timing_is_stale,
+        latency=tuple(_latencies(run)),
     )
 
 
-def _comparisons(results: Results) -> Iterable[ComparisonDocument]:
-    ran = {repeat.arm for repeat in results.repeats}
-    arms = [arm for arm in (*results.arms, CONTROL) if arm in ran and arm != BASELINE]
-    for metric, info in results.metrics.items():
-        baseline = _estimate(absolute(results, BASELINE, metric))
+def _comparisons(run: TacticRun) -> Iterable[ComparisonDocument]:
+    ran = {repeat.arm for repeat in run.results.repeats}
+    arms = [arm for arm in (*run.results.arms, CONTROL) if arm in ran and arm != BASELINE]
+    for metric, info in run.results.metrics.items():
+        baseline = run.mean(BASELINE, metric)
         for arm in arms:
-            treated = _estimate(absolute(results, arm, metric))
+            treated = run.mean(arm, metric)
             if treated is None:
                 continue
-            compared, reason = _compared(results, arm, metric)
+            answer = run.compared(arm, metric)
             yield ComparisonDocument(
                 metric=metric,
                 arm=arm,
                 provenance=info.provenance,
-                against_baseline=_estimate(compared),
-                not_comparable_because=reason,
-                baseline=baseline,
-                treated=treated,
+                against_baseline=_estimate(answer) if isinstance(answer, Estimate) else None,
+                not_comparable_because=str(answer) if isinstance(answer, NotComparable) else None,
+                baseline=baseline and _estimate(baseline),
+                treated=_estimate(treated),
             )
 
 
-def _compared(results: Results, arm: str, metric: str) -> tuple[Estimate | None, str | None]:
-    try:
-        return compare(results, arm, metric), None
-    except NotComparable as refusal:
-        return None, str(refusal)
-
-
-def _latencies(timings: tuple[Timing, ...], stale: bool) -> Iterable[LatencyDocument]:
-    for engine in engines(timings):
-        passes = [entry for entry in timings if entry.engine == engine]
+def _latencies(run: TacticRun) -> Iterable[LatencyDocument]:
+    for engine in engines(run.results.timings):
+        passes = [entry for entry in run.results.timings if entry.engine == engine]
         for arm in timed_arms(passes):
             for quantity, unit, provenance in QUANTITIES:
-                try:
-                    compared = compare_passes(passes, engine, arm, quantity)
-                except NotComparable:
-                    continue
-                yield _latency(compared, passes[0], quantity, unit, provenance, stale)
+                compared = run.passes(engine, arm, quantity)
+                if not isinstance(compared, NotComparable):
+                    yield _latency(compared, passes[0], quantity, unit, provenance, run.timing_is_stale)
 
 
 def _latency(
@@ -171,34 +152,31 @@ def _latency(
         provenance=provenance,
         batch_size=conditions.batch_size,
         threads=conditions.threads,
-        against_baseline=_given(compared.estimate),
-        baseline_against_itself=_given(compared.control),
+        against_baseline=_estimate(compared.estimate),
+        baseline_against_itself=_estimate(compared.control),
         difference_shown=compared.difference_shown and not stale,
         baseline=compared.baseline,
         treated=compared.treated,
     )
 
 
-def _reproduced(tactic: Tactic, runs: Iterable[RunDocument]) -> ReproducedDocument | None:
+def _reproduced(run: TacticRun, document: RunDocument) -> ReproducedDocument | None:
     """Take the verdict's figures from the document of the run it rests on."""
-    record = tactic.record
-    shown = headline_results(record, tactic.committed, tactic.checksum)
-    if shown is None or record.recipe is None:
+    recipe = run.record.recipe
+    if recipe is None:
         return None
-    run = next(entry for entry in runs if entry.run == shown.device_slug)
-    of_tactic = {entry.metric: entry for entry in run.comparisons if entry.arm == TACTIC}
-    reason = doubt(record, shown)
+    of_tactic = {entry.metric: entry for entry in document.comparisons if entry.arm == TACTIC}
     return ReproducedDocument(
-        run=run.run,
-        label=record.recipe.cost_label,
-        condition=record.recipe.condition,
-        cost=of_tactic[record.recipe.cost_metric],
-        quality_label=record.recipe.quality_label,
-        quality=of_tactic.get(record.recipe.quality_metric),
-        quality_tolerance_points=record.recipe.quality_tolerance_points,
-        within_tolerance=within_tolerance(record, shown),
-        difference_shown=reason is None,
-        not_shown_because=reason,
+        run=document.run,
+        label=recipe.cost_label,
+        condition=recipe.condition,
+        cost=of_tactic[recipe.cost_metric],
+        quality_label=recipe.quality_label,
+        quality=of_tactic.get(recipe.quality_metric),
+        quality_tolerance_points=recipe.quality_tolerance_points,
+        within_tolerance=run.within_tolerance,
+        difference_shown=run.doubt is None,
+        not_shown_because=run.doubt,
     )
 
 
@@ -220,11 +198,7 @@ def _sources(record: Record, bibliography: Mapping[str, Reference]) -> tuple[Sou
     )
 
 
-def _estimate(estimate: Estimate | None) -> EstimateDocument | None:
-    return None if estimate is None else _given(estimate)
-
-
-def _given(estimate: Estimate) -> EstimateDocument:
+def _estimate(estimate: Estimate) -> EstimateDocument:
     interval = None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
     return EstimateDocument(value=estimate.value, interval_95=interval, n=estimate.n, unit=estimate.unit)
 

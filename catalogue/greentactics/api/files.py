@@ -34,7 +34,6 @@ from greentactics.api.tables import table_files
 from greentactics.citing.bibtex import LICENCE, bibtex
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.terms import TermPage
-from greentactics.models.results import SMOKE_PRESET
 from greentactics.records.loading import Catalogue
 from greentactics.text.escaping import one_line
 
@@ -108,25 +107,32 @@ class Documents:
 
 def api_documents(tactics: Mapping[str, Tactic], catalogue: Catalogue) -> Documents:
     """Compute the documents; all machine-readable forms take their figures from here."""
-    documents = {identifier: tactic_document(tactic, catalogue) for identifier, tactic in tactics.items()}
+    documents = {
+        identifier: tactic_document(tactic, catalogue.bibliography) for identifier, tactic in tactics.items()
+    }
     return Documents(documents, changes_document(documents.values()))
 
 
 def api_files(
-    documents: Documents, catalogue: Catalogue, terms: Sequence[TermPage], site_url: str | None
+    tactics: Mapping[str, Tactic],
+    documents: Documents,
+    catalogue: Catalogue,
+    terms: Sequence[TermPage],
+    site_url: str | None,
 ) -> Iterator[tuple[str, str]]:
     """Yield path and text of the files below `api/`, and of `llms.txt`.
 
     Args:
+        tactics: All tactics, by identifier.
         documents: What `api_documents` returned.
         catalogue: Where the references come from.
         terms: The pages of all terms.
         site_url: Address of the root of the site with its final slash; None where it is not known.
     """
-    tactics, changes = tuple(documents.tactics.values()), documents.changes
+    ordered, changes = tuple(documents.tactics.values()), documents.changes
     vocabularies = vocabulary_documents(terms)
-    collection = TacticsDocument(licence=LICENCE, count=len(tactics), tactics=tactics)
-    index = index_document(tactics, changes, len(catalogue.bibliography), site_url)
+    collection = TacticsDocument(licence=LICENCE, count=len(ordered), tactics=ordered)
+    index = index_document(ordered, changes, len(catalogue.bibliography), site_url)
     yield f"{API}/index.json", document_text(index)
     yield f"{API}/tactics.json", document_text(collection)
     yield f"{API}/vocabularies.json", document_text(vocabularies_document(vocabularies))
@@ -134,29 +140,25 @@ def api_files(
     yield f"{API}/changes.atom", atom(changes, site_url)
     yield f"{API}/sources.bib", bibtex(catalogue.bibliography)
     yield f"{API}/openapi.yaml", openapi_text(site_url)
-    yield "llms.txt", overview_text(text_environment(), tactics, site_url or "")
+    yield "llms.txt", overview_text(text_environment(), ordered, site_url or "")
     yield from ((vocabulary_path(entry.name), document_text(entry)) for entry in vocabularies)
     yield from ((schema_path(path.name.split(".")[0]), text) for path, text in schema_files().items())
-    yield from table_files(tactics).items()
+    yield from table_files(ordered).items()
     environment = text_environment()
-    for document in tactics:
+    for document in ordered:
         record = document.record.model_dump(mode="json", exclude_none=True)
         keys = [source.key for source in document.sources]
         record_yaml = yaml.dump(record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100)
         yield document_path(document.id), document_text(document)
         yield document_path(document.id, "yaml"), record_yaml
-        yield document_path(document.id, "txt"), tactic_text(environment, document, site_url or "../../../")
+        text = tactic_text(environment, tactics[document.id], document, site_url or "../../../")
+        yield document_path(document.id, "txt"), text
         yield document_path(document.id, "bib"), bibtex(catalogue.bibliography, keys)
 
 
 def raw_files(tactic: Tactic) -> dict[str, str]:
     """Return the raw repeats of a tactic, those of this machine beside the committed ones; no smoke runs."""
-    entries = [(entry, False) for entry in tactic.committed] + [(entry, True) for entry in tactic.local]
-    return {
-        raw_path(tactic.record.id, results, is_local): results.model_dump_json(indent=1) + "\n"
-        for results, is_local in entries
-        if results.preset != SMOKE_PRESET
-    }
+    return {raw_path(run): document_text(run.results) for run in tactic.runs}
 
 
 def document_text(document: BaseModel) -> str:

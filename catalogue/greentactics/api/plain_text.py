@@ -17,10 +17,13 @@ from greentactics.api.addresses import (
     CATALOGUE_NAME,
     document_path,
 )
-from greentactics.api.models import ComparisonDocument, EstimateDocument, TacticDocument
+from greentactics.api.models import TacticDocument
 from greentactics.evidence.claims import claim_figure, direction_word
-from greentactics.evidence.comparison import Estimate
+from greentactics.evidence.comparison import NotComparable
+from greentactics.evidence.runs import TacticRun
+from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.wording import estimate_phrase, with_provenance
+from greentactics.models.results import TACTIC
 from greentactics.models.vocabulary import Kind
 from greentactics.text.escaping import one_line, paragraphs
 
@@ -60,7 +63,7 @@ def text_environment() -> Environment:
     return environment
 
 
-def tactic_text(environment: Environment, document: TacticDocument, root: str) -> str:
+def tactic_text(environment: Environment, tactic: Tactic, document: TacticDocument, root: str) -> str:
     """Return one tactic as Markdown; `root` leads to the root of the site."""
     shown = document.reproduced
     run = next((entry for entry in document.results if shown and entry.run == shown.run), None)
@@ -70,6 +73,7 @@ def tactic_text(environment: Environment, document: TacticDocument, root: str) -
         dark=document.record.kind is Kind.DARK,
         numbers={source.key: number for number, source in enumerate(document.sources, start=1)},
         run=run,
+        shown=tactic.shown,
         cost_label=shown and run and with_provenance(shown.label, run.metrics[shown.cost.metric]),
         root=Plain(root),
     )
@@ -93,16 +97,12 @@ def overview_text(environment: Environment, documents: Sequence[TacticDocument],
     )
 
 
-def figures(entry: ComparisonDocument) -> str:
-    """Return a comparison in words, such as `7.4x lower [7.3, 7.5], n = 5`, or why there is none."""
-    if entry.against_baseline is None:
-        return f"no comparison: {entry.not_comparable_because}"
-    return f"{estimate_phrase(_estimate(entry.against_baseline))}, n = {entry.against_baseline.n}"
-
-
-def _estimate(document: EstimateDocument) -> Estimate:
-    low, high = document.interval_95 or (None, None)
-    return Estimate(document.value, low, high, document.n, document.unit)
+def figures(run: TacticRun, metric: str) -> str:
+    """Return the tactic against the baseline in words, such as `7.4x lower [7.3, 7.5], n = 5`, or why not."""
+    answer = run.compared(TACTIC, metric)
+    if isinstance(answer, NotComparable):
+        return f"no comparison: {answer}"
+    return f"{estimate_phrase(answer)}, n = {answer.n}"
 
 
 def _finalize(value: object) -> str:

@@ -13,10 +13,9 @@ from rich.table import Table
 
 from greentactics.citing.bibtex import json_text
 from greentactics.cli.group import example, root_of
-from greentactics.evidence.level import is_stale, objections, timing_is_stale
+from greentactics.evidence.runs import TacticRun, tactic_runs
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.evidence.verdict import verdict_output
-from greentactics.models.results import SMOKE_PRESET, Results
 from greentactics.records.loading import load_catalogue, load_results_folder
 
 _WIDTH_WITHOUT_TERMINAL = 160
@@ -31,27 +30,26 @@ def evidence(context: click.Context, as_json: bool) -> None:
     Everything is computed from records and committed results; nothing is run.
     """
     catalogue = load_catalogue(root_of(context))
-    tactics, timing = join(catalogue, {}).values(), catalogue.timing_sha256
+    tactics = join(catalogue, {}).values()
     if as_json:
-        click.echo(json_text([_entry(tactic, timing) for tactic in tactics]), nl=False)
+        click.echo(json_text([_entry(tactic) for tactic in tactics]), nl=False)
         return
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    console.print(_table(tactics, timing))
+    console.print(_table(tactics))
 
 
-def results_state(tactic: Tactic, timing_sha256: str | None) -> str:
+def results_state(tactic: Tactic) -> str:
     """Return in words whether the committed results count, why not, and whether their timing is stale."""
-    shown = [entry for entry in tactic.committed if entry.preset != SMOKE_PRESET]
-    if not shown:
-        return "none"
-    return "\n".join(
-        f"{entry.device.name}: {', '.join(objections(entry, tactic.checksum)) or 'counts'}"
-        + (", timing stale" if timing_is_stale(entry, timing_sha256) else "")
-        for entry in shown
-    )
+    lines = [
+        f"{run.results.device.name}: {', '.join(run.against) or 'counts'}"
+        + (", timing stale" if run.timing_is_stale else "")
+        for run in tactic.committed
+        if not run.is_smoke
+    ]
+    return "\n".join(lines) or "none"
 
 
-def _table(tactics: Iterable[Tactic], timing_sha256: str | None) -> Table:
+def _table(tactics: Iterable[Tactic]) -> Table:
     table = Table(show_lines=True)
     for column in ("tactic", "level", "claimed", "reproduced", "verdict", "results"):
         table.add_column(column, overflow="fold", no_wrap=column in ("tactic", "level"))
@@ -59,11 +57,11 @@ def _table(tactics: Iterable[Tactic], timing_sha256: str | None) -> Table:
         level = tactic.evidence.level.value + ("\ncontested" if tactic.evidence.contested else "")
         verdict = tactic.verdict[:1].upper() + tactic.verdict[1:]
         cells = (tactic.record.id, level, tactic.claimed, tactic.reproduced, verdict)
-        table.add_row(*cells, results_state(tactic, timing_sha256))
+        table.add_row(*cells, results_state(tactic))
     return table
 
 
-def _entry(tactic: Tactic, timing_sha256: str | None) -> dict[str, Any]:
+def _entry(tactic: Tactic) -> dict[str, Any]:
     return {
         "id": tactic.record.id,
         "kind": tactic.record.kind.value,
@@ -73,21 +71,21 @@ def _entry(tactic: Tactic, timing_sha256: str | None) -> dict[str, Any]:
         "claimed": tactic.claimed,
         "reproduced": tactic.reproduced,
         "verdict": tactic.verdict,
-        "results": [_results_entry(tactic, entry, timing_sha256) for entry in tactic.committed],
+        "results": [_results_entry(run) for run in tactic.committed],
     }
 
 
-def _results_entry(tactic: Tactic, results: Results, timing_sha256: str | None) -> dict[str, Any]:
-    against = objections(results, tactic.checksum)
+def _results_entry(run: TacticRun) -> dict[str, Any]:
+    results = run.results
     return {
         "device": results.device.name,
         "preset": results.preset,
         "data": results.data.name,
         "seeds": len(results.seeds),
-        "counts": not against,
-        "stale": is_stale(results, tactic.checksum),
-        "timing_stale": timing_is_stale(results, timing_sha256),
-        "not_counted_because": list(against),
+        "counts": not run.against,
+        "stale": run.stale,
+        "timing_stale": run.timing_is_stale,
+        "not_counted_because": list(run.against),
     }
 
 
@@ -107,7 +105,11 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     if tactic not in catalogue.records:
         raise click.UsageError(f"{tactic}: no such tactic; there are {', '.join(catalogue.records)}")
     record, recipe = catalogue.records[tactic], catalogue.recipes.get(tactic)
-    committed = catalogue.results.get(tactic, ())
-    local = load_results_folder(folder or root / "build" / "results").get(tactic, ())
-    for line in verdict_output(record, committed, local, recipe.checksum if recipe else None):
+    runs = tactic_runs(
+        record,
+        catalogue.results.get(tactic, ()),
+        load_results_folder(folder or root / "build" / "results").get(tactic, ()),
+        checksum=recipe.checksum if recipe else None,
+    )
+    for line in verdict_output(record, runs):
         click.echo(line)

@@ -12,7 +12,7 @@ import click
 
 from greentactics.cli.console import print_results, repeat_progress
 from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
-from greentactics.evidence.level import needs_control
+from greentactics.evidence.runs import needs_control
 from greentactics.evidence.wording import stored_line
 from greentactics.measure.journal import Journal
 from greentactics.measure.measuring import (

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from greentactics.evidence.level import (
+from greentactics.evidence.level import Evidence, assess
+from greentactics.evidence.runs import (
     LEAST_PAIRS,
-    Evidence,
     Objection,
-    assess,
     needs_control,
     objections,
+    tactic_runs,
     timing_is_stale,
 )
 from greentactics.evidence.verdict import verdict_line
@@ -267,13 +267,13 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
     there = catalogue.results.get(results.tactic, ())
     others = [entry for entry in there if entry.device_slug != results.device_slug]
     before, after = (
-        assess(record, entries, catalogue.bibliography, recipe.checksum)
+        assess(record, tactic_runs(record, entries, checksum=recipe.checksum), catalogue.bibliography)
         for entries in (there, (*others, results))
     )
     with catalogue_locked(catalogue.root):
         _require_free(catalogue.root, path, replace=replace)
         write_results(catalogue.root / path, results)
-    verdict = verdict_line(record, (results,), checksum=recipe.checksum)
+    verdict = verdict_line(record, tactic_runs(record, [results], checksum=recipe.checksum))
     return Accepted(path, results, before, after, verdict)
 
 

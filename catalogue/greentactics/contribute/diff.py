@@ -7,14 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from greentactics.evidence.claims import claim_figure, direction_word, has_figure
-from greentactics.evidence.level import objections
+from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.models.bibliography import Reference
 from greentactics.models.record import Claim, Record, SourceUse
-from greentactics.models.results import Results
 from greentactics.models.vocabulary import Status
 from greentactics.records.loading import Catalogue
-from greentactics.records.recipes import RecipeChecksum
 from greentactics.text.escaping import fence_for, one_line
 from greentactics.text.problems import UserError
 
@@ -121,7 +119,7 @@ def _aspects(tactic: Tactic, catalogue: Catalogue) -> Iterator[tuple[str, tuple[
     )
     yield "sources", tuple(_source_line(use, catalogue.bibliography) for use in record.sources)
     yield "recipe", (f"code {source.sha256[:12]}",) if source else ()
-    yield "results", tuple(_results_line(entry, tactic.checksum) for entry in tactic.committed)
+    yield "results", tuple(map(_results_line, tactic.committed))
 
 
 def _change(tactic: str, earlier: _Side | None, later: _Side | None) -> RecordChange | None:
@@ -178,8 +176,8 @@ def _source_line(use: SourceUse, bibliography: Mapping[str, Reference]) -> str:
     return f"{use.key}: {reference.title}, {reference.year}, {identifier}; for: {use.supports}"
 
 
-def _results_line(results: Results, checksum: RecipeChecksum | None) -> str:
-    against = ", ".join(objections(results, checksum)) or "counts as evidence"
+def _results_line(run: TacticRun) -> str:
+    results, against = run.results, ", ".join(run.against) or "counts as evidence"
     last = max(repeat.started for repeat in results.repeats)
     return (
         f"{results.device.name}, preset {results.preset}, {results.data.name}, {len(results.seeds)} seeds, "

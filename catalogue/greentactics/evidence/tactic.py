@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from greentactics.evidence.claims import claim_phrase, headline_claim
-from greentactics.evidence.level import Evidence, assess, cost_estimate, objections
-from greentactics.evidence.verdict import headline_results, verdict_line
+from greentactics.evidence.level import Evidence, assess
+from greentactics.evidence.runs import TacticRun, tactic_runs
+from greentactics.evidence.verdict import headline_run, verdict_line
 from greentactics.evidence.wording import estimate_phrase, with_provenance
 from greentactics.models.record import Record
 from greentactics.models.results import Results
 from greentactics.models.vocabulary import Direction
 from greentactics.records.loading import Catalogue
-from greentactics.records.recipes import RecipeChecksum
 
 
 @dataclass(frozen=True)
 class Tactic:
-    """A record with everything computed from its results."""
+    """A record with its runs; what is computed from them is computed here once, for every reader."""
 
     record: Record
-    committed: tuple[Results, ...]
-    local: tuple[Results, ...]
-    checksum: RecipeChecksum | None
+    """The record."""
+    committed: tuple[TacticRun, ...]
+    """Runs in the repository."""
+    local: tuple[TacticRun, ...]
+    """Runs of this machine; shown beside the committed ones, never counted as evidence."""
     evidence: Evidence
-    verdict: str
-    local_verdict: str | None
+    """How well the effect is supported."""
+
+    @property
+    def runs(self) -> tuple[TacticRun, ...]:
+        """The runs that are shown, committed ones first; no smoke runs."""
+        return tuple(run for run in (*self.committed, *self.local) if not run.is_smoke)
+
+    @cached_property
+    def shown(self) -> TacticRun | None:
+        """The committed run that the verdict rests on."""
+        return headline_run(self.committed)
+
+    @cached_property
+    def verdict(self) -> str:
+        """Claim and reproduction in one sentence."""
+        return verdict_line(self.record, self.committed)
+
+    @cached_property
+    def local_verdict(self) -> str | None:
+        """The same of this machine's runs; None where they show nothing."""
+        return verdict_line(self.record, self.local) if headline_run(self.local) else None
 
     @property
     def quality(self) -> str:
@@ -47,17 +69,16 @@ class Tactic:
     @property
     def reproduced(self) -> str:
         """The headline cost of the committed results in words."""
-        shown = headline_results(self.record, self.committed, self.checksum)
-        estimate = cost_estimate(self.record, shown) if shown else None
-        if shown is None or estimate is None or self.record.recipe is None:
+        run, recipe = self.shown, self.record.recipe
+        if run is None or run.cost is None or recipe is None:
             return "not yet"
-        label = with_provenance(self.record.recipe.cost_label, shown.metrics[self.record.recipe.cost_metric])
-        return f"{label} {estimate_phrase(estimate)}, n = {estimate.n}"
+        label = with_provenance(recipe.cost_label, run.results.metrics[recipe.cost_metric])
+        return f"{label} {estimate_phrase(run.cost)}, n = {run.cost.n}"
 
     @property
     def reproduced_on(self) -> str:
         """The devices of the runs that count as evidence, in words, and whether none was an accelerator."""
-        devices = [entry.device for entry in self.committed if not objections(entry, self.checksum)]
+        devices = [run.results.device for run in self.committed if not run.against]
         if not devices:
             return "no device yet"
         names = dict.fromkeys(
@@ -71,29 +92,23 @@ class Tactic:
 def join(catalogue: Catalogue, local: Mapping[str, tuple[Results, ...]]) -> dict[str, Tactic]:
     """Join each record with its results, in alphabetical order of identifiers."""
     return {
-        identifier: _tactic(catalogue, record, _in_order(local.get(identifier, ())))
+        identifier: _tactic(catalogue, record, local.get(identifier, ()))
         for identifier, record in sorted(catalogue.records.items())
     }
 
 
 def _tactic(catalogue: Catalogue, record: Record, local: tuple[Results, ...]) -> Tactic:
-    committed = _in_order(catalogue.results.get(record.id, ()))
     source = catalogue.recipes.get(record.id)
-    checksum = source.checksum if source else None
-    shown_locally = headline_results(record, local, checksum)
-    return Tactic(
-        record=record,
-        committed=committed,
-        local=local,
-        checksum=checksum,
-        evidence=assess(record, committed, catalogue.bibliography, checksum),
-        verdict=verdict_line(record, committed, checksum=checksum),
-        local_verdict=verdict_line(record, local, checksum=checksum) if shown_locally else None,
+    runs = tactic_runs(
+        record,
+        catalogue.results.get(record.id, ()),
+        local,
+        checksum=source.checksum if source else None,
+        timing_sha256=catalogue.timing_sha256,
     )
-
-
-def _in_order(results: Iterable[Results]) -> tuple[Results, ...]:
-    return tuple(sorted(results, key=lambda entry: (entry.device_slug, entry.preset)))
+    committed = tuple(run for run in runs if not run.local)
+    evidence = assess(record, committed, catalogue.bibliography)
+    return Tactic(record, committed, runs[len(committed) :], evidence)
 
 
 def quality_word(record: Record) -> str:

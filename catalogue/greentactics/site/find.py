@@ -13,14 +13,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from greentactics.citing.bibtex import LICENCE, bibtex_entry
-from greentactics.evidence.comparison import POINTS, Estimate, largest_loss
-from greentactics.evidence.level import Level, cost_estimate, doubt, objections, quality_estimate
+from greentactics.evidence.comparison import POINTS, Estimate
+from greentactics.evidence.level import Level
 from greentactics.evidence.tactic import Tactic
-from greentactics.evidence.verdict import headline_results
 from greentactics.evidence.wording import estimate_phrase, points_interval, points_phrase, typographic
 from greentactics.models.bibliography import Reference
 from greentactics.models.record import RecipeUse, Record
-from greentactics.models.results import Results
 from greentactics.models.vocabulary import (
     Artifact,
     Direction,
@@ -138,7 +136,6 @@ def selector_entries(tactics: Iterable[Tactic]) -> list[Entry]:
 
 def _entry(tactic: Tactic) -> Entry:
     record = tactic.record
-    shown = headline_results(record, tactic.committed, tactic.checksum)
     return Entry(
         id=record.id,
         title=record.title,
@@ -153,7 +150,7 @@ def _entry(tactic: Tactic) -> Entry:
         worsens=_effects(record, Direction.WORSENS),
         depends=_effects(record, Direction.DEPENDS),
         claimed=typographic(tactic.claimed),
-        **_reproduction(tactic, shown),
+        **_reproduction(tactic),
         evidence=tactic.evidence.level.value,
         evidence_reason="; ".join(tactic.evidence.reasons),
         contested=tactic.evidence.contested,
@@ -165,25 +162,23 @@ def _entry(tactic: Tactic) -> Entry:
     )
 
 
-def _reproduction(tactic: Tactic, shown: Results | None) -> dict[str, Any]:
+def _reproduction(tactic: Tactic) -> dict[str, Any]:
     """Return the fields that rest on results; figures that do not count are told, and move nothing."""
-    record, recipe = tactic.record, tactic.record.recipe
+    shown, record, recipe = tactic.shown, tactic.record, tactic.record.recipe
     if shown is None or recipe is None:
         names = ("reproduced", "not_counted", "effect", "quality", "loss_points")
         return dict.fromkeys(names) | {"effect_on": (), "provenance": NONE, "devices": (NONE,)}
-    against = objections(shown, tactic.checksum)
-    cost, quality = cost_estimate(record, shown), quality_estimate(record, shown)
-    info = shown.metrics[recipe.cost_metric]
-    counting = [entry for entry in tactic.committed if not objections(entry, tactic.checksum)]
-    different = cost is not None and cost.unit != POINTS and not against and doubt(record, shown) is None
-    loss = None if quality is None else largest_loss(quality, shown.metrics[recipe.quality_metric].better)
+    against, cost, quality, loss = shown.against, shown.cost, shown.quality, shown.largest_loss
+    info = shown.results.metrics[recipe.cost_metric]
+    counting = [run for run in tactic.committed if not run.against]
+    different = cost is not None and cost.unit != POINTS and not against and shown.doubt is None
     return {
         "reproduced": typographic(tactic.reproduced),
         "not_counted": ", ".join(against) or None,
         "effect": _rounded(cost.value) if cost is not None and different else None,
         "effect_on": _words(_effect_on(record, recipe.cost_metric, info.unit)),
         "provenance": NONE if against else info.provenance,
-        "devices": tuple(sorted({entry.device.kind for entry in counting})) or (NONE,),
+        "devices": tuple(sorted({run.results.device.kind for run in counting})) or (NONE,),
         "quality": None if quality is None else typographic(_quality_phrase(quality, recipe)),
         "loss_points": None if against or loss is None else _rounded(loss),
     }

@@ -13,8 +13,8 @@ from greentactics.evidence.claims import (
     other_quantity,
     short_setting,
 )
-from greentactics.evidence.comparison import POINTS, TIMES_HIGHER, Estimate, NotComparable, absolute, compare
-from greentactics.evidence.level import NOISY
+from greentactics.evidence.comparison import POINTS, TIMES_HIGHER, Estimate, NotComparable
+from greentactics.evidence.runs import NOISY, TacticRun
 from greentactics.evidence.wording import (
     estimate_phrase,
     includes_no_effect,
@@ -30,7 +30,6 @@ from greentactics.models.vocabulary import ClaimDirection, ClaimUnit, Kind, Quan
 from greentactics.site.drawings.curve import curve_figures
 from greentactics.site.drawings.forest import Mark, Panel, forest, forest_key, shared_scale
 from greentactics.site.drawings.svg import Figure
-from greentactics.site.runs import RunView
 
 DASH = "\u2013"
 AGAIN = "baseline again (A/A)"
@@ -46,7 +45,7 @@ class Row:
     n: str
     baseline: str
     treated: str
-    run: RunView
+    run: TacticRun
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class MetricGroup:
     rows: tuple[Row, ...]
 
 
-def shown_metrics(record: Record, runs: Sequence[RunView]) -> tuple[str, ...]:
+def shown_metrics(record: Record, runs: Sequence[TacticRun]) -> tuple[str, ...]:
     """Return headline cost, quality, then the further metrics that some run has."""
     if record.recipe is None:
         return ()
@@ -71,12 +70,12 @@ def shown_metrics(record: Record, runs: Sequence[RunView]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(wanted) if any(name in run.results.metrics for run in runs))
 
 
-def metric_groups(record: Record, runs: Sequence[RunView]) -> tuple[MetricGroup, ...]:
+def metric_groups(record: Record, runs: Sequence[TacticRun]) -> tuple[MetricGroup, ...]:
     """Return the table's groups, one a metric, with a row for each arm of each run."""
     return tuple(_group(record, runs, name) for name in shown_metrics(record, runs))
 
 
-def _group(record: Record, runs: Sequence[RunView], name: str) -> MetricGroup:
+def _group(record: Record, runs: Sequence[TacticRun], name: str) -> MetricGroup:
     info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
     better = {"lower": "lower is better", "higher": "higher is better", "neither": "neither way is better"}
     claims = [_claim_words(record, index) for index in _claims_beside(record, name)]
@@ -106,27 +105,25 @@ def _unit_words(info: MetricInfo) -> str:
     return words.get(info.unit, info.unit)
 
 
-def _row(run: RunView, arm: str, name: str) -> Row:
-    mean = absolute(run.results, arm, name) if name in run.results.metrics else None
-    n, alone = (str(mean.n) if mean else DASH), False
-    try:
-        estimate = compare(run.results, arm, name)
-        compared, n = typographic(estimate_phrase(estimate)), str(estimate.n)
-    except NotComparable as refusal:
-        compared, alone = f"{DASH} ({refusal})", True
+def _row(run: TacticRun, arm: str, name: str) -> Row:
+    answer = run.compared(arm, name)
+    if isinstance(answer, NotComparable):
+        compared, counted, alone = f"{DASH} ({answer})", run.mean(arm, name), True
+    else:
+        compared, counted, alone = typographic(estimate_phrase(answer)), answer, False
     return Row(
         arm=AGAIN if arm == CONTROL else plain_label(arm),
         compared=compared,
-        n=n,
+        n=str(counted.n) if counted else DASH,
         baseline=_mean_words(run, BASELINE, name, interval=False),
         treated=_mean_words(run, arm, name, interval=alone),
         run=run,
     )
 
 
-def _mean_words(run: RunView, arm: str, name: str, *, interval: bool) -> str:
+def _mean_words(run: TacticRun, arm: str, name: str, *, interval: bool) -> str:
     """Write an arm's mean; with its interval where no comparison carries one."""
-    mean = absolute(run.results, arm, name) if name in run.results.metrics else None
+    mean = run.mean(arm, name)
     if mean is None:
         return DASH
     if not interval or mean.low is None or mean.high is None:
@@ -165,14 +162,14 @@ def source_number(record: Record, key: str) -> int:
     return keys.index(key) + 1 if key in keys else 0
 
 
-def panels(record: Record, runs: Sequence[RunView]) -> tuple[Panel, ...]:
+def panels(record: Record, runs: Sequence[TacticRun]) -> tuple[Panel, ...]:
     """Return the forest plots: the headline cost with its claims, the quality, then further metrics."""
     usable = [run for run in runs if not run.stale]
     built = [_panel(record, usable, name) for name in shown_metrics(record, usable)]
     return tuple(panel for panel in built if any(not mark.role.startswith("claim") for mark in panel.marks))
 
 
-def _panel(record: Record, runs: Sequence[RunView], name: str) -> Panel:
+def _panel(record: Record, runs: Sequence[TacticRun], name: str) -> Panel:
     info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
     points = info.unit == "fraction"
     harm = record.kind is Kind.DARK and not points
@@ -203,16 +200,14 @@ def _claim_mark(record: Record, index: int, points: bool) -> Mark | None:
     return Mark(label, "claim", value, None, None, typographic(claim_figure(claim)))
 
 
-def _run_marks(runs: Sequence[RunView], name: str, harm: bool) -> list[Mark]:
+def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
     """Return a row for each arm of the first run, and for the tactic's arm of the others."""
     marks: list[Mark] = []
     several = sum(not run.local for run in runs) > 1
     for index, run in enumerate(runs):
         arms = [arm for arm in run.results.arms if arm != BASELINE and (index == 0 or arm == TACTIC)]
         for arm in arms:
-            try:
-                estimate = compare(run.results, arm, name)
-            except NotComparable:
+            if (estimate := run.estimate(arm, name)) is None:
                 continue
             role = ("local" if run.local else "tactic") if arm == TACTIC else "rival"
             label = "reproduced: tactic" if arm == TACTIC else f"rival: {plain_label(arm)}"
@@ -247,10 +242,10 @@ class RivalRow:
     metric: str
     compared: str
     n: int
-    run: RunView
+    run: TacticRun
 
 
-def rival_rows(record: Record, runs: Sequence[RunView]) -> tuple[RivalRow, ...]:
+def rival_rows(record: Record, runs: Sequence[TacticRun]) -> tuple[RivalRow, ...]:
     """Return the rows for metrics that baseline, tactic and rival all have; stale runs are left out.
 
     A row whose interval holds no difference says so in words.
@@ -261,9 +256,7 @@ def rival_rows(record: Record, runs: Sequence[RunView]) -> tuple[RivalRow, ...]:
             for name in shown_metrics(record, [run]):
                 if not run.results.values(BASELINE, name):
                     continue
-                try:
-                    estimate = compare(run.results, TACTIC, name, rival)
-                except NotComparable:
+                if (estimate := run.estimate(TACTIC, name, rival)) is None:
                     continue
                 words = estimate_phrase(estimate)
                 if includes_no_effect(estimate):
@@ -291,7 +284,7 @@ class ImpactView:
     """Forest plots, one a metric."""
     groups: tuple[MetricGroup, ...]
     """Each metric against the baseline."""
-    curves: tuple[tuple[RunView, tuple[Figure, ...]], ...]
+    curves: tuple[tuple[TacticRun, tuple[Figure, ...]], ...]
     """Operating points of each run that has them."""
 
     @property
@@ -305,12 +298,12 @@ class ImpactView:
         return forest_key(self.panels)
 
 
-def full_impact(record: Record, runs: Sequence[RunView]) -> ImpactView:
+def full_impact(record: Record, runs: Sequence[TacticRun]) -> ImpactView:
     """Return every metric, arm and run."""
     return ImpactView(panels(record, runs), metric_groups(record, runs), curve_views(record, runs))
 
 
-def headline_impact(record: Record, full: ImpactView, verdict_run: RunView | None) -> ImpactView:
+def headline_impact(record: Record, full: ImpactView, verdict_run: TacticRun | None) -> ImpactView:
     """Return the tactic in every metric: cost and quality in all runs and drawn, the rest in one run.
 
     Args:
@@ -332,7 +325,7 @@ def headline_impact(record: Record, full: ImpactView, verdict_run: RunView | Non
 
 
 def rivals_table(
-    record: Record, full: ImpactView, rivals: Sequence[RivalRow], verdict_run: RunView | None
+    record: Record, full: ImpactView, rivals: Sequence[RivalRow], verdict_run: TacticRun | None
 ) -> RivalsTable | None:
     """Return cost and quality of each rival in the run the verdict rests on; None where there is none.
 
@@ -376,7 +369,9 @@ def forest_figures(drawn: Sequence[Panel]) -> list[Figure]:
     return [Figure(panel.title, forest(panel, scales[panel.logarithmic])) for panel in drawn]
 
 
-def curve_views(record: Record, runs: Sequence[RunView]) -> tuple[tuple[RunView, tuple[Figure, ...]], ...]:
+def curve_views(
+    record: Record, runs: Sequence[TacticRun]
+) -> tuple[tuple[TacticRun, tuple[Figure, ...]], ...]:
     """Return the drawings of operating points, of each run that has them; stale runs are left out."""
     drawn = [
         (run, tuple(curve_figures(record, run.results, f"c{run.label}"))) for run in runs if not run.stale

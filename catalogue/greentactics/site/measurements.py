@@ -12,12 +12,11 @@ from greentactics.evidence.comparison import (
     Estimate,
     NotComparable,
     bootstrap,
-    compare,
     detectable,
     equivalence_in_points,
 )
-from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, timed_arms
-from greentactics.evidence.level import timing_is_stale
+from greentactics.evidence.latency import PassesCompared, Quantity, engines, timed_arms
+from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.wording import (
     estimate_phrase,
     metric_title,
@@ -30,7 +29,6 @@ from greentactics.evidence.wording import (
 from greentactics.models.record import Record
 from greentactics.models.results import BASELINE, TACTIC, Repeat, Results
 from greentactics.models.timings import Engine, Timing
-from greentactics.site.runs import RunView
 
 MOST_ROWS = 40
 
@@ -119,7 +117,7 @@ class CertaintyRow:
     equivalent: str
 
 
-def certainty_rows(record: Record, run: RunView | None) -> tuple[CertaintyRow, ...]:
+def certainty_rows(record: Record, run: TacticRun | None) -> tuple[CertaintyRow, ...]:
     """Return the rows for headline cost and quality of each arm of a run; none without at least two pairs."""
     if record.recipe is None or run is None:
         return ()
@@ -129,10 +127,12 @@ def certainty_rows(record: Record, run: RunView | None) -> tuple[CertaintyRow, .
     return tuple(row for row in rows if row is not None)
 
 
-def _certainty_row(record: Record, run: RunView, arm: str, metric: str) -> CertaintyRow | None:
+def _certainty_row(record: Record, run: TacticRun, arm: str, metric: str) -> CertaintyRow | None:
     results = run.results
+    estimate = run.compared(arm, metric)
+    if isinstance(estimate, NotComparable):
+        return None
     try:
-        estimate = compare(results, arm, metric)
         smallest = detectable(results, arm, metric)
         again = bootstrap(results, arm, metric)
     except NotComparable:
@@ -159,7 +159,7 @@ def _smallest(value: float, estimate: Estimate) -> str:
     return typographic(f"{value:.{ratio_digits(value)}f}x")
 
 
-def _equivalent(record: Record, run: RunView, arm: str, metric: str) -> str:
+def _equivalent(record: Record, run: TacticRun, arm: str, metric: str) -> str:
     margin = record.recipe.quality_tolerance_points if record.recipe else 0.0
     if run.results.metrics[metric].unit != "fraction" or margin == 0:  # nothing lies within no margin
         return DASH
@@ -238,17 +238,28 @@ class EngineGroup:
 class TimedView:
     """The timing passes of one run as the page shows them."""
 
-    run: RunView
+    run: TacticRun
     groups: tuple[EngineGroup, ...]
     counted: tuple[CountedRow, ...]
     not_timed: tuple[tuple[str, str], ...]
     """Which engine was not timed, in words, and why."""
-    stale: bool
-    """Whether the timing protocol has changed since."""
     test_count: int
 
 
-def timed_view(runs: Sequence[RunView], timing_sha256: str | None) -> TimedView | None:
+def meter_words(run: TacticRun) -> str:
+    """Name the energy meter and the power at rest it read, or say that there was none."""
+    if run.results.meter.energy == "none":
+        return "none, so no joules"
+    idle = [
+        repeat.energy.idle_power_w
+        for repeat in run.results.repeats
+        if repeat.energy is not None and repeat.energy.idle_power_w is not None
+    ]
+    rest = f"; {quantity(statistics.median(idle), 'W')} at rest" if idle else ""
+    return f"{run.results.meter.energy}{rest}"
+
+
+def timed_view(runs: Sequence[TacticRun]) -> TimedView | None:
     """Return the timing passes of the first run that has any and is not stale; None where there are none."""
     run = next((entry for entry in runs if entry.results.timings and not entry.stale), None)
     if run is None:
@@ -256,24 +267,17 @@ def timed_view(runs: Sequence[RunView], timing_sha256: str | None) -> TimedView 
     results = run.results
     return TimedView(
         run=run,
-        groups=engine_groups(results.timings),
+        groups=tuple(_group(run, engine) for engine in engines(results.timings)),
         counted=_counted(results.timings),
         not_timed=_not_timed(results),
-        stale=timing_is_stale(results, timing_sha256),
         test_count=results.timings[0].test_count,
     )
 
 
-def engine_groups(timings: Sequence[Timing]) -> tuple[EngineGroup, ...]:
-    """Return the groups of the latency table, one an engine."""
-    return tuple(
-        _group([entry for entry in timings if entry.engine == engine]) for engine in engines(timings)
-    )
-
-
-def _group(passes: Sequence[Timing]) -> EngineGroup:
-    engine, arms = passes[0].engine, timed_arms(passes)
-    compared = [compare_passes(passes, engine, arm) for arm in arms]
+def _group(run: TacticRun, engine: Engine) -> EngineGroup:
+    passes = [entry for entry in run.results.timings if entry.engine == engine]
+    arms = timed_arms(passes)
+    compared = [answer for arm in arms if not isinstance(answer := run.passes(engine, arm), NotComparable)]
     rounds = sorted(len(entry.wall_ms[BASELINE]) for entry in passes)
     spread = f"{rounds[0]}" if rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}"
     capped = sum(not entry.precise for entry in passes)
@@ -283,8 +287,8 @@ def _group(passes: Sequence[Timing]) -> EngineGroup:
         conditions=f"batch {passes[0].batch_size}, {_count(passes[0].threads, 'thread')}, "
         f"{_count(len(passes), 'process')} of {spread} rounds{ended}{_unequal(passes)}",
         control=_ratio(compared[0].control),
-        rows=(_baseline_row(passes, compared[0]), *(_row(passes, entry) for entry in compared)),
-        energy=tuple(row for arm in arms for row in _energy_rows(passes, engine, arm)),
+        rows=(_baseline_row(passes, compared[0]), *(_row(run, passes, entry) for entry in compared)),
+        energy=tuple(row for arm in arms for row in _energy_rows(run, engine, arm)),
         passes=tuple(_pass_cells(entry, index) for entry in compared for index in range(len(entry.passes))),
     )
 
@@ -313,17 +317,14 @@ def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> Latency
     return LatencyRow("baseline", time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
 
 
-def _row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
+def _row(run: TacticRun, passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
     arm = compared.arm
-    try:
-        processor_time = _ratio(compare_passes(passes, compared.engine, arm, "cpu_ms").estimate)
-    except NotComparable as refusal:
-        processor_time = f"{DASH} ({refusal})"
+    on_cpu = run.passes(compared.engine, arm, "cpu_ms")
     return LatencyRow(
         arm=plain_label(arm),
         time=_milliseconds(compared.treated),
         compared=_ratio(compared.estimate),
-        processor_time=processor_time,
+        processor_time=f"{DASH} ({on_cpu})" if isinstance(on_cpu, NotComparable) else _ratio(on_cpu.estimate),
         shown=_shown(compared, "faster", "slower"),
         accuracy=_accuracy(passes, arm),
         size=_size(passes, arm),
@@ -352,14 +353,13 @@ def _counted(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
     return tuple(rows)
 
 
-def _energy_rows(passes: Sequence[Timing], engine: Engine, arm: str) -> list[EnergyRow]:
+def _energy_rows(run: TacticRun, engine: Engine, arm: str) -> list[EnergyRow]:
     rows = []
     for name, what in _ENERGY:
-        try:
-            compared = compare_passes(passes, engine, arm, name)
-        except NotComparable as refusal:
-            if any(getattr(entry, name) for entry in passes):
-                rows.append(EnergyRow(plain_label(arm), what, DASH, f"{DASH} ({refusal})", ""))
+        compared = run.passes(engine, arm, name)
+        if isinstance(compared, NotComparable):
+            if any(getattr(entry, name) for entry in run.results.timings if entry.engine == engine):
+                rows.append(EnergyRow(plain_label(arm), what, DASH, f"{DASH} ({compared})", ""))
             continue
         energy = quantity(compared.treated, "J")
         shown = _shown(compared, "less", "more")

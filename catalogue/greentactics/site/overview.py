@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from greentactics.evidence.claims import claim_figure, claimed_times, direction_word, effect_claims
 from greentactics.evidence.comparison import POINTS, TIMES_LOWER, Estimate
-from greentactics.evidence.level import Objection, cost_estimate, objections, quality_estimate
+from greentactics.evidence.runs import Objection, TacticRun
 from greentactics.evidence.tactic import Tactic
-from greentactics.evidence.verdict import headline_results
 from greentactics.evidence.wording import estimate_phrase, typographic, with_provenance
 from greentactics.models.record import Claim, RecipeUse, Record
-from greentactics.models.results import MetricInfo, Results
+from greentactics.models.results import MetricInfo
 from greentactics.models.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 
 _NOUNS = {"MAC energy": "energy", "J": "energy", "Wh": "energy", "W": "power", "s": "time", "ms": "time"}
@@ -64,11 +63,10 @@ def savings_panels(tactics: Iterable[Tactic]) -> list[SavingsPanel]:
     """Return the figures that the verdicts rest on, apart by what is saved; what was metered comes first."""
     found: dict[tuple[int, str], list[tuple[Point, ...]]] = {}
     for tactic in tactics:
-        shown = headline_results(tactic.record, tactic.committed, tactic.checksum)
-        recipe = tactic.record.recipe
+        shown, recipe = tactic.shown, tactic.record.recipe
         if shown is None or recipe is None:
             continue
-        info = shown.metrics[recipe.cost_metric]
+        info = shown.results.metrics[recipe.cost_metric]
         key = _ORDER.index(info.provenance), saved_kind(recipe, info)
         found.setdefault(key, []).append((_reproduced(tactic, recipe, shown), *_published(tactic)))
     return [
@@ -126,11 +124,11 @@ def _claimed_points(claim: Claim) -> float | None:
     return None if figure is None else -figure if lost else figure
 
 
-def _reproduced(tactic: Tactic, recipe: RecipeUse, shown: Results) -> Point:
-    cost, quality = cost_estimate(tactic.record, shown), quality_estimate(tactic.record, shown)
-    info = shown.metrics[recipe.cost_metric]
+def _reproduced(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> Point:
+    cost, quality = shown.cost, shown.quality
+    info = shown.results.metrics[recipe.cost_metric]
     in_points = quality is not None and quality.unit == POINTS
-    better_lower = in_points and shown.metrics[recipe.quality_metric].better == "lower"
+    better_lower = in_points and shown.results.metrics[recipe.quality_metric].better == "lower"
     label = with_provenance(recipe.cost_label, info)
     return Point(
         tactic=tactic,
@@ -143,7 +141,7 @@ def _reproduced(tactic: Tactic, recipe: RecipeUse, shown: Results) -> Point:
         if quality is None
         else f"{recipe.quality_label} {typographic(estimate_phrase(quality))}",
         provenance=info.provenance,
-        against=objections(shown, tactic.checksum),
+        against=shown.against,
     )
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from greentactics import __version__
-from greentactics.api.addresses import edit_root, site_root
+from greentactics.api.addresses import edit_root, raw_path, site_root
 from greentactics.api.files import api_documents, api_files, raw_files
 from greentactics.api.json_ld import catalogue_script, page_script, tactic_script
 from greentactics.contribute.importing.archive_words import ARCHIVE
@@ -34,6 +34,7 @@ from greentactics.site.drawings.savings import frame
 from greentactics.site.drawings.web import DRAWN_AT_MOST, LEGEND, drawn_groups, legend_line, relation_figure
 from greentactics.site.drawings.wings import wings_svg
 from greentactics.site.find import find_page
+from greentactics.site.measurements import meter_words
 from greentactics.site.overview import savings_panels
 from greentactics.site.tactic_page import page_context
 from greentactics.text.escaping import finalize, text_to_html
@@ -115,7 +116,7 @@ def _rendered(
     yield WINGS, wings_svg(Path(__file__).parents[1])
     if commands is not None:
         yield from command_page(environment, commands).items()
-    yield from api_files(documents, catalogue, terms, site)
+    yield from api_files(tactics, documents, catalogue, terms, site)
 
 
 def _by_title(tactics: Mapping[str, Tactic]) -> dict[str, Tactic]:
@@ -237,7 +238,9 @@ def template_environment(site: str | None = None, edit: str | None = None) -> En
     environment.filters["typographic"] = typographic
     environment.filters["sentence"] = sentence
     environment.filters["question"] = question
-    environment.globals.update(described=page_script, site=site or "", edit=edit or "")
+    environment.globals.update(
+        described=page_script, meter_words=meter_words, raw_path=raw_path, site=site or "", edit=edit or ""
+    )
     return environment
 
 

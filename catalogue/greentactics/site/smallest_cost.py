@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from greentactics.evidence.comparison import Estimate, NotComparable, compare, largest_loss
-from greentactics.evidence.verdict import headline_results
+from greentactics.evidence.runs import tactic_runs
+from greentactics.evidence.verdict import headline_run
 from greentactics.evidence.wording import estimate_phrase, plain_label, quantity, typographic
 from greentactics.models.record import RecipeUse
 from greentactics.models.results import BASELINE, TACTIC, Results
@@ -35,10 +36,10 @@ def block(root: Path) -> str:
     """Return what stands between the page's marks: the tables, or a line that there are no results."""
     catalogue = load_catalogue(root)
     record, recipe = catalogue.records[ID], catalogue.recipes[ID]
-    results = headline_results(record, catalogue.results.get(ID, ()), recipe.checksum)
-    if results is None or record.recipe is None:
+    run = headline_run(tactic_runs(record, catalogue.results.get(ID, ()), checksum=recipe.checksum))
+    if run is None or record.recipe is None:
         return NOT_MEASURED
-    return table(results, record.recipe) + shapes_table(results) + types_table(results)
+    return table(run.results, record.recipe) + shapes_table(run.results) + types_table(run.results)
 
 
 def table(results: Results, recipe: RecipeUse) -> str:

@@ -17,8 +17,9 @@ from markupsafe import Markup
 
 from greentactics.evidence.claims import claim_figure, direction_word
 from greentactics.evidence.relations import Tie
+from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic, effects_by_direction
-from greentactics.evidence.verdict import headline_results, verdict_output
+from greentactics.evidence.verdict import headline_run, verdict_output
 from greentactics.evidence.wording import (
     duration,
     sentence,
@@ -35,7 +36,6 @@ from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table, source_number
 from greentactics.site.measurements import certainty_rows, detail_tables, timed_view
 from greentactics.site.recipe_files import archive_path, archived_files, needed_files, packed
-from greentactics.site.runs import RunView, run_views
 from greentactics.text.escaping import listing_to_html, paragraphs, safe_address
 
 LINE_LENGTH = 80
@@ -223,8 +223,8 @@ def _imported_modules(tree: ast.Module, used: set[str]) -> Iterator[str]:
 def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> dict[str, Any]:
     """Return the values for the templates of a tactic's pages; `ties` are its relations."""
     record = tactic.record
-    runs = run_views(record, tactic.committed, tactic.local, tactic.checksum)
-    verdict_run = _verdict_run(record, runs)
+    runs = tactic.runs
+    verdict_run = _verdict_run(runs)
     full, rivals = full_impact(record, runs), rival_rows(record, runs)
     return {
         "tactic": tactic,
@@ -246,7 +246,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "details": detail_tables(verdict_run.results) if verdict_run else [],
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(record, verdict_run),
-        "timed": timed_view(runs, catalogue.timing_sha256),
+        "timed": timed_view(runs),
         "relations": relation_groups(ties),
         "sources": source_entries(record, catalogue.bibliography),
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
@@ -256,7 +256,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
     }
 
 
-def _recipe_context(tactic: Tactic, catalogue: Catalogue, runs: Sequence[RunView]) -> dict[str, Any]:
+def _recipe_context(tactic: Tactic, catalogue: Catalogue, runs: Sequence[TacticRun]) -> dict[str, Any]:
     """Return what the pages show of the recipe: commands with their output, key lines, the whole file."""
     record = tactic.record
     source = catalogue.recipes.get(record.id)
@@ -264,7 +264,7 @@ def _recipe_context(tactic: Tactic, catalogue: Catalogue, runs: Sequence[RunView
         return {"source": None}
     marked, used = key_lines(source.text), usage(source.text, record.module, catalogue.modules)
     archived = archived_files(record.id, catalogue)
-    lines = verdict_output(record, tactic.committed, tactic.local, tactic.checksum)
+    lines = verdict_output(record, (*tactic.committed, *tactic.local))
     if runs and not runs[0].local:
         path = Path(PACKAGE, "results", record.id, f"{runs[0].results.device_slug}.json")
         lines = (stored_line(path, runs[0].results), *lines)
@@ -293,15 +293,13 @@ def _claim_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _verdict_run(record: Record, runs: Sequence[RunView]) -> RunView | None:
+def _verdict_run(runs: Sequence[TacticRun]) -> TacticRun | None:
     """Return the run whose details are shown: the one the verdict rests on, or else one of this machine."""
     fresh = [run for run in runs if not run.stale]
-    chosen = [run for run in fresh if not run.local] or fresh
-    shown = headline_results(record, [run.results for run in chosen])
-    return next((run for run in chosen if run.results is shown), None)
+    return headline_run([run for run in fresh if not run.local] or fresh)
 
 
-def expected_times(runs: Sequence[RunView]) -> dict[str, str] | None:
+def expected_times(runs: Sequence[TacticRun]) -> dict[str, str] | None:
     """Return how long a whole measuring run and one arm took, on the first run shown; None without runs."""
     if not runs:
         return None
