@@ -32,14 +32,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cli, resnet
-from recipes.common.checkpoints import load_or_train
-from recipes.common.contract import Json, Meter, Metric, Outcome
-from recipes.common.data import Images, load_images
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.net_report import accuracy, accuracy_metric, macs_per_image
-from recipes.common.precision import training_autocast
-from recipes.common.protocol import interleave, ratios
+from recipes.common.nets import resnet
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.data import Images, load_images
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import accuracy, accuracy_metric, macs_per_image
+from recipes.common.run import cli
+from recipes.common.run.contract import Json, Meter, Metric, Outcome
+from recipes.common.timing.protocol import interleave, ratios
 
 TACTIC = "answer-easy-inputs-with-a-small-model"
 ARMS = ("baseline", "tactic", "margin", "middle_distilled", "small_distilled")

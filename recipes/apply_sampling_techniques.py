@@ -37,9 +37,9 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cli
-from recipes.common.contract import Meter, Metric, Outcome
-from recipes.common.data import Images, load_images
+from recipes.common.nets.data import Images, load_images
+from recipes.common.run import cli
+from recipes.common.run.contract import Meter, Metric, Outcome
 
 TACTIC = "apply-sampling-techniques"
 ARMS = (

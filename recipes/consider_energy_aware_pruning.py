@@ -34,27 +34,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cli, models, net_choice, pruning_report
-from recipes.common.checkpoints import load_or_train
-from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.energy_model import estimate
-from recipes.common.energy_report import BATCH_SIZES, MODEL, modelled
-from recipes.common.model_checks import no_quality, unfit_to_mask, unfit_to_refit
-from recipes.common.net_report import accuracy
-from recipes.common.precision import training_autocast
-from recipes.common.pruning import (
+from recipes.common.energy.model import estimate
+from recipes.common.energy.report import BATCH_SIZES, MODEL, modelled
+from recipes.common.nets import models
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.checks import no_quality, unfit_to_mask, unfit_to_refit
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import accuracy
+from recipes.common.pruning import report
+from recipes.common.pruning.weights import (
     LayerMoments,
     Masks,
     apply_masks,
     cut_and_repair,
+    damped_factors,
     masks_of,
     prunable_layers,
+    prune_by_threshold,
     sample_moments,
 )
-from recipes.common.pruning_rivals import damped_factors, prune_by_threshold
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
 
 TACTIC = "consider-energy-aware-pruning"
 ARMS = (
@@ -187,7 +189,7 @@ def _prune_layer(
 def trained_nets(config: Config, images: Images, seed: int) -> tuple[nn.Module, nn.Module]:
     """Return the dense net, and the same net after as much fine-tuning as a pruned net gets."""
     torch.manual_seed(seed)
-    dense = net_choice.for_images(config.model, *images.train_images.shape[1:3])
+    dense = models.for_images(config.model, *images.train_images.shape[1:3])
     dense.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     source = inspect.getsource(train) + inspect.getsource(distillation_loss) + inspect.getsource(models)
     key = [source, images.used.sha256, seed, config.model, config.dense_examples, config.learning_rates]
@@ -401,7 +403,7 @@ def trace_curve(
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
-    images = load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     dense, net = trained_nets(config, images, seed)
     inputs, batch_size = images.train_images, config.batch_size
     evaluate_test = partial(accuracy, images=images.test_images, labels=images.test_labels)
@@ -414,16 +416,16 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         points = [point for point, _ in found]
         accurate = [pair for pair in found if pair[0].validation_accuracy >= least] or [(baseline, net)]
         net = min(accurate, key=lambda pair: pair[0].energy(batch_size))[1]
-        metrics["tactic_cpu_s"] = pruning_report.cpu_metric(window.cpu_s)
+        metrics["tactic_cpu_s"] = report.cpu_metric(window.cpu_s)
     if arm == "tactic":
         cut = copy.deepcopy(dense)
         with meter.window("pruning") as window:
             prune(arm, cut, config.cut_loss, config, images, seed)
-        metrics |= pruning_report.cut_metrics(dense, cut, inputs, evaluate_test, batch_size, window.cpu_s)
-    metrics["test_accuracy"] = pruning_report.accuracy_metric(evaluate_test(net))
-    metrics |= pruning_report.cost_metrics(net, inputs) | equal_accuracy_metrics(baseline, points, least)
+        metrics |= report.cut_metrics(dense, cut, inputs, evaluate_test, batch_size, window.cpu_s)
+    metrics["test_accuracy"] = report.accuracy_metric(evaluate_test(net))
+    metrics |= report.cost_metrics(net, inputs) | equal_accuracy_metrics(baseline, points, least)
     details: dict[str, Json] = {"curve": [asdict(point) for point in points or [baseline]]}
-    details["layers"] = pruning_report.layer_table(net, inputs)
+    details["layers"] = report.layer_table(net, inputs)
     shipped = Deployable(net, inputs[:256], images.test_images[:2000], images.test_labels[:2000])
     return Outcome(metrics, images.used, details, shipped)
 

@@ -34,13 +34,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recipes.common import cifar10, cli, models
-from recipes.common.channels import SIZES, broken, cut_channels, torch_pruning
-from recipes.common.checkpoints import load_or_train
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.model_checks import (
+from recipes.common.nets import models
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.checks import (
     computed_weights,
     depthwise,
     fault,
@@ -52,9 +48,20 @@ from recipes.common.model_checks import (
     without_gradients,
     wrapped,
 )
-from recipes.common.net_report import accuracy, accuracy_metric, net_metrics, training_cost_metric
-from recipes.common.precision import training_autocast
-from recipes.common.pruning import Masks, apply_masks, masks_of, prunable_layers, prune_global_magnitude
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import accuracy, accuracy_metric, net_metrics, training_cost_metric
+from recipes.common.pruning.channels import SIZES, broken, cut_channels, torch_pruning
+from recipes.common.pruning.weights import (
+    Masks,
+    apply_masks,
+    masks_of,
+    prunable_layers,
+    prune_global_magnitude,
+)
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
 
 TACTIC = "enhance-model-sparsity"
 ARMS = ("baseline", "tactic", "group_lasso", "magnitude", "group_norm", "thin")
@@ -509,7 +516,7 @@ def layer_table(dense: nn.Module, net: nn.Module) -> list[dict[str, Json]]:
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after the net is ready."""
-    images = cifar10.load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     dense = trained_dense_net(config, images, seed)
     with meter.window("training") as window:
         net = yield_net(arm, dense, config, images, seed)

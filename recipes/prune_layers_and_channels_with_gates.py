@@ -34,13 +34,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from recipes.common import cifar10, cli, net_report, resnet
-from recipes.common.channels import cut_channels, narrow_net
-from recipes.common.checkpoints import load_or_train
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.model_checks import (
+from recipes.common.nets import report, resnet
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.checks import (
     computed_weights,
     fault,
     frozen,
@@ -51,7 +47,12 @@ from recipes.common.model_checks import (
     tied,
     wrapped,
 )
-from recipes.common.precision import training_autocast
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.pruning.channels import cut_channels, narrow_net
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
 
 TACTIC = "prune-layers-and-channels-with-gates"
 ARMS = (
@@ -195,7 +196,7 @@ def train_with_gates(
 
 
 def no_loss(model: nn.Module, loss_of: LossOf, batch: Tensor) -> str:
-    """Return why a loss cannot be trained on, as `recipes.common.model_checks` does, or an empty text."""
+    """Return why a loss cannot be trained on, as `recipes.common.nets.checks` does, or an empty text."""
     with torch.random.fork_rng(devices=[]):
         loss = loss_of(copy.deepcopy(model), batch)
     if not bool(loss.isfinite()):
@@ -218,8 +219,8 @@ def no_loss(model: nn.Module, loss_of: LossOf, batch: Tensor) -> str:
 #
 # A net can be gated where it has blocks with the parts `conv1`, `bn1`, `conv2`, `bn2`, `shortcut` and
 # `relu2` that compute `relu2(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))`, as
-# `recipes.common.resnet.ResidualBlock` does. The convolutions are not grouped, and the normalisations have
-# scale and offset.
+# `recipes.common.nets.resnet.ResidualBlock` does. The convolutions are not grouped, and the normalisations
+# have scale and offset.
 
 _ATTRIBUTES = ("conv1", "bn1", "conv2", "bn2", "shortcut", "relu2")
 _LEAST_SCORE, _SCORE_RANGE = 0.5, 2.0  # first scores: all open, the least important nearest to closing
@@ -443,9 +444,8 @@ def unfit_for_gates(model: nn.Module, blocks: dict[str, Any], example_inputs: Te
             got = _unlike(path, seen[0]) if seen else "no call in forward"
         if got:
             expected = "relu2(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))"
-            cure = (
-                "compute it so, as recipes.common.resnet.ResidualBlock does, or rename the parts of the block"
-            )
+            example = "recipes.common.nets.resnet.ResidualBlock"
+            cure = f"compute it so, as {example} does, or rename the parts of the block"
             return fault(label(name, path), expected, got, cure)
     return ""
 
@@ -457,7 +457,7 @@ def _no_block(model: nn.Module) -> str:
         for name, module in model.named_modules()
     }
     nearest = min(lacks, key=lambda name: len(lacks[name]))
-    parts, cure = ", ".join(_ATTRIBUTES), "build blocks as recipes.common.resnet.ResidualBlock does"
+    parts, cure = ", ".join(_ATTRIBUTES), "build blocks as recipes.common.nets.resnet.ResidualBlock does"
     if len(lacks[nearest]) > 3:
         return fault(label("", model), f"modules with {parts}", "none", cure)
     if not lacks[nearest]:
@@ -573,7 +573,7 @@ def finish(arm: str, dense: nn.Module, config: Config, images: Images, seed: int
     """Do all that an arm does after the dense training; return its net and what the gates did."""
     inputs = images.train_images
     loss_of = loss_function(images, logits_of(dense, inputs))
-    macs = partial(net_report.macs_per_image, images=inputs)
+    macs = partial(report.macs_per_image, images=inputs)
     limit, examples = config.macs_fraction * macs(dense), config.gated_examples + config.final_examples
     steps = steps_of(examples, config.learning_rate, images, seed + 1_000_000)
     net, rows = copy.deepcopy(dense), Rows()
@@ -611,15 +611,15 @@ def gate_overhead(dense: nn.Module, config: Config, images: Images, seed: int, m
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
-    images = cifar10.load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     dense, dense_cpu_s = trained_dense_net(config, images, seed, meter)
     with meter.window("training after the dense net") as window:
         net, rows = finish(arm, dense, config, images, seed)
     cost, of = dense_cpu_s + window.cpu_s, "all training, that of the dense net included"
-    quality = net_report.accuracy(net, images.test_images, images.test_labels)
-    metrics = {"test_accuracy": net_report.accuracy_metric(quality)}
-    metrics |= net_report.net_metrics(net, images.train_images)
-    metrics["training_cpu_s"] = net_report.training_cost_metric(cost, of)
+    quality = report.accuracy(net, images.test_images, images.test_labels)
+    metrics = {"test_accuracy": report.accuracy_metric(quality)}
+    metrics |= report.net_metrics(net, images.train_images)
+    metrics["training_cpu_s"] = report.training_cost_metric(cost, of)
     if arm == "tactic":
         metrics["gate_training_overhead"] = gate_overhead(dense, config, images, seed, meter)
     test = images.test_images[:2000], images.test_labels[:2000]

@@ -30,15 +30,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cli, models, net_choice, pruning_report
-from recipes.common.checkpoints import load_or_train
-from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.net_report import accuracy
-from recipes.common.precision import training_autocast
-from recipes.common.pruning import Masks
-from recipes.common.pruning_rivals import damped_factors, prune_by_threshold
+from recipes.common.nets import models
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import accuracy
+from recipes.common.pruning import report
+from recipes.common.pruning.weights import Masks, damped_factors, prune_by_threshold
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
 from recipes.consider_energy_aware_pruning import prune_energy_aware
 
 TACTIC = "prune-without-retraining"
@@ -91,7 +91,7 @@ def prune_without_retraining(
     outputs of the layer most come back, and all that are left are fitted to the dense net's outputs by least
     squares.
     Bisection finds the threshold. A net with batch normalisation needs its statistics computed anew in
-    `evaluate`, on a copy, and at the end; see `recipes.common.channels.recalibrate`.
+    `evaluate`, on a copy, and at the end; see `recipes.common.pruning.channels.recalibrate`.
 
     Args:
         model: Net in evaluation mode; its `nn.Conv2d` and `nn.Linear` layers are pruned, frozen ones too.
@@ -121,7 +121,7 @@ def prune_without_retraining(
 def trained_dense_net(config: Config, images: Images, seed: int) -> nn.Module:
     """Return the net of this seed that all arms prune."""
     torch.manual_seed(seed)
-    dense = net_choice.for_images(config.model, *images.train_images.shape[1:3])
+    dense = models.for_images(config.model, *images.train_images.shape[1:3])
     dense.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     source = inspect.getsource(train) + inspect.getsource(models)
     key = [source, images.used.sha256, seed, config.model, config.dense_examples, config.learning_rate]
@@ -175,14 +175,14 @@ def prune(arm: str, dense: nn.Module, loss: float, config: Config, images: Image
 
 def curve_row(model: nn.Module, images: Images) -> dict[str, Json]:
     """Return what a net costs and how accurate it is on validation, as a row of the detail `curve`."""
-    costs = pruning_report.cost_metrics(model, images.train_images)
+    costs = report.cost_metrics(model, images.train_images)
     found = accuracy(model, images.validation_images, images.validation_labels)
     return {"validation_accuracy": found, **{name: metric.value for name, metric in costs.items()}}
 
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
-    images = load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     dense, inputs = trained_dense_net(config, images, seed), images.train_images
     evaluate_test = partial(accuracy, images=images.test_images, labels=images.test_labels)
     first, *others = config.largest_losses
@@ -192,12 +192,12 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     metrics = dict[str, Metric]()
     if arm != "baseline":
         nets += [prune(arm, dense, loss, config, images, seed) for loss in others]
-        cut = pruning_report.cut_metrics(dense, net, inputs, evaluate_test, config.batch_size, window.cpu_s)
+        cut = report.cut_metrics(dense, net, inputs, evaluate_test, config.batch_size, window.cpu_s)
         metrics = {name: cut[name] for name in ("gain_over_magnitude_before_fine_tuning", "pruning_cpu_s")}
-    metrics["test_accuracy"] = pruning_report.accuracy_metric(evaluate_test(net))
-    metrics |= pruning_report.cost_metrics(net, inputs)
+    metrics["test_accuracy"] = report.accuracy_metric(evaluate_test(net))
+    metrics |= report.cost_metrics(net, inputs)
     curve: list[Json] = [curve_row(each, images) for each in nets]
-    details: dict[str, Json] = {"curve": curve, "layers": pruning_report.layer_table(net, inputs)}
+    details: dict[str, Json] = {"curve": curve, "layers": report.layer_table(net, inputs)}
     shipped = Deployable(net, inputs[:256], images.test_images[:2000], images.test_labels[:2000])
     return Outcome(metrics, images.used, details, shipped)
 

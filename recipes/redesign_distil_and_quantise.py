@@ -31,24 +31,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from recipes.common import cli, distillation, precision, resnet
-from recipes.common.channels import cut_channels
-from recipes.common.checkpoints import load_or_train
-from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.engines import (
-    Form,
-    IntegerType,
-    build,
-    load,
-    missing_extra,
-    quantise,
-    whole_batches,
-)
-from recipes.common.errors import UserError
-from recipes.common.model_checks import (
+from recipes.common.nets import distillation, precision, resnet
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.checks import (
     computed_weights,
     fault,
     frozen,
@@ -58,16 +43,30 @@ from recipes.common.model_checks import (
     several_outputs,
     wrapped,
 )
-from recipes.common.net_report import (
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import (
     accuracy,
     accuracy_metric,
     macs_per_image,
     net_metrics,
     training_cost_metric,
 )
-from recipes.common.precision import training_autocast
-from recipes.common.protocol import interleave, ratios
-from recipes.common.resnet import ResidualBlock, resnet8
+from recipes.common.nets.resnet import ResidualBlock, resnet8
+from recipes.common.pruning.channels import cut_channels
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome, UserError
+from recipes.common.timing.engines import (
+    Form,
+    IntegerType,
+    build,
+    load,
+    missing_extra,
+    quantise,
+    whole_batches,
+)
+from recipes.common.timing.protocol import interleave, ratios
 from recipes.prune_layers_and_channels_with_gates import loss_function, prune_with_gates, steps_of
 
 TACTIC = "redesign-distil-and-quantise"
@@ -206,7 +205,7 @@ def distil(
 def unfit_to_distil(
     student: nn.Module, teacher_logits: Tensor, images: Tensor, labels: Tensor, examples: int
 ) -> str:
-    """Return why a student cannot be distilled on these, as `recipes.common.model_checks` does."""
+    """Return why a student cannot be distilled on these, as `recipes.common.nets.checks` does."""
     if images.ndim != 4 or labels.shape != images.shape[:1]:
         got = f"{list(images.shape)} with labels {list(labels.shape)}"
         return fault("images", "(images, channels, height, width) with labels (images,)", got, "reshape them")
@@ -308,7 +307,7 @@ def fold(model: nn.Module) -> nn.Module:
 
 
 def unfit_to_fold(model: nn.Module) -> str:
-    """Return why a net cannot be folded, as `recipes.common.model_checks` does, or an empty text."""
+    """Return why a net cannot be folded, as `recipes.common.nets.checks` does, or an empty text."""
     blocks = {name: module for name, module in model.named_modules() if isinstance(module, FoldingBlock)}
     reason = wrapped(model) or computed_weights(model) or registered_twice(model, list(blocks.values()))
     if reason:
@@ -528,7 +527,7 @@ def _time_metrics(cpu_ms: Sequence[float], relative: float, batch_size: int) -> 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
     require_int8()
-    images = load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     teacher_logits = load_teacher_logits(config, images)
     with meter.window("training") as window:
         net = trained(arm, config, images, teacher_logits, seed)

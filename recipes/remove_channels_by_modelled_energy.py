@@ -32,25 +32,26 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import channels, cli, resnet
-from recipes.common.channels import Scores, group_norms, unfit_for_removal, without_channels
-from recipes.common.checkpoints import load_or_train
-from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.energy_model import NetworkEnergy, estimate
-from recipes.common.energy_report import BATCH_SIZES, MODEL, energy_metric, modelled
-from recipes.common.model_checks import in_training
-from recipes.common.net_report import (
+from recipes.common.energy.model import NetworkEnergy, estimate
+from recipes.common.energy.report import BATCH_SIZES, MODEL, energy_metric, modelled
+from recipes.common.nets import resnet
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.checks import in_training
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import (
     accuracy,
     accuracy_metric,
     macs_per_image,
     net_metrics,
     training_cost_metric,
 )
-from recipes.common.precision import training_autocast
-from recipes.common.pruning import Masks, apply_masks, masks_of, prune_global_magnitude
+from recipes.common.pruning import channels
+from recipes.common.pruning.channels import Scores, group_norms, unfit_for_removal, without_channels
+from recipes.common.pruning.weights import Masks, apply_masks, masks_of, prune_global_magnitude
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
 
 TACTIC = "remove-channels-by-modelled-energy"
 Start = tuple[Images, nn.Module, Tensor, int]  # data, dense net, its logits for the training images, seed
@@ -107,9 +108,9 @@ def remove_channels_by_energy(
 ) -> nn.Module:
     """Return a smaller net, without the channels that are worth least for the modelled energy they cost.
 
-    Single channels go, so that widths may become odd; `cut_channels` of `recipes.common.channels` takes a
-    `multiple`. Outputs of the net stay, and so do channels that no gradient reaches: those of frozen layers
-    in front of all others.
+    Single channels go, so that widths may become odd; `cut_channels` of `recipes.common.pruning.channels`
+    takes a `multiple`. Outputs of the net stay, and so do channels that no gradient reaches: those of frozen
+    layers in front of all others.
 
     Args:
         model: Trained net in evaluation mode; not changed.
@@ -367,7 +368,7 @@ def arm_net(arm: str, config: Config, start: Start) -> nn.Module:
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
-    images = load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     dense = trained_dense_net(config, images, seed)
     with meter.window(arm) as window:
         start = images, dense, logits_of(dense, images.train_images), seed

@@ -32,9 +32,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from recipes.common import cli
-from recipes.common.contract import DataUsed, Json, Meter, Metric, Outcome
-from recipes.common.errors import UserError
+from recipes.common.run import cli
+from recipes.common.run.contract import DataUsed, Json, Meter, Metric, Outcome, UserError
 
 TACTIC = "select-inference-tasks-for-the-edge"
 ARMS = ("baseline", "tactic", "mixed_l12", "gain_order", "exhaustive")

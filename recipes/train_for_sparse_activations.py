@@ -40,15 +40,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
-from recipes.common import cli, models, resnet
-from recipes.common.checkpoints import load_or_train
-from recipes.common.cifar10 import load_images
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.data import Images
-from recipes.common.energy_report import BATCH_SIZES, energy_metric, modelled
-from recipes.common.model_checks import fault, label, wrapped
-from recipes.common.net_report import accuracy, accuracy_metric, training_cost_metric
-from recipes.common.precision import training_autocast
+from recipes.common.energy.report import BATCH_SIZES, energy_metric, modelled
+from recipes.common.nets import models, resnet
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.nets.checks import fault, label, wrapped
+from recipes.common.nets.data import Images, load_images_or_cifar10
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import accuracy, accuracy_metric, training_cost_metric
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
 
 TACTIC = "train-for-sparse-activations"
 ARMS = ("baseline", "tactic", "l1", "threshold")
@@ -605,7 +605,7 @@ def sweep(
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Run one arm with one seed; the test images are read only after every choice has been made."""
-    images = load_images(config.data, config.data_dir)
+    images = load_images_or_cifar10(config.data, config.data_dir)
     first, control = trained_nets(config, images, seed)
     least = accuracy(control, images.validation_images, images.validation_labels) - config.accuracy_budget
     kept, rows, cpu_s = sweep(arm, first, least, config, images, seed, meter)

@@ -32,12 +32,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
-from recipes.common import cli
-from recipes.common.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.common.counting import bytes_allocated, flops
-from recipes.common.data import Images, load_images
-from recipes.common.model_checks import fault, in_training, label, wrapped
-from recipes.common.protocol import interleave, ratios
+from recipes.common.nets.checks import fault, in_training, label, wrapped
+from recipes.common.nets.data import Images, load_images
+from recipes.common.nets.report import bytes_allocated, flops
+from recipes.common.run import cli
+from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
+from recipes.common.timing.protocol import interleave, ratios
 
 TACTIC = "use-built-in-library-functions"
 ARMS = ("baseline", "tactic", "python_loops")

@@ -42,10 +42,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common import cli
-from recipes.common.contract import Json, Meter, Metric, Outcome, Provenance
-from recipes.common.data import load_images
-from recipes.common.errors import UserError
+from recipes.common.nets.data import load_images
+from recipes.common.run import cli
+from recipes.common.run.contract import Json, Meter, Metric, Outcome, Provenance, UserError
 
 TACTIC = "use-checkpoints-during-training"
 ARMS = ("baseline", "tactic", "every_ten_steps", "each_epoch")

@@ -54,7 +54,9 @@ def timed_checkout(checkout: Path) -> Path:
     """The same with a timing protocol that needs no torch."""
     (checkout / "recipes" / "common").mkdir()
     (checkout / "recipes" / "common" / "__init__.py").touch()
-    shutil.copyfile(EXAMPLES / "fake_timing.py", checkout / "recipes" / "common" / "timing.py")
+    timing = checkout / "recipes" / "common" / "timing"
+    timing.mkdir()
+    shutil.copyfile(EXAMPLES / "fake_timing.py", timing / "__main__.py")
     return checkout
 
 

@@ -1,1 +1,1 @@
-"""Functions that recipes share: data, small models, meters, the energy model and the contract."""
+"""Functions that recipes share, in folders by subject."""

@@ -20,9 +20,9 @@ import torch
 
 from greentactics.evidence.latency import PassesCompared, compare_passes
 from greentactics.models.timings import Timing
-from recipes.common.contract import Deployable
-from recipes.common.models import lenet
-from recipes.common.net_files import save_net
+from recipes.common.nets.models import lenet
+from recipes.common.run.contract import Deployable
+from recipes.common.run.net_files import save_net
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recipes.common.layer_shapes import LayerShape
+from recipes.common.energy.layers import LayerShape
 from recipes.validation.reference_networks import NETWORKS, with_densities
 
 

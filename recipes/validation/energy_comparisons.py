@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from recipes.common.energy_model import EYERISS, Hardware, LayerEnergy, NetworkEnergy
-from recipes.common.layer_shapes import LayerShape
-from recipes.common.row_stationary import fewest_moves
+from recipes.common.energy.layers import LayerShape
+from recipes.common.energy.model import EYERISS, Hardware, LayerEnergy, NetworkEnergy
+from recipes.common.energy.row_stationary import fewest_moves
 from recipes.validation.chip_measurements import RUNS, ChipRun
 from recipes.validation.page_blocks import Table
 from recipes.validation.reference_networks import NETWORKS

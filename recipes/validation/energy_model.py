@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recipes.common.command_line import open_streams, show, write_whole
-from recipes.common.energy_model import EYERISS
-from recipes.common.errors import UserError
+from recipes.common.energy.model import EYERISS
+from recipes.common.run.command_line import open_streams, show, write_whole
+from recipes.common.run.contract import UserError
 from recipes.validation.chip_measurements import RUNS, alexnet_with_zeros
 from recipes.validation.energy_comparisons import (
     BATCHES,

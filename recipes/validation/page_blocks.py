@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from recipes.common.errors import UserError
+from recipes.common.run.contract import UserError
 
 MARKED = re.compile(
     r"(?<=^<!-- table: )([\w-]+) -->\n(?:.*?\n)??<!-- /table(?= -->$)", re.MULTILINE | re.DOTALL

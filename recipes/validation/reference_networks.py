@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recipes.common.layer_shapes import LayerShape
+from recipes.common.energy.layers import LayerShape
 
 Shapes = tuple[LayerShape, ...]
 

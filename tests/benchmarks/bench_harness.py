@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from recipes.common.meters import ProcessMeter
+from recipes.common.meters.choice import ProcessMeter
 from tests.benchmarks.busy_recipe import WORK_S
 
 NULL_WINDOW_LIMIT_US = 50

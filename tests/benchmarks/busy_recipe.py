@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common import cli
-from recipes.common.contract import DataUsed, Meter, Metric, Outcome
+from recipes.common.run import cli
+from recipes.common.run.contract import DataUsed, Meter, Metric, Outcome
 
 TACTIC = "busy-recipe"
 ARMS = ("baseline", "tactic")

@@ -207,8 +207,9 @@ def test_a_control_makes_measured_costs_acceptable(root, offer):
 
 
 def test_timing_by_another_protocol_is_refused(root, offer):
-    (root / "recipes" / "common").mkdir()
-    (root / "recipes" / "common" / "timing.py").write_text("def time_all():\n    pass\n")
+    program = root / "recipes" / "common" / "timing" / "__main__.py"
+    program.parent.mkdir(parents=True)
+    program.write_text("def time_all():\n    pass\n")
     from tests.examples.synthetic import timing
 
     found = theirs() | {"timing_sha256": "d" * 64, "timings": [timing(0, 2.0).model_dump(mode="json")]}

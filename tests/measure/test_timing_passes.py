@@ -76,7 +76,7 @@ def test_changed_code_times_again(request_timed, destination, recorder):
     needed = dataclasses.replace(destination, existing=Existing.IF_NEEDED)
     assert not measure(request_timed, needed, recorder).reused
     assert measure(request_timed, needed, recorder).reused
-    protocol = request_timed.root / "recipes" / "common" / "timing.py"
+    protocol = request_timed.root / "recipes" / "common" / "timing" / "__main__.py"
     protocol.write_text(protocol.read_text() + "\n\ndef time_all():\n    return 2\n")
     assert not measure(request_timed, needed, recorder).reused
     assert "the timing protocol has been changed since" in recorder.text

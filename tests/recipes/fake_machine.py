@@ -9,9 +9,9 @@ from typing import NoReturn
 
 import pytest
 
-from recipes.common import energy_source, meters, nvml, rapl, zeus_meter
-from recipes.common.contract import Meter
-from recipes.common.energy_source import Unavailable
+from recipes.common.meters import choice, nvml, rapl, source, zeus
+from recipes.common.meters.source import Unavailable
+from recipes.common.run.contract import Meter
 
 RANGE_UJ = 262_143_328_850
 
@@ -128,7 +128,7 @@ class FakeMachine:
         self.gpu, self.gpu_rest_w = FakeNvml("H200"), rest_w
 
     def choose(self, device_kind: str = "cpu", **environment: str) -> Meter:
-        return meters.choose_meter(self.root, environment, device_kind=device_kind)
+        return choice.choose_meter(self.root, environment, device_kind=device_kind)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this machine in place of the real one; it has neither torch nor zeus."""
@@ -140,13 +140,13 @@ class FakeMachine:
             clock_gettime=lambda _: self.now_s + self.suspended_s,
             CLOCK_MONOTONIC=1,
         )
-        monkeypatch.setattr(meters, "time", clock)
-        for module in (energy_source, rapl):
+        monkeypatch.setattr(choice, "time", clock)
+        for module in (source, rapl):
             monkeypatch.setattr(module, "time", with_suspend)
         monkeypatch.setattr(nvml, "_library", lambda: self.gpu)
-        monkeypatch.setattr(zeus_meter, "find_source", no_zeus)
+        monkeypatch.setattr(zeus, "find_source", no_zeus)
         monkeypatch.delitem(sys.modules, "torch", raising=False)
-        monkeypatch.delenv(meters.CHOICE, raising=False)
+        monkeypatch.delenv(choice.CHOICE, raising=False)
 
 
 def no_zeus(root: Path) -> NoReturn:

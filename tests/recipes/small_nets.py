@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from recipes.common.contract import Deployable
+from recipes.common.run.contract import Deployable
 
 
 class ResidualNet(nn.Module):

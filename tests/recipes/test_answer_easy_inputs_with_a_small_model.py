@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from recipes import answer_easy_inputs_with_a_small_model as recipe
-from recipes.common.contract import Outcome
-from recipes.common.data import load_images
-from recipes.common.net_report import macs_per_image
-from recipes.common.resnet import resnet8
+from recipes.common.nets.data import load_images
+from recipes.common.nets.report import macs_per_image
+from recipes.common.nets.resnet import resnet8
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.common import timing
+from recipes.common.timing import __main__ as timing
 from recipes.redesign_distil_and_quantise import FoldingBlock
 
 PAGE = Path(__file__).resolve().parents[2] / "catalogue" / "pages" / "how-to" / "apply" / "index.md"

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recipes import apply_sampling_techniques as recipe
-from recipes.common.contract import Outcome
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 
 RECORD = Path(__file__).parents[2] / "tactics" / "apply-sampling-techniques.yaml"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes import select_inference_tasks_for_the_edge as recipe
-from recipes.common.errors import UserError
+from recipes.common.run.contract import UserError
 from recipes.select_inference_tasks_for_the_edge import least_power_beams
 from tests.recipes.small_cells import TWO_POINTS, drawn, make_cell
 

@@ -10,7 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recipes.common.channels import (
+from recipes.common.energy.model import estimate
+from recipes.common.nets.models import small_lenet
+from recipes.common.nets.report import macs_per_image
+from recipes.common.nets.resnet import resnet8
+from recipes.common.pruning.channels import (
     cut_channels,
     gate_importance,
     group_norms,
@@ -18,11 +22,7 @@ from recipes.common.channels import (
     recalibrate,
     without_channels,
 )
-from recipes.common.energy_model import estimate
-from recipes.common.errors import UserError
-from recipes.common.models import small_lenet
-from recipes.common.net_report import macs_per_image
-from recipes.common.resnet import resnet8
+from recipes.common.run.contract import UserError
 from recipes.enhance_model_sparsity import count_weights
 from tests.recipes.small_nets import residual_net
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from recipes.common import cifar10, data
-from recipes.common.errors import UserError
+from recipes.common.nets import data
+from recipes.common.run.contract import UserError
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six small files of the format: label, then 1,024 bytes of red, green and blue."""
-    monkeypatch.setattr(cifar10, "VALIDATION_COUNT", 4)
-    files = tmp_path / cifar10.FOLDER
+    monkeypatch.setattr(data, "CIFAR10_VALIDATION_COUNT", 4)
+    files = tmp_path / data.CIFAR10_FOLDER
     files.mkdir()
     generator = np.random.default_rng(0)
-    for name in (*cifar10.TRAIN_FILES, cifar10.TEST_FILE):
+    for name in (*data.CIFAR10_TRAIN_FILES, data.CIFAR10_TEST_FILE):
         rows = generator.integers(0, 256, (4, 3073), dtype=np.uint8)
         rows[:, 0] = (0, 3, 9, 1)
         rows[:, 1:1025] = 255  # red is constant but for one pixel
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("below", [True, False])
 def test_the_splits_are_disjoint_and_standardised(folder: Path, below: bool) -> None:
-    images = cifar10.load_images(("cifar-10",), folder if below else folder / cifar10.FOLDER)
+    images = data.load_images_or_cifar10(("cifar-10",), folder if below else folder / data.CIFAR10_FOLDER)
     assert (images.used.train_count, images.used.validation_count, images.used.test_count) == (16, 4, 4)
     assert images.train_images.shape == (16, 3, 32, 32)
     assert images.test_labels.tolist() == [0, 3, 9, 1]
@@ -41,26 +41,26 @@ def test_the_environment_names_the_folder_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GREENTACTICS_DATA", str(folder))
-    assert cifar10.load_images(("cifar-10", "digits")).used.name == "CIFAR-10"
+    assert data.load_images_or_cifar10(("cifar-10", "digits")).used.name == "CIFAR-10"
     assert capsys.readouterr().err == "data: CIFAR-10 (16 training images)\n"
 
 
 def test_without_the_files_the_next_data_set_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GREENTACTICS_DATA", raising=False)
-    assert cifar10.load_images(("cifar-10", "digits")).used.name == "digits"
-    assert cifar10.load_images(("digits",)).used.name == data.load_images(("digits",)).used.name
+    assert data.load_images_or_cifar10(("cifar-10", "digits")).used.name == "digits"
+    assert data.load_images_or_cifar10(("digits",)).used.name == data.load_images(("digits",)).used.name
 
 
 def test_without_the_files_and_a_next_name_the_cure_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no files of CIFAR-10 found; unpack the binary version.*--data-dir"):
-        cifar10.load_images(("cifar-10",), tmp_path)
+        data.load_images_or_cifar10(("cifar-10",), tmp_path)
 
 
 def test_a_missing_or_damaged_file_is_named(folder: Path) -> None:
-    damaged = folder / cifar10.FOLDER / "data_batch_3.bin"
+    damaged = folder / data.CIFAR10_FOLDER / "data_batch_3.bin"
     damaged.write_bytes(b"123")
     with pytest.raises(UserError, match=r"data_batch_3\.bin: expected a multiple of 3,073 bytes, found 3; "):
-        cifar10.load_images(("cifar-10",), folder)
+        data.load_images_or_cifar10(("cifar-10",), folder)
     damaged.unlink()
     with pytest.raises(UserError, match=r"data_batch_3\.bin: cannot be read \(No such file or directory\)"):
-        cifar10.load_images(("cifar-10",), folder)
+        data.load_images_or_cifar10(("cifar-10",), folder)

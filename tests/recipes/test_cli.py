@@ -14,10 +14,9 @@ import pytest
 
 from greentactics.models.results import DeviceInfo
 from recipes import consider_energy_aware_pruning
-from recipes.common import cli, environment
-from recipes.common.contract import DataUsed, Metric, Outcome
-from recipes.common.errors import UserError
-from recipes.common.net_files import load_net
+from recipes.common.run import cli, environment
+from recipes.common.run.contract import DataUsed, Metric, Outcome, UserError
+from recipes.common.run.net_files import load_net
 from tests.recipes.small_nets import ResidualNet, deployable, residual_net
 
 ROOT = Path(__file__).parents[2]
@@ -257,7 +256,7 @@ def test_a_data_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch, c
 def test_a_stream_that_does_not_work_is_no_traceback(line: str, code: int, message: str) -> None:
     program = """
 import sys
-from recipes.common.command_line import OneLineParser, UserError, open_streams, show
+from recipes.common.run.command_line import OneLineParser, UserError, open_streams, show
 open_streams()
 parser = OneLineParser()
 parser.add_argument("--list", action="store_true")

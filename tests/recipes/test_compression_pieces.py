@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.distillation import distillation_loss, logits_of
-from recipes.common.net_report import (
+from recipes.common.nets.distillation import distillation_loss, logits_of
+from recipes.common.nets.precision import training_autocast
+from recipes.common.nets.report import (
     accuracy,
     accuracy_metric,
     macs_per_image,
     net_metrics,
     training_cost_metric,
 )
-from recipes.common.precision import training_autocast
-from recipes.common.resnet import ResidualBlock, resnet8
+from recipes.common.nets.resnet import ResidualBlock, resnet8
 
 
 def test_resnet8_has_the_weights_and_macs_of_its_docstring() -> None:

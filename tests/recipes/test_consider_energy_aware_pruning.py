@@ -15,13 +15,13 @@ import yaml
 
 from greentactics.evidence.wording import plain_label
 from recipes import consider_energy_aware_pruning as recipe
-from recipes.common import net_choice
-from recipes.common.contract import Outcome
-from recipes.common.pruning import (
+from recipes.common.nets import models
+from recipes.common.pruning.weights import (
     masks_of,
     prunable_layers,
     prune_global_magnitude,
 )
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_nets import GroupedNet, agreement_with
 
@@ -190,14 +190,14 @@ def test_the_metrics_that_the_record_names_are_there(outcomes: dict[str, Outcome
 
 @pytest.mark.parametrize(("channels", "size", "weights"), [(1, 28, 522_016), (3, 32, 867_680)])
 def test_the_full_preset_takes_grey_and_colour_images(channels: int, size: int, weights: int) -> None:
-    net = net_choice.for_images(recipe.FULL.model, channels, size)
+    net = models.for_images(recipe.FULL.model, channels, size)
     assert net(torch.zeros(2, channels, size, size)).shape == (2, 10)
     assert sum(mask.numel() for mask in masks_of(net).values()) == weights
 
 
 def test_a_net_that_cannot_take_the_images_is_refused() -> None:
     with pytest.raises(ValueError, match="no net 'lenet' for images of 3 x 32 x 32"):
-        net_choice.for_images("lenet", 3, 32)
+        models.for_images("lenet", 3, 32)
 
 
 def test_the_tutorial_shows_the_table_that_it_prints(outcomes: dict[str, Outcome]) -> None:

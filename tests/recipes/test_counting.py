@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.counting import bytes_allocated, flops
+from recipes.common.nets.report import bytes_allocated, flops
 
 X = torch.zeros(3, 10)
 IMAGES = torch.zeros(1, 2, 8, 8)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from greentactics.models import datasets
-from recipes.common import data
-from recipes.common.errors import UserError
+from recipes.common.nets import data
+from recipes.common.run.contract import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.energy_model import EYERISS, Accesses, LayerEnergy, estimate
+from recipes.common.energy.model import EYERISS, Accesses, LayerEnergy, estimate
 
 
 def ones(module: nn.Module) -> nn.Module:

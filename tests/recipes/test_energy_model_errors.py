@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.energy_model import EYERISS, estimate
+from recipes.common.energy.model import EYERISS, estimate
 
 
 @pytest.mark.parametrize(

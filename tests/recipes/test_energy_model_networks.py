@@ -9,7 +9,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from torch.nn.utils.prune import l1_unstructured
 from torch.utils.flop_counter import FlopCounterMode
 
-from recipes.common.energy_model import Accesses, estimate
+from recipes.common.energy.model import Accesses, estimate
 
 
 def ones(module: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.energy_model import NetworkEnergy, estimate
+from recipes.common.energy.model import NetworkEnergy, estimate
 
 MEASURED_DRAM_ACCESSES_PER_MAC = 0.0029
 CONVOLUTIONS = {

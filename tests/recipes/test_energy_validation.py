@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.energy_model import EYERISS, estimate
-from recipes.common.errors import UserError
-from recipes.common.layer_trace import trace_layers
+from recipes.common.energy.layers import trace_layers
+from recipes.common.energy.model import EYERISS, estimate
+from recipes.common.run.contract import UserError
 from recipes.validation import energy_model as energy_validation
 from recipes.validation.chip_measurements import ALEXNET, RUNS, VGG16, alexnet_with_zeros
 from recipes.validation.energy_comparisons import (

@@ -10,12 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recipes.common import engines
-from recipes.common.contract import Deployable
-from recipes.common.engines import ENGINES, CannotRunError, Form, build, missing_extra
-from recipes.common.errors import UserError
-from recipes.common.output_checks import agreement, outputs_of, require_usable
-from recipes.common.resnet import resnet8
+from recipes.common.nets.resnet import resnet8
+from recipes.common.run.contract import Deployable, UserError
+from recipes.common.timing import engines
+from recipes.common.timing.engines import (
+    ENGINES,
+    CannotRunError,
+    Form,
+    agreement,
+    build,
+    missing_extra,
+    outputs_of,
+    require_usable,
+)
 from tests.recipes.small_nets import BranchingNet, PairNet, deployable, residual_net
 
 

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipes import enhance_model_sparsity as recipe
-from recipes.common import cifar10
-from recipes.common.contract import Outcome
-from recipes.common.errors import UserError
-from recipes.common.net_report import accuracy
-from recipes.common.pruning import prunable_layers
-from recipes.common.resnet import resnet8
+from recipes.common.nets import data
+from recipes.common.nets.report import accuracy
+from recipes.common.nets.resnet import resnet8
+from recipes.common.pruning.weights import prunable_layers
+from recipes.common.run.contract import Outcome, UserError
 from recipes.enhance_model_sparsity import (
     ChannelGroups,
     Slice,
@@ -239,7 +238,7 @@ def test_too_weak_a_penalty_is_an_error_and_not_a_result(tmp_path: Path, monkeyp
 def test_every_arm_draws_as_many_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTACTICS_DATA", "/nonexistent")
     config, drawn = recipe.SMOKE, dict[str, int]()
-    images = cifar10.load_images(config.data, None)
+    images = data.load_images_or_cifar10(config.data, None)
     dense = recipe.build_model(config, images, seed=0).eval()
     monkeypatch.setattr(recipe, "remove_zero_groups", lambda net, inputs: net)
     for arm in recipe.ARMS:
@@ -260,7 +259,7 @@ def test_thin_has_the_shape_that_the_tactic_finds_and_none_of_its_weights(
 ) -> None:
     monkeypatch.setenv("GREENTACTICS_DATA", "/nonexistent")
     config = replace(recipe.SMOKE, tune_examples=0, shrink_examples=2_560, strengths=(9.0, 6.0))
-    images = cifar10.load_images(config.data, None)
+    images = data.load_images_or_cifar10(config.data, None)
     dense = recipe.build_model(config, images, seed=0).eval()
     starts: dict[str, list[torch.Tensor]] = {}
     trained = recipe.train

@@ -10,7 +10,7 @@ import pytest
 
 from greentactics.measure.measuring import device_slug
 from greentactics.models.results import DeviceInfo
-from recipes.common import environment
+from recipes.common.run import environment
 
 NEOVERSE = (
     "processor\t: 0\nBogoMIPS\t: 243.75\nCPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\n"

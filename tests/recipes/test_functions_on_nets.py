@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from recipes.common.channels import cut_channels
-from recipes.common.energy_model import estimate
-from recipes.common.pruning import prunable_layers
-from recipes.common.resnet import ResidualBlock, resnet8
+from recipes.common.energy.model import estimate
+from recipes.common.nets.resnet import ResidualBlock, resnet8
+from recipes.common.pruning.channels import cut_channels
+from recipes.common.pruning.weights import prunable_layers
 from recipes.consider_energy_aware_pruning import prune_energy_aware
 from recipes.enhance_model_sparsity import (
     count_weights,

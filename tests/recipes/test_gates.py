@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from recipes.common.net_report import macs_per_image
-from recipes.common.resnet import ResidualBlock, resnet8
+from recipes.common.nets.report import macs_per_image
+from recipes.common.nets.resnet import ResidualBlock, resnet8
 from recipes.prune_layers_and_channels_with_gates import Gate, Gates, insert_gates, remove_closed, settle
 
 

@@ -16,12 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from recipes.answer_easy_inputs_with_a_small_model import Cascade
-from recipes.common.checkpoints import load_or_train
-from recipes.common.contract import Deployable
-from recipes.common.engines import CannotRunError, build
-from recipes.common.errors import UserError
-from recipes.common.net_files import load_net, save_net
-from recipes.common.output_checks import agreement, outputs_of, require_usable
+from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.run.contract import Deployable, UserError
+from recipes.common.run.net_files import load_net, save_net
+from recipes.common.timing.engines import CannotRunError, agreement, build, outputs_of, require_usable
 from recipes.train_for_sparse_activations import activation_l0, record_activations
 from recipes.use_built_in_library_functions import use_library_functions
 from recipes.use_checkpoints_during_training import train_with_checkpoints

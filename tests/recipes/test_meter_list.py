@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common import meter_list
+from recipes.common.meters import __main__ as meter_list
 from tests.recipes.fake_machine import FakeMachine
 
 ROOT = Path(__file__).parents[2]

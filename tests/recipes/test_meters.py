@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.common import meters, zeus_meter
-from recipes.common.energy_source import EnergySource
-from recipes.common.errors import UserError
+from recipes.common.meters import choice, zeus
+from recipes.common.meters.source import EnergySource
+from recipes.common.run.contract import UserError
 from tests.recipes.fake_machine import FakeMachine
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_zeus_is_for_what_rapl_and_nvml_do_not_meter(
 ) -> None:
     counted = dict.fromkeys(domains, 10.0)
     source = EnergySource("zeus", domains, (), 0.1, 5.0, lambda: taking(counted))
-    monkeypatch.setattr(zeus_meter, "find_source", lambda _: source)
+    monkeypatch.setattr(zeus, "find_source", lambda _: source)
     meter = machine.choose(device_kind)
     assert meter.name == name
     if meter.energy == "zeus":
@@ -122,7 +122,7 @@ def test_zeus_is_for_what_rapl_and_nvml_do_not_meter(
 
 def test_zeus_is_not_started_where_it_is_not_needed(machine: FakeMachine, monkeypatch) -> None:
     machine.add_processor()
-    monkeypatch.setattr(zeus_meter, "find_source", lambda _: pytest.fail("zeus was started"))
+    monkeypatch.setattr(zeus, "find_source", lambda _: pytest.fail("zeus was started"))
     assert machine.choose().energy == "RAPL"
 
 
@@ -229,11 +229,11 @@ def test_a_block_that_raises_has_clocks_and_no_energy(machine: FakeMachine) -> N
 
 def test_windows_wait_for_the_gpu_that_is_in_use(monkeypatch) -> None:
     told = pretend_torch(monkeypatch, available=True, initialized=True)
-    with meters.ProcessMeter().window("work"):
+    with choice.ProcessMeter().window("work"):
         told.append("work")
     assert told == ["synchronize", "work", "synchronize"]
     told = pretend_torch(monkeypatch, available=True, initialized=False)
-    with meters.ProcessMeter().window("work"):
+    with choice.ProcessMeter().window("work"):
         pass
     assert told == [], "a GPU that is not in use is left alone"
 
@@ -244,7 +244,7 @@ def test_work_is_repeated_until_the_window_is_long_enough(
 ) -> None:
     machine.add_processor()
     synchronised: list[float] = []
-    window, done = meters.repeat_for(
+    window, done = choice.repeat_for(
         lambda: machine.pass_time(work_s),
         meter=machine.choose(),
         synchronize=lambda: synchronised.append(machine.now_s),
@@ -255,14 +255,14 @@ def test_work_is_repeated_until_the_window_is_long_enough(
 
 
 def test_work_is_done_at_least_once(machine: FakeMachine) -> None:
-    window, done = meters.repeat_for(lambda: None, at_least_s=0.0, meter=machine.choose())
+    window, done = choice.repeat_for(lambda: None, at_least_s=0.0, meter=machine.choose())
     assert (done, window.energy_j) == (1, None)
 
 
 def test_peak_memory_is_that_of_a_python_process() -> None:
-    assert 2**22 < meters.peak_memory_bytes() < 2**40
+    assert 2**22 < choice.peak_memory_bytes() < 2**40
 
 
 def test_importing_the_meters_imports_no_torch() -> None:
-    script = "import sys; import recipes.common.meters; sys.exit('torch' in sys.modules)"
+    script = "import sys; import recipes.common.meters.choice; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

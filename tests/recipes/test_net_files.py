@@ -8,9 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from recipes.common.contract import Deployable
-from recipes.common.errors import UserError
-from recipes.common.net_files import load_net, save_net
+from recipes.common.run.contract import Deployable, UserError
+from recipes.common.run.net_files import load_net, save_net
 from tests.recipes.small_nets import deployable, residual_net
 
 

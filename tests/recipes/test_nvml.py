@@ -4,9 +4,9 @@ import importlib
 
 import pytest
 
-from recipes.common import nvml
-from recipes.common.energy_source import Unavailable
-from recipes.common.errors import UserError
+from recipes.common.meters import nvml
+from recipes.common.meters.source import Unavailable
+from recipes.common.run.contract import UserError
 from tests.recipes.fake_machine import FakeNvml
 
 ALIKE = ("H200", "H200", "H200")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from recipes.common.protocol import EnergyReadings, interleave, interleave_energy, ratios
+from recipes.common.timing.protocol import EnergyReadings, interleave, interleave_energy, ratios
 
 
 @dataclass

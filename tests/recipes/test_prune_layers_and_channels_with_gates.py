@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recipes import prune_layers_and_channels_with_gates as recipe
-from recipes.common.contract import Outcome
-from recipes.common.net_report import accuracy, macs_per_image
-from recipes.common.resnet import ResidualBlock
+from recipes.common.nets.report import accuracy, macs_per_image
+from recipes.common.nets.resnet import ResidualBlock
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 
 

@@ -13,9 +13,9 @@ import yaml
 from torch import nn
 
 from recipes import prune_without_retraining as recipe
-from recipes.common.contract import Outcome
-from recipes.common.net_report import accuracy
-from recipes.common.pruning import masks_of, prunable_layers
+from recipes.common.nets.report import accuracy
+from recipes.common.pruning.weights import masks_of, prunable_layers
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_nets import GroupedNet, agreement_with
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recipes.common.pruning import (
+from recipes.common.pruning.weights import (
     cut_and_repair,
     fit_least_squares,
     magnitude_threshold,
@@ -93,7 +93,7 @@ def test_least_squares_equals_a_library_solution_in_any_chunking(monkeypatch: py
     for i in range(6):
         wanted = torch.linalg.lstsq(X[:, kept[i]], B[:, i : i + 1]).solution[:, 0]
         torch.testing.assert_close(whole[i, kept[i]], wanted, atol=0.05, rtol=0.05)
-    monkeypatch.setattr("recipes.common.pruning.SOLVE_ELEMENTS", 1)
+    monkeypatch.setattr("recipes.common.pruning.weights.SOLVE_ELEMENTS", 1)
     torch.testing.assert_close(fit_least_squares(kept, X.T @ X, B.T @ X), whole)
 
 

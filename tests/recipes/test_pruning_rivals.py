@@ -9,9 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recipes.common.energy_model import estimate
-from recipes.common.pruning import masks_of, prune_global_magnitude
-from recipes.common.pruning_rivals import damped_factors, prune_by_threshold
+from recipes.common.energy.model import estimate
+from recipes.common.pruning.weights import (
+    damped_factors,
+    masks_of,
+    prune_by_threshold,
+    prune_global_magnitude,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.common import energy_source, rapl
-from recipes.common.energy_source import Unavailable
-from recipes.common.errors import UserError
+from recipes.common.meters import rapl, source
+from recipes.common.meters.source import Unavailable
+from recipes.common.run.contract import UserError
 from tests.recipes.fake_machine import RANGE_UJ, PowercapTree
 
 POLLER = "rapl"
@@ -149,7 +149,7 @@ def test_wraps_lose_no_energy(start_uj: int, steps_uj: list[int]) -> None:
 
 def pretend_time(monkeypatch, now_s: Callable[[], float]) -> None:
     clock = SimpleNamespace(monotonic=now_s, clock_gettime=lambda _: now_s(), CLOCK_MONOTONIC=1)
-    for module in (rapl, energy_source):
+    for module in (rapl, source):
         monkeypatch.setattr(module, "time", clock)
 
 

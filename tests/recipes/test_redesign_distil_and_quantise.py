@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from recipes import redesign_distil_and_quantise as recipe
-from recipes.common.channels import cut_channels
-from recipes.common.contract import Outcome
-from recipes.common.engines import Form
-from recipes.common.errors import UserError
-from recipes.common.net_report import accuracy, macs_per_image
+from recipes.common.nets.report import accuracy, macs_per_image
+from recipes.common.pruning.channels import cut_channels
+from recipes.common.run.contract import Outcome, UserError
+from recipes.common.timing.engines import Form
 from recipes.redesign_distil_and_quantise import FoldingBlock, fold
 from tests.recipes.fake_meter import FakeMeter
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from recipes import remove_channels_by_modelled_energy as recipe
-from recipes.common.contract import Outcome
-from recipes.common.energy_model import estimate
-from recipes.common.net_report import accuracy
+from recipes.common.energy.model import estimate
+from recipes.common.nets.report import accuracy
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_nets import residual_net
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from recipes import use_checkpoints_during_training as recipe
-from recipes.common.errors import UserError
+from recipes.common.run.contract import UserError
 from recipes.use_checkpoints_during_training import lifetimes, run_until_done
 
 

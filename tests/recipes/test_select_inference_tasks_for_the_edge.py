@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor
 
 from recipes import select_inference_tasks_for_the_edge as recipe
-from recipes.common.contract import Outcome
+from recipes.common.run.contract import Outcome
 from recipes.select_inference_tasks_for_the_edge import Cell, least_power_beams
 from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_cells import TWO_POINTS, drawn, make_cell

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from recipes import train_for_sparse_activations as recipe
-from recipes.common.contract import Outcome
-from recipes.common.net_report import accuracy
+from recipes.common.nets.report import accuracy
+from recipes.common.run.contract import Outcome
 from recipes.train_for_sparse_activations import count_accesses, nonzero_fraction
 from tests.recipes.fake_meter import FakeMeter
 

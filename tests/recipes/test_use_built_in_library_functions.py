@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from recipes import use_built_in_library_functions as recipe
-from recipes.common.contract import Outcome
+from recipes.common.run.contract import Outcome
 from tests.recipes.fake_meter import FakeMeter
 
 LAYERS = [

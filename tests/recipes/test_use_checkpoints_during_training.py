@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipes import use_checkpoints_during_training as recipe
-from recipes.common.contract import Outcome
+from recipes.common.run.contract import Outcome
 from recipes.use_checkpoints_during_training import lifetimes, save_checkpoint
 from tests.recipes.fake_meter import FakeMeter
 

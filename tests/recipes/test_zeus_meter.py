@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from recipes.common import zeus_meter
-from recipes.common.energy_source import Unavailable
-from recipes.common.errors import UserError
+from recipes.common.meters import zeus
+from recipes.common.meters.source import Unavailable
+from recipes.common.run.contract import UserError
 from tests.recipes.fake_machine import PowercapTree
 
 
@@ -45,7 +45,7 @@ class FakeMonitor:
 
 def test_nothing_measured_is_no_source() -> None:
     with pytest.raises(Unavailable) as caught:
-        zeus_meter.find_source(monitor=FakeMonitor())
+        zeus.find_source(monitor=FakeMonitor())
     assert caught.value.reason == "zeus finds no GPU, processor counter or chip that it may read"
     assert "zeusd" in caught.value.cure
 
@@ -74,12 +74,12 @@ def test_nothing_measured_is_no_source() -> None:
     ],
 )  # fmt: skip
 def test_only_what_was_measured_has_a_domain(parts: dict[str, Any], expected: dict[str, float]) -> None:
-    assert zeus_meter.energy_by_domain_j(measurement(**parts)) == expected
+    assert zeus.energy_by_domain_j(measurement(**parts)) == expected
 
 
 def test_domains_are_named_and_windows_may_be_nested() -> None:
     monitor = FakeMonitor(measurement(gpu_energy={0: 7.0}, cpu_energy={0: 2.0}))
-    source = zeus_meter.find_source(monitor=monitor)
+    source = zeus.find_source(monitor=monitor)
     assert source.domains == ("gpu-0", "package-0")
     with source.measure() as outer:
         with source.measure() as inner:
@@ -91,7 +91,7 @@ def test_domains_are_named_and_windows_may_be_nested() -> None:
 
 def test_a_counter_that_is_lost_gives_no_number() -> None:
     monitor = FakeMonitor(measurement(gpu_energy={0: 7.0}))
-    source = zeus_meter.find_source(monitor=monitor)
+    source = zeus.find_source(monitor=monitor)
     lost = pytest.raises(
         UserError, match="zeus: GPU is lost, so the energy of this window is not known; run it"
     )
@@ -102,7 +102,7 @@ def test_a_counter_that_is_lost_gives_no_number() -> None:
         raise RuntimeError
     assert monitor.open == []
     with pytest.raises(Unavailable, match="zeus: GPU is lost"):
-        zeus_meter.find_source(monitor=monitor)
+        zeus.find_source(monitor=monitor)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_counter_that_is_lost_gives_no_number() -> None:
     ],
 )
 def test_energy_that_cannot_be_gives_no_number(parts: dict[str, Any], told: str) -> None:
-    source = zeus_meter.find_source(monitor=FakeMonitor(measurement(**parts)))
+    source = zeus.find_source(monitor=FakeMonitor(measurement(**parts)))
     with pytest.raises(UserError, match=f"zeus: {told}.*, which cannot be"), source.measure() as energy_j:
         pass
     assert energy_j == {}
@@ -123,7 +123,7 @@ def test_energy_that_cannot_be_gives_no_number(parts: dict[str, Any], told: str)
 
 def start_zeus(monkeypatch, root: Path, monitor: Any) -> Any:
     monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(ZeusMonitor=monitor))
-    return zeus_meter.find_source(root)
+    return zeus.find_source(root)
 
 
 def test_the_platform_is_not_added_to_the_packages_it_holds(tmp_path: Path, monkeypatch) -> None:
@@ -153,7 +153,7 @@ def test_zeus_is_not_installed(monkeypatch) -> None:
     with pytest.raises(
         Unavailable, match="the package zeus is not installed; install it with `pip install 'ze"
     ):
-        zeus_meter.find_source()
+        zeus.find_source()
 
 
 def test_zeus_does_not_start(tmp_path: Path, monkeypatch) -> None:

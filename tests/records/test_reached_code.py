@@ -216,7 +216,8 @@ def test_the_parts_of_one_assignment_are_told_apart(root: Path) -> None:
 
 
 def test_clocks_count_always_and_meters_where_they_are_read(root: Path) -> None:
-    meters = root / "recipes" / "common" / "meters.py"
+    meters = root / "recipes" / "common" / "meters" / "choice.py"
+    meters.parent.mkdir()
     text = "class ProcessMeter:\n    clock = 1\n\n\nclass EnergyMeter:\n    unit = 1\n"
     meters.write_text(text, encoding="utf-8")
 

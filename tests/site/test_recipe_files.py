@@ -64,12 +64,15 @@ def copied(identifier: str, folder: Path) -> tuple[str, tuple[str, ...]]:
     for path in used.modules:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(REAL.modules[path])
-    lines = key_lines(text) or ""
+    needed: list[str] = []
     for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign | ast.FunctionDef | ast.ClassDef):
-            target = node.targets[0] if isinstance(node, ast.Assign) else node
-            if ast.unparse(target) in used.definitions or getattr(node, "name", "") in used.definitions:
-                lines = f"{ast.unparse(node)}\n{lines}"
+        if isinstance(node, ast.Assign):
+            names = {part.id for part in ast.walk(node.targets[0]) if isinstance(part, ast.Name)}
+        else:
+            names = {getattr(node, "name", "")}
+        if names & {*used.definitions}:
+            needed.append(ast.unparse(node))
+    lines = "\n".join([*needed, key_lines(text) or ""])
     mentioned = {node.id for node in ast.walk(ast.parse(lines)) if isinstance(node, ast.Name)}
     imports = ["from __future__ import annotations"]
     for node in ast.parse(text).body:
@@ -78,8 +81,8 @@ def copied(identifier: str, folder: Path) -> tuple[str, tuple[str, ...]]:
                 start = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
                 imports.append(f"{start}import {ast.unparse(alias)}")
     (folder / "own_code.py").write_text("\n".join([*imports, lines]))
-    names = re.findall(r"^from [\w.]+ import (.+)$", used.text, re.MULTILINE)[0]
-    return "own_code", tuple(names.split(", "))
+    functions = re.findall(r"^from [\w.]+ import (.+)$", used.text, re.MULTILINE)[0]
+    return "own_code", tuple(functions.split(", "))
 
 
 def test_recipes_and_copied_lines_can_be_imported_in_an_empty_folder(tmp_path: Path) -> None:

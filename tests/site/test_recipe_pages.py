@@ -86,7 +86,7 @@ def test_results_of_this_machine_are_in_the_output_too() -> None:
 
 @pytest.mark.parametrize("identifier", RECIPES)
 def test_only_a_recipe_that_reads_images_is_said_to_fall_back_to_digits(identifier) -> None:
-    reads_images = "load_images(" in REAL.recipes[identifier].text
+    reads_images = "load_images" in REAL.recipes[identifier].text
     assert ("falls back to the digits" in page(identifier)) == reads_images
     assert ("no data and no network" in page(identifier)) != reads_images
 

@@ -15,16 +15,16 @@ from greentactics.records.reached_code import PACKAGE, Place, ReachedCode, parse
 from greentactics.text.files import RECORD_BYTES, display_name, read_text_file
 from greentactics.text.problems import Problem, Rule, UserError
 
-_CLOCKS = (Place("recipes.common.meters", "ProcessMeter"),)
+_CLOCKS = (Place("recipes.common.meters.choice", "ProcessMeter"),)
 _METERS = (
-    Place("recipes.common.meters", "EnergyMeter"),
-    Place("recipes.common.rapl", "find_source"),
-    Place("recipes.common.nvml", "find_source"),
-    Place("recipes.common.zeus_meter", "find_source"),
+    Place("recipes.common.meters.choice", "EnergyMeter"),
+    Place("recipes.common.meters.rapl", "find_source"),
+    Place("recipes.common.meters.nvml", "find_source"),
+    Place("recipes.common.meters.zeus", "find_source"),
 )
 TIMING_PROTOCOL = "recipes.common.timing"
-"""The module that makes a timing pass."""
-_TIMING = Place(TIMING_PROTOCOL, "time_all")
+"""The program that makes a timing pass."""
+_TIMING = Place(f"{TIMING_PROTOCOL}.__main__", "time_all")
 
 
 class RecipeChecksum(Protocol):
@@ -143,7 +143,7 @@ _RUN = "run(config, *, arm, seed, meter)"
 
 
 def contract_problems(text: str, file: str, tactic_id: str) -> list[Problem]:
-    """Return in which ways the text of a recipe misses the contract of `recipes.common.contract`.
+    """Return in which ways the text of a recipe misses the contract of `recipes.common.run.contract`.
 
     Raises:
         CatalogueError: The text is not Python.

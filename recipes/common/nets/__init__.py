@@ -1,0 +1,1 @@
+"""Data, small nets, their training, and what nets are judged by."""

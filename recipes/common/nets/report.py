@@ -1,0 +1,154 @@
+"""What a net is judged by: accuracy, weights, and what can be counted exactly without a meter.
+
+Counted are multiply-accumulates (MACs), floating-point operations, and the bytes of tensors allocated.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from recipes.common.run.contract import Metric
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500) -> float:
+    """Return the fraction of images whose label the net predicts; the net is in evaluation mode."""
+    starts = range(0, len(images), batch_size)
+    predicted = torch.cat([model(images[first : first + batch_size]).argmax(1) for first in starts])
+    return float((predicted == labels).double().mean())
+
+
+@torch.no_grad()
+def macs_per_image(model: nn.Module, images: Tensor) -> float:
+    """Count the multiply-accumulates of the convolutions and matrix products for one image.
+
+    Zeros count like any other number. Padding counts too.
+
+    Args:
+        model: Net in evaluation mode; not changed.
+        images: At least one image, (images, ...); the first is used.
+    """
+    counter = FlopCounterMode(display=False)
+    with counter:
+        copy.deepcopy(model)(images[:1])
+    return counter.get_total_flops() / 2
+
+
+def net_metrics(model: nn.Module, images: Tensor) -> dict[str, Metric]:
+    """Return weights and MACs as metrics.
+
+    Args:
+        model: Net in evaluation mode.
+        images: At least one image.
+    """
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    macs = macs_per_image(model, images)
+    return {
+        "macs": Metric(macs, "count", "lower", "counted", "Multiply-accumulates of one inference."),
+        "parameters": Metric(float(weights), "count", "lower", "counted", "Trainable numbers of the net."),
+    }
+
+
+def accuracy_metric(value: float, *, of: str = "") -> Metric:
+    """Return a test accuracy as a metric; `of` says of which net where it is not the final one."""
+    description = f"Fraction of the test images classified correctly{of and ' by ' + of}."
+    return Metric(value, "fraction", "higher", "measured", description)
+
+
+def training_cost_metric(cpu_s: float, what: str) -> Metric:
+    """Return the processor time of a training as a metric; `what` names all that it pays for."""
+    return Metric(cpu_s, "s", "lower", "measured", f"Processor time of {what}.")
+
+
+def flops(model: nn.Module, inputs: Tensor) -> int:
+    """Count the floating-point operations of one forward pass.
+
+    A multiply-accumulate counts as 2. Only matrix products, convolutions and attention are counted; biases,
+    normalisation, activations and pooling are not. A weight counts whether or not it is zero.
+
+    Args:
+        model: Net in evaluation mode.
+        inputs: One batch, as the net takes it.
+
+    Source: `torch.utils.flop_counter.FlopCounterMode`.
+    """
+    with torch.no_grad(), _without_fused_kernels(), FlopCounterMode(display=False) as counter:
+        model(inputs)
+    count: int = counter.get_total_flops()
+    return count
+
+
+def bytes_allocated(call: Callable[[], object]) -> int:
+    """Count the bytes of tensor storage that a call allocates, whether or not it frees them again.
+
+    Every storage that an operation returns and was not given is counted, on any device, once for each time
+    it is made. Views and work in place allocate nothing. Scratch memory that a kernel takes and gives back
+    within one operation is not seen, nor is what an allocator adds to round sizes up.
+
+    Args:
+        call: What is counted; its result is dropped.
+    """
+    with _AllocationCounter() as counter:
+        call()
+    total: int = counter.bytes
+    return total
+
+
+@contextmanager
+def _without_fused_kernels() -> Iterator[None]:
+    """Have attention and recurrent layers computed in steps: the counter takes a fused kernel for nothing."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of hardware that is not there, when a setting of oneDNN is changed
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+
+
+class _AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the storages that are new among the results of each operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - what the operation returns
+        """Carry out one operation and look at the storages before and after it."""
+        given = dict(_storages((args, kwargs or {})))
+        result = func(*args, **(kwargs or {}))
+        grown = dict(
+            _storages((args, kwargs or {}, result))
+        )  # an operation in place may enlarge what it was given
+        self.bytes += sum(max(0, size - given.get(key, 0)) for key, size in grown.items())
+        return result
+
+
+def _storages(values: object) -> Iterator[tuple[int, int]]:
+    """Yield an identity and the size in bytes of each storage in nested values."""
+    for value in tree_leaves(values):
+        if isinstance(value, Tensor):
+            storage = value.untyped_storage()
+            yield storage._cdata, storage.nbytes()

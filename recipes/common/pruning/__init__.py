@@ -1,0 +1,1 @@
+"""Removal of weights and of channels, and what a pruned net is judged by."""

@@ -1,0 +1,294 @@
+"""Channels that leave a net together, found with torch-pruning's dependency graph.
+
+Fang, Ma, Song, Mi, Wang, "DepGraph: Towards Any Structural Pruning", CVPR 2023 (arXiv 2301.12900). Layers
+whose outputs are added to each other lose the same channels, and so do those that read the sum. Such a group
+is named after one of the layers that write it. Needs the extra `prune`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from recipes.common.nets.checks import (
+    fault,
+    grouped_convolutions,
+    grouped_norms,
+    label,
+    unfit_to_trace,
+    widening_groups,
+)
+from recipes.common.run.contract import UserError
+
+Scores = dict[str, Tensor]
+"""Importance of each channel, (channels,), by the name of its group."""
+Widths = tuple[int, int, int]
+SIZES = (
+    "look for sizes written out in forward, for buffers as wide as the channels, for heads of attention, and "
+    "for frozen layers whose outputs are added to these"
+)
+"""Cures of a net that stops working when it loses channels."""
+CUT_STEPS = 100
+"""Steps of `cut_channels` on the way to no channels at all."""
+
+
+def without_channels(
+    model: nn.Module, group: str, channels: Sequence[int], example_inputs: Tensor
+) -> nn.Module:
+    """Return a copy of the net without some channels, in all layers that write or read them.
+
+    Args:
+        model: Net in evaluation mode; not changed.
+        group: Name of the group, which is a layer's name in `model.named_modules()`.
+        channels: Indices into the outputs of that layer; not all of them.
+        example_inputs: At least one input, (inputs, ...), to trace the net with.
+
+    Raises:
+        ValueError: No channel would be left.
+    """
+    if not set(range(len(model.get_submodule(group).weight))) - set(channels):  # type: ignore[arg-type]
+        raise ValueError(
+            f"{group}: expected channels that stay, got all of them to remove; keep one at least"
+        )
+    pruned = copy.deepcopy(model)
+    graph = _graph(pruned, example_inputs)
+    layer = pruned.get_submodule(group)
+    remove = graph.get_pruner_of_module(layer).prune_out_channels
+    graph.get_pruning_group(layer, remove, list(channels)).prune()
+    return pruned
+
+
+def group_norms(model: nn.Module, example_inputs: Tensor) -> Scores:
+    """Score channels by the squared norm of all weights of a group that touch them, over its mean.
+
+    Groups that no layer reads, such as the logits, are left out, here and in `gate_importance`, and so are
+    channels that no gradient reaches: those of frozen layers in front of all others.
+
+    Args:
+        model: Net in evaluation mode; not changed.
+        example_inputs: At least one input, (inputs, ...).
+
+    Raises:
+        ValueError: The channels of the net cannot be followed from layer to layer.
+    """
+    if unfit_to_trace(model, example_inputs):
+        raise ValueError(unfit_to_trace(model, example_inputs))
+    score = torch_pruning().importance.GroupMagnitudeImportance(p=2, normalizer="mean")
+    return {name: score(group) for name, group in _groups(model, example_inputs).items()}
+
+
+def gate_importance(model: nn.Module, example_inputs: Tensor, losses: Iterable[Tensor]) -> Scores:
+    """Score channels by the squared change of the loss, to first order, when they are switched off.
+
+    After Molchanov, Mallya, Tyree, Frosio, Kautz, "Importance Estimation for Neural Network Pruning", CVPR
+    2019: scale and shift of a normalisation act as a gate. A channel that several of them write has the sum
+    of their gates. The square is averaged over minibatches, because their mean gradient is near zero.
+
+    Args:
+        model: Net in evaluation mode, with a batch normalisation behind every layer that is to be scored.
+        example_inputs: At least one input, (inputs, ...).
+        losses: Loss of this net on one minibatch after the other; at least one.
+
+    Raises:
+        ValueError: A group has no batch normalisation, or one without a scale and shift that are trained, or
+            there is no loss.
+    """
+    if ungated(model):
+        raise ValueError(ungated(model))
+    norms = {name: norm for name, norm in model.named_modules() if isinstance(norm, _BatchNorm)}
+    changes: dict[str, list[Tensor]] = {name: [] for name in norms}
+    parameters = [parameter for norm in norms.values() for parameter in (norm.weight, norm.bias)]
+    for loss in losses:
+        gradients = torch.autograd.grad(loss, parameters)
+        for name, scale, shift in zip(norms, gradients[::2], gradients[1::2], strict=True):
+            changes[name].append((norms[name].weight * scale + norms[name].bias * shift).detach())
+    if norms and not all(changes.values()):
+        raise ValueError("losses: expected the loss of one minibatch or more, got none; pass some")
+    names = {norm: name for name, norm in norms.items()}
+    scores: Scores = {}
+    for group_name, group in _groups(model, example_inputs).items():
+        gates = [names[dep.layer] for dep, _ in group if dep.layer in names]
+        if not gates:
+            raise ValueError(
+                f"{group_name}: expected a batch normalisation behind it, got none; use group_norms"
+            )
+        change = torch.stack([torch.stack(changes[gate]) for gate in gates]).sum(0)
+        scores[group_name] = change.square().mean(0)
+    return scores
+
+
+def cut_channels(
+    model: nn.Module,
+    example_inputs: Tensor,
+    cost: Callable[[nn.Module], float],
+    limit: float,
+    *,
+    by_norm: bool = True,
+    in_each: bool = False,
+    multiple: int = 1,
+    seed: int = 0,
+) -> nn.Module:
+    """Return a copy cut down to a cost with torch-pruning, step by step and without any training.
+
+    Outputs that no layer reads stay, and so do channels that no gradient reaches: those of frozen layers in
+    front of all others. Of a grouped convolution or normalisation equally many go from each group. Sets the
+    seed of torch's global random state.
+
+    Args:
+        model: Trained net in evaluation mode; not changed.
+        example_inputs: At least one input, (inputs, ...), to trace the net with.
+        cost: Cost of a net, which falls with its channels.
+        limit: Largest cost allowed.
+        by_norm: Channels of least squared norm over the mean of their group go first, else random ones.
+        in_each: Remove the same share of every group, instead of the least channels of the whole net.
+        multiple: Numbers of channels are multiples of this.
+        seed: Of the random order.
+
+    Raises:
+        ValueError: The channels of the net cannot be followed from layer to layer, or the limit cannot be
+            met; a tenth of each group stays.
+    """
+    if unfit_to_trace(model, example_inputs):
+        raise ValueError(unfit_to_trace(model, example_inputs))
+    if by_norm and widening_groups(model):
+        raise ValueError(widening_groups(model))
+    tp = torch_pruning()
+    torch.manual_seed(seed)
+    norms, chance = (
+        tp.importance.GroupMagnitudeImportance(p=2, normalizer="mean"),
+        tp.importance.RandomImportance(),
+    )
+    smaller = copy.deepcopy(model)
+    inner = {group[0].dep.layer for group in _groups(smaller, example_inputs).values()}
+    heads = [group[0].dep.layer for group in _graph(smaller, example_inputs).get_all_groups()]
+    pruner = tp.pruner.BasePruner(
+        smaller, example_inputs[:1], importance=norms if by_norm else chance, global_pruning=not in_each,
+        pruning_ratio=0.95, max_pruning_ratio=0.9, iterative_steps=CUT_STEPS, round_to=multiple,
+        ignored_layers=[layer for layer in heads if layer not in inner],
+    )  # fmt: skip
+    for _ in range(CUT_STEPS):
+        if cost(smaller) <= limit:
+            if broken(smaller, example_inputs):
+                raise ValueError(
+                    fault(label("", model), "a net that works", broken(smaller, example_inputs), SIZES)
+                )
+            return smaller
+        pruner.step()
+    raise ValueError("the limit cannot be met with a tenth of each group of channels left; allow more")
+
+
+def narrow_net(
+    build: Callable[[Widths], nn.Module], widths: Widths, cost: Callable[[nn.Module], float], limit: float
+) -> nn.Module:
+    """Return the widest net within a cost, all widths scaled alike: the plainest of smaller nets.
+
+    Args:
+        build: Returns a net of given widths.
+        widths: Of the largest net.
+        cost: Cost of a net in evaluation mode.
+        limit: Largest cost allowed, in the unit of `cost`.
+
+    Raises:
+        ValueError: Even one channel in each layer is too many.
+    """
+    for width in range(max(widths), 0, -1):
+        first, second, third = (max(1, round(width * each / max(widths))) for each in widths)
+        net = build((first, second, third))
+        if cost(net.eval()) <= limit:
+            return net
+    raise ValueError(f"one channel in each layer costs more than {limit:g}; allow more")
+
+
+@torch.no_grad()
+def recalibrate(model: nn.Module, inputs: Tensor) -> None:
+    """Set the running statistics of the batch normalisations to those of `inputs`, in place.
+
+    The net is in evaluation mode afterwards.
+    """
+    norms = {norm: norm.momentum for norm in model.modules() if isinstance(norm, _BatchNorm)}
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()(inputs)
+    model.eval()
+    for norm, momentum in norms.items():
+        norm.momentum = momentum
+
+
+def unfit_for_removal(model: nn.Module, example_inputs: Tensor) -> str:
+    """Return why single channels cannot be removed from a net, as `model_checks` does, or an empty text.
+
+    Where nothing else is wrong, one channel of each group is removed on trial.
+
+    Args:
+        model: The net; not changed.
+        example_inputs: At least one input, (inputs, ...).
+    """
+    reason = unfit_to_trace(model, example_inputs) or grouped_convolutions(model) or grouped_norms(model)
+    if reason:
+        return reason
+    groups = _groups(model, example_inputs)
+    if not groups:
+        cure = "pass a net with two layers or more, of which one reads what the other writes"
+        return fault(label("", model), "channels that some layer reads", "none that can be followed", cure)
+    for name, group in groups.items():
+        if len(group[0].idxs) < 2:
+            continue
+        got = broken(without_channels(model, name, [0], example_inputs), example_inputs)
+        if got:
+            return fault(name, "a net that works without one of its channels", got, SIZES)
+    return ""
+
+
+def broken(model: nn.Module, example_inputs: Tensor) -> str:
+    """Return the error that a net raises since channels were removed, or an empty text."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model(example_inputs[:1])
+    except Exception as error:  # whatever forward raises
+        return repr(error)
+    return ""
+
+
+def ungated(model: nn.Module) -> str:
+    """Return which batch normalisation has no scale and shift with gradients."""
+    for name, norm in model.named_modules():
+        if isinstance(norm, _BatchNorm) and not all(
+            part is not None and part.requires_grad for part in (norm.weight, norm.bias)
+        ):
+            cure = "use group_norms, or set affine=True and call .requires_grad_() on it"
+            return fault(label(name, norm), "scale and shift with gradients", "frozen ones or none", cure)
+    return ""
+
+
+def torch_pruning() -> Any:  # noqa: ANN401 - the package has no types
+    """Import torch-pruning, which is an extra.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        import torch_pruning as package
+    except ImportError as error:
+        cure = 'pip install -e ".[prune]"'
+        raise UserError(f"the extra prune is not installed ({error}); run: {cure}") from None
+    return package
+
+
+def _graph(model: nn.Module, example_inputs: Tensor) -> Any:  # noqa: ANN401
+    return torch_pruning().DependencyGraph().build_dependency(model, example_inputs=example_inputs[:1])
+
+
+def _groups(model: nn.Module, example_inputs: Tensor) -> dict[str, Any]:
+    """Return torch-pruning's groups of all channels by name, those alone that some layer reads."""
+    graph = _graph(model, example_inputs)
+    names = {module: name for name, module in model.named_modules()}
+    return {
+        names[group[0].dep.layer]: group
+        for group in graph.get_all_groups()
+        if any(graph.is_in_channel_pruning_fn(dep.handler) for dep, _ in group)
+    }

@@ -1,0 +1,1 @@
+"""Timing of several nets in turns; `python -m recipes.common.timing` makes one pass."""
