@@ -22,7 +22,7 @@ from greentactics.text.files import (
 )
 from greentactics.text.json_source import parse_json, places_in_json
 from greentactics.text.problems import CatalogueError, Finding, Places, Problem, Rule, printable
-from greentactics.text.yaml_source import parse_yaml, tree_of_right_yaml
+from greentactics.text.yaml_source import parse_yaml
 
 Content = TypeVar("Content")
 Model = TypeVar("Model", bound=BaseModel)
@@ -77,12 +77,6 @@ def read_document(path: Path, model: type[Model], *, root: Path | None) -> Docum
 
 
 def _from_yaml(source: TextFile, model: type[Model]) -> Document[Model]:
-    tree = tree_of_right_yaml(source)
-    if tree is not None:
-        try:
-            return Document(source, _model_of(tree, model), (), frozenset(tree))
-        except ValidationError:
-            pass  # Only the slow reading below knows the places of the mistakes.
     parsed = parse_yaml(source)
     keys = frozenset(parsed.tree) if isinstance(parsed.tree, dict) else frozenset()
     problems = list(parsed.problems)

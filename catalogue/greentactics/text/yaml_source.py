@@ -6,9 +6,8 @@ expanded.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,8 @@ from greentactics.text.files import PROBLEMS_SHOWN, TextFile, character_finding
 from greentactics.text.problems import START, FieldPath, Finding, Place, Places, Problem, Rule, quoted, shown
 
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "="})
-LONGEST_WORD = max(map(len, _WORDS))
-"""Longer scalars that start with no sign or digit are always text."""
-NUMBER_STARTS = frozenset("-+.0123456789")
+_LONGEST_WORD = max(map(len, _WORDS))
+_NUMBER_STARTS = frozenset("-+.0123456789")
 """What a scalar starts with that may be a number or a time."""
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
@@ -54,9 +52,9 @@ def plain_value(text: str) -> str | int | float | bool | Refusal:
     """Return what a scalar without quotes means, or why it is refused."""
     if not text:
         return Refusal(Rule.EMPTY_VALUE, "a value", "nothing", "write one, or remove the key")
-    if len(text) <= LONGEST_WORD and text.lower() in _WORDS:
+    if len(text) <= _LONGEST_WORD and text.lower() in _WORDS:
         return _word(text)
-    if text[0] not in NUMBER_STARTS:
+    if text[0] not in _NUMBER_STARTS:
         return text
     if _INTEGER.fullmatch(text):
         return int(text)
@@ -80,6 +78,7 @@ def _word(text: str) -> bool | Refusal:
 
 MAX_DEPTH = 20
 MAX_VALUES = 60_000
+MAX_ENTRIES = 5_000
 
 # The parser written in C is about ten times as fast; PyYAML can be installed without it.
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -87,30 +86,8 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def tree_of_right_yaml(source: TextFile) -> dict[str, object] | None:
     """Return the values of a text that follows all rules of YAML in a catalogue; None for any other text."""
-    if source.problems:
-        return None
-    parser = _PARSER(source.text)
-    try:
-        tree = read_quickly(parser.get_event, max_depth=MAX_DEPTH)
-        has_escapes = "\\" in source.text
-        return None if has_escapes and any(character_finding((), text) for text in _texts(tree)) else tree
-    except (UnusualError, yaml.YAMLError):
-        return None
-    finally:
-        parser.dispose()
-
-
-def _texts(tree: object) -> Iterator[str]:
-    """Yield every key and every text of a tree."""
-    if isinstance(tree, str):
-        yield tree
-    elif isinstance(tree, dict):
-        for key, value in tree.items():
-            yield key
-            yield from _texts(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _texts(value)
+    parsed = parse_yaml(source)
+    return parsed.tree if isinstance(parsed.tree, dict) and not parsed.problems else None
 
 
 def compose(text: str) -> yaml.MappingNode:
@@ -192,7 +169,7 @@ def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
 class _Reader:
     """Turns the events of one file into values; its lists and mappings collect what is seen on the way."""
 
-    def __init__(self, next_event: NextEvent) -> None:
+    def __init__(self, next_event: Callable[[], Any]) -> None:
         self.next = next_event
         self.values: dict[FieldPath, yaml.Event] = {}
         self.keys: dict[FieldPath, yaml.Event] = {}
@@ -342,78 +319,3 @@ class _Reader:
 
 def _is_nothing(event: yaml.Event) -> bool:
     return isinstance(event, yaml.ScalarEvent) and not event.style and event.value == ""
-
-
-MAX_ENTRIES = 5_000
-
-# Looked up a hundred thousand times in a large catalogue.
-_SCALAR, _ALIAS = yaml.ScalarEvent, yaml.AliasEvent
-_MAPPING, _MAPPING_END, _LIST_END = yaml.MappingStartEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
-
-_SHORT = 16
-_short_value = functools.lru_cache(maxsize=10_000)(
-    plain_value
-)  # keys, terms and numbers come again and again
-
-NextEvent = Callable[[], Any]
-"""Returns the next event of a YAML parser, None after the last."""
-
-
-class UnusualError(Exception):
-    """The text has something in it that a record does not have; `yaml_source` says what."""
-
-
-def read_quickly(next_event: NextEvent, *, max_depth: int) -> dict[str, object]:
-    """Return the mapping that a YAML text holds.
-
-    Raises:
-        UnusualError: There is anything but one document of nested mappings, lists and safe scalars.
-        yaml.YAMLError: The text is not YAML.
-    """
-    next_event()
-    start, root = next_event(), next_event()
-    if type(root) is not yaml.MappingStartEvent or root.anchor or root.tag or start.version or start.tags:
-        raise UnusualError
-    tree = _mapping(next_event, max_depth)
-    next_event()
-    if type(next_event()) is not yaml.StreamEndEvent:
-        raise UnusualError
-    return tree
-
-
-def _mapping(next_event: NextEvent, depth: int) -> dict[str, object]:
-    mapping: dict[str, object] = {}
-    while type(event := next_event()) is _SCALAR:
-        key = _value(event, next_event, 0)
-        if type(key) is not str or key in mapping or key == "<<" or len(mapping) >= MAX_ENTRIES:
-            raise UnusualError
-        mapping[key] = _value(next_event(), next_event, depth)
-    if type(event) is not _MAPPING_END:
-        raise UnusualError
-    return mapping
-
-
-def _list(next_event: NextEvent, depth: int) -> list[object]:
-    items: list[object] = []
-    while type(event := next_event()) is not _LIST_END:
-        if len(items) >= MAX_ENTRIES:
-            raise UnusualError
-        items.append(_value(event, next_event, depth))
-    return items
-
-
-def _value(event: Any, next_event: NextEvent, depth: int) -> object:  # noqa: ANN401 - events differ
-    kind = type(event)
-    if kind is _ALIAS or event.anchor or event.tag:
-        raise UnusualError
-    if kind is _SCALAR:
-        text: str = event.value
-        if event.style or (len(text) > LONGEST_WORD and text[0] not in NUMBER_STARTS):
-            return text
-        value = _short_value(text) if len(text) <= _SHORT else plain_value(text)
-        if type(value) is Refusal:
-            raise UnusualError
-        return value
-    if depth <= 1:
-        raise UnusualError
-    return _mapping(next_event, depth - 1) if kind is _MAPPING else _list(next_event, depth - 1)
