@@ -9,6 +9,8 @@ from greentactics.evidence.comparison import POINTS, TIMES_HIGHER, TIMES_LOWER, 
 from greentactics.models.record import Record
 from greentactics.models.results import MetricInfo, Results
 
+DASH = "\u2013"
+"""What stands in a cell that has no value."""
 _UNITS_IN_NAMES = frozenset({"s", "ms", "J", "W"})
 _PROVENANCE_WORD = re.compile(
     r"^(?:(?:modell?ed|measured|metered|counted|simulated|estimated)\s+)+", re.IGNORECASE

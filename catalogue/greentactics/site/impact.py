@@ -16,6 +16,7 @@ from greentactics.evidence.claims import (
 from greentactics.evidence.comparison import POINTS, TIMES_HIGHER, Estimate, NotComparable
 from greentactics.evidence.runs import NOISY, TacticRun
 from greentactics.evidence.wording import (
+    DASH,
     estimate_phrase,
     includes_no_effect,
     metric_title,
@@ -31,7 +32,6 @@ from greentactics.site.drawings.curve import curve_figures
 from greentactics.site.drawings.forest import Mark, Panel, forest, forest_key, shared_scale
 from greentactics.site.drawings.svg import Figure
 
-DASH = "\u2013"
 AGAIN = "baseline again (A/A)"
 """How the page calls the control: the baseline, run a second time."""
 

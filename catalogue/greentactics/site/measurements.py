@@ -18,6 +18,7 @@ from greentactics.evidence.comparison import (
 from greentactics.evidence.latency import PassesCompared, Quantity, engines, timed_arms
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.wording import (
+    DASH,
     estimate_phrase,
     metric_title,
     plain_label,
@@ -96,7 +97,7 @@ def _is_number(value: object) -> bool:
 
 def _cell(value: object) -> str:
     if value is None:
-        return "\u2013"
+        return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -180,7 +181,6 @@ ENGINE_LABELS: dict[str, str] = {
     "onnxruntime": "ONNX Runtime, fp32",
     "onnxruntime_int8": "ONNX Runtime, static int8",
 }
-DASH = "\u2013"
 EQUAL_OUTPUTS = 1e-3
 """Difference from eager PyTorch, as a share of the largest output, that rounding in 32 bits explains."""
 _ENERGY: tuple[tuple[Quantity, str], ...] = (

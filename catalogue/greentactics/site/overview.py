@@ -9,14 +9,13 @@ from greentactics.evidence.claims import claim_figure, claimed_times, direction_
 from greentactics.evidence.comparison import POINTS, TIMES_LOWER, Estimate
 from greentactics.evidence.runs import Objection, TacticRun
 from greentactics.evidence.tactic import Tactic
-from greentactics.evidence.wording import estimate_phrase, typographic, with_provenance
+from greentactics.evidence.wording import DASH, estimate_phrase, typographic, with_provenance
 from greentactics.models.record import Claim, RecipeUse, Record
 from greentactics.models.results import MetricInfo
 from greentactics.models.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 
 _NOUNS = {"MAC energy": "energy", "J": "energy", "Wh": "energy", "W": "power", "s": "time", "ms": "time"}
 _ORDER = ("metered", "measured", "modelled", "counted")
-_NONE = "\u2013"
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ def _reproduced(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> Point:
         saved=f"{label}, {recipe.condition}" if recipe.condition else label,
         saving=cost if cost is not None and cost.unit != POINTS else None,
         change=_turned(quality) if quality is not None and better_lower else quality if in_points else None,
-        saving_words=_NONE if cost is None else typographic(estimate_phrase(cost)),
-        change_words=_NONE
+        saving_words=DASH if cost is None else typographic(estimate_phrase(cost)),
+        change_words=DASH
         if quality is None
         else f"{recipe.quality_label} {typographic(estimate_phrase(quality))}",
         provenance=info.provenance,

@@ -14,7 +14,7 @@ from pathlib import Path
 from greentactics.evidence.comparison import Estimate, NotComparable, compare, largest_loss
 from greentactics.evidence.runs import tactic_runs
 from greentactics.evidence.verdict import headline_run
-from greentactics.evidence.wording import estimate_phrase, plain_label, quantity, typographic
+from greentactics.evidence.wording import DASH, estimate_phrase, plain_label, quantity, typographic
 from greentactics.models.record import RecipeUse
 from greentactics.models.results import BASELINE, TACTIC, Results
 from greentactics.models.timings import CONTROL
@@ -29,7 +29,6 @@ SHAPES = "macs_and_time_of_untrained_nets"
 TYPES = "types_of_8_bit_numbers_batch_64"
 RECIPE_COST, OTHER_COST = "relative_int8_time_batch_64", "relative_int8_time_batch_1"
 NOT_MEASURED = "*Not measured since the recipe last changed.*\n"
-DASH = "\u2013"
 
 
 def block(root: Path) -> str:
