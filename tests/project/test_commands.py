@@ -16,6 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from greentactics.cli.main import main
+from greentactics.evidence.runs import tactic_runs
 from greentactics.evidence.verdict import verdict_line
 from greentactics.evidence.wording import sentence
 from greentactics.records.recipes import read_outline
@@ -168,7 +169,7 @@ def test_the_verdict_line_is_explained_as_it_is_written() -> None:
     page = (PAGES / "how-to" / "read" / "index.md").read_text(encoding="utf-8")
     quoted = re.search(r"^> (.*)$", page, re.MULTILINE)
     assert quoted
-    line = sentence(verdict_line(PRUNING, (synthetic.results(),)))
+    line = sentence(verdict_line(PRUNING, tactic_runs(PRUNING, (synthetic.results(),))))
     number = r"[+\N{MINUS SIGN}]?\d+(\.\d+)?"
     pattern = re.sub(r"\\\*[a-z]\\\*", lambda _: number, re.escape(quoted[1]))
     assert re.fullmatch(pattern, str(line).replace("\u00a0", " ").removesuffix("."))

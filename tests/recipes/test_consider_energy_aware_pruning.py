@@ -16,6 +16,7 @@ import yaml
 from greentactics.evidence.wording import plain_label
 from recipes import consider_energy_aware_pruning as recipe
 from recipes.common.nets import models
+from recipes.common.nets.data import load_images
 from recipes.common.pruning.weights import (
     masks_of,
     prunable_layers,
@@ -150,7 +151,7 @@ def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Pa
 def test_zeros_are_held_through_fine_tuning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     config = replace(recipe.SMOKE, dense_examples=640, fine_tune_examples=640)
-    images = recipe.load_images(("digits",))
+    images = load_images(("digits",))
     dense, reference = recipe.trained_nets(config, images, seed=0)
     assert not torch.equal(dense.conv1.weight, reference.conv1.weight)
     net = copy.deepcopy(dense)

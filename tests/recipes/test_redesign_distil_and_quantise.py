@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes import redesign_distil_and_quantise as recipe
+from recipes.common.nets.data import load_images
 from recipes.common.nets.report import accuracy, macs_per_image
 from recipes.common.pruning.channels import cut_channels
 from recipes.common.run.contract import Outcome, UserError
@@ -209,7 +210,7 @@ def test_macs_stand_beside_the_time_of_each_shape(outcomes: dict[str, Outcome]) 
 
 def test_the_teacher_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    images = recipe.load_images(("digits",))
+    images = load_images(("digits",))
     config = replace(recipe.SMOKE, teacher_examples=256)
     first = recipe.load_teacher_logits(config, images)
     assert first.shape == (1, len(images.train_images), 10)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from recipes import train_for_sparse_activations as recipe
+from recipes.common.nets.data import load_images
 from recipes.common.nets.report import accuracy
 from recipes.common.run.contract import Outcome
 from recipes.train_for_sparse_activations import count_accesses, nonzero_fraction
@@ -237,7 +238,7 @@ def test_where_no_setting_is_accurate_enough_the_baseline_is_reported(tmp_path: 
 
 
 def test_a_residual_net_can_be_trained_too() -> None:
-    images = recipe.load_images(("digits",))
+    images = load_images(("digits",))
     config = replace(TINY, model="resnet8")
     first = recipe.build_model(config, images, seed=0)
     for arm in recipe.ARMS:

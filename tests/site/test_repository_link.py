@@ -55,7 +55,7 @@ def test_the_header_leads_there_and_asks_no_host_about_it(tmp_path, edit_url) ->
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("index.html", "404.html"):
         text = (tmp_path / "site" / name).read_text()
-        links = re.findall(r'<a href="([^"]*)"[^>]* class=md-source\b', text)
+        links = re.findall(r'<a href="([^"]*)"[^>]* class="?md-source\b', text)
         assert set(links) == ({"https://github.com/owner/name"} if edit_url else set())
         assert 'data-md-component="source"' not in text
 
