@@ -318,3 +318,28 @@ def test_latex_as_plain_text(latex: str, text: str, lost: tuple[str, ...]) -> No
 )
 def test_identifiers_and_addresses_without_their_latex(latex: str, text: str) -> None:
     assert verbatim(latex) == text
+
+
+@pytest.mark.parametrize(
+    ("published", "held"),
+    [
+        ("Blog [online]", {"container_title": "Blog [online]"}),
+        ("arXiv:2101.00006 [cs.LG]", {"arxiv": "2101.00006"}),
+        ("(\\url{https://x.example/a})", {"url": "https://x.example/a"}),
+    ],
+)
+def test_brackets_go_with_the_address_that_they_stood_around(published: str, held: dict[str, str]) -> None:
+    assert values(bib(f"howpublished = {{{published}}}", "misc")) == held
+
+
+@pytest.mark.parametrize("authors", ["Doe, Jane and et al.", "Doe, Jane et al.", "Doe, Jane and others"])
+def test_others_are_never_an_author_however_they_are_written(authors: str) -> None:
+    read = bib(f"author = {{{authors}}}")
+    assert read.reference.author == (Name(family="Doe", given="Jane"),)
+    assert [loss.value for loss in read.left_out] == ["and others"]
+
+
+def test_a_date_in_words_of_a_program_is_read_and_one_of_no_calendar_refused() -> None:
+    assert of_csl(issued="2021-03").reference.issued == Issued(**{"date-parts": ((2021, 3),)})
+    with pytest.raises(CatalogueError, match=r"expected a year.*got \[2021, 2, 30\]"):
+        bib("year = {2021-02-30}")

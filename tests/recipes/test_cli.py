@@ -275,3 +275,11 @@ except UserError as error:
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, message)
+
+
+def test_a_link_to_itself_is_refused_and_stays(tmp_path: Path, capsys) -> None:
+    link = tmp_path / "loop.json"
+    link.symlink_to("loop.json")
+    assert cli.main(fake_recipe(), ["--preset", "smoke", "--out", str(link)]) == 1
+    assert "loop.json: cannot be written" in capsys.readouterr().err
+    assert link.is_symlink()

@@ -67,3 +67,10 @@ def test_nothing_is_written_outside_the_folder(static, tmp_path, path) -> None:
         write_site(out, {path: "text\n"}.items(), static, replace=True)
     assert not list(elsewhere.iterdir())
     assert not (out / "assets").exists()
+
+
+def test_a_link_to_itself_is_no_folder_to_write_to(tmp_path) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to("loop")
+    with pytest.raises(UserError, match="got a link that leads to none"):
+        write_site(link, [], tmp_path / "pages")

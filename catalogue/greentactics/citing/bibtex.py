@@ -274,7 +274,8 @@ def _container(
             texts["URL"] = address
         else:
             left_out.append(LeftOut("howpublished", address))
-    words = words.strip(" \t\n.,:;()[]<>")
+    # Brackets that stood around an address stand around nothing now; others belong to the words.
+    words = words.strip(" \t\n.,:;" + ("()[]<>" if published.addresses else ""))
     if published.addresses and words:
         left_out.append(LeftOut("howpublished", words))
     return "" if published.addresses else words

@@ -134,6 +134,8 @@ def _date(item: Mapping[str, object], left_out: list[LeftOut]) -> tuple[list[int
     instead = ""
     for field in _DATES:
         date = item.get(field)
+        if isinstance(date, str):
+            date = {"raw": date}
         if not isinstance(date, dict):
             continue
         parts = date.get("date-parts")

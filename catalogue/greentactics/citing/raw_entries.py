@@ -54,6 +54,7 @@ _DATE = re.compile(r"\s*([0-9]{4})(?:[-/]([0-9]{1,2}))?(?:[-/]([0-9]{1,2}))?(?![
 _TIME_OF_DAY = re.compile(r"[\s/-]*(?:T[0-9:.]+(?:Z|[+-][0-9:]+)?)?\s*")
 _ADDRESSES = frozenset({"DOI", "arxiv", "URL"})
 _DASHES = re.compile(r"\s*(?:--+|[\u2010-\u2015\u2212])\s*")
+_OTHERS_BEHIND = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
 _OTHERS = re.compile(r"(?:and )?others|et\.? al\.?", re.IGNORECASE)
 ARXIV_FORM = r"[0-9]{4}\.[0-9]{4,5}(?:v[0-9]+)?|[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7}(?:v[0-9]+)?"
 _ONLY_ARXIV = re.compile(
@@ -274,9 +275,14 @@ def _tree(entry: RawEntry) -> tuple[dict[str, object], list[LeftOut]]:
     authors = []
     for name in entry.authors:
         author = {part: text for part, value in name.items() if (text := readable(without_markup(value)))}
-        if _OTHERS.fullmatch(author.get("literal") or author.get("family", "")) and "given" not in author:
+        whole = author.get("literal") or " ".join(filter(None, (author.get("given"), author.get("family"))))
+        if _OTHERS.fullmatch(whole):
             left_out.append(LeftOut("author", "and others"))
-        elif author:
+            continue
+        if "given" in author and (others := _OTHERS_BEHIND.search(author["given"])):
+            left_out.append(LeftOut("author", "and others"))
+            author["given"] = author["given"][: others.start()]
+        if author:
             authors.append(author)
     tree: dict[str, object] = {"type": kind, "author": authors}
     tree |= {name: readable(without_markup(text)) for name, text in texts.items() if name not in _ADDRESSES}

@@ -5,6 +5,7 @@ Field names and types follow the Citation Style Language's JSON input format (ci
 
 from __future__ import annotations
 
+import calendar
 import re
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -104,6 +105,8 @@ class Issued(BaseModel):
         limits = ((1800, 2100), (1, 12), (1, 31))
         parts = self.date_parts[0]
         inside = all(low <= part <= high for part, (low, high) in zip(parts, limits, strict=False))
+        if inside and len(parts) == len(limits):
+            inside = parts[2] <= calendar.monthrange(parts[0], parts[1])[1]
         if not 1 <= len(parts) <= len(limits) or not inside:
             raise PydanticCustomError(
                 Rule.ISSUED_DATE,

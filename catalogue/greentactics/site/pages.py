@@ -269,7 +269,10 @@ def write_site(
         UserError: The folder holds something and `replace` is not given, or it lies among the hand-written
             pages, or a link in it leads out of it. Then nothing has been written.
     """
-    root = out.resolve()
+    try:
+        root = out.resolve()
+    except (OSError, RuntimeError):  # RuntimeError: what Python before 3.13 says of a link to itself
+        raise UserError(f"{out}: expected a folder, got a link that leads to none; name another") from None
     if root.is_relative_to(static.resolve()):
         raise UserError(f"{out}: expected a folder outside the hand-written pages in {static}; name another")
     if not replace and out.is_dir() and any(out.iterdir()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -82,7 +83,11 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path("/")) -> int:
         mistake = str(error)
     listed = list_meters(root)
     record = {"used": used, "mistake": mistake, "meters": [asdict(meter) for meter in listed]}
-    show(json.dumps(record, indent=2) if as_json else _table(listed, used, mistake))
+    try:
+        show(json.dumps(record, indent=2) if as_json else _table(listed, used, mistake))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0 if mistake is None else 1
 
 

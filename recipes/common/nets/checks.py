@@ -150,7 +150,8 @@ def unsampled_padding(model: nn.Module) -> str:
             got = f"padding_mode={layer.padding_mode!r}, which cannot be sampled"
             return fault(label(name, layer), "padding with zeros", got, cure)
         if isinstance(layer.padding, str):
-            cure = "set padding to dilation * (kernel_size - 1) // 2 along each axis, for filters of odd size"
+            same = "dilation * (kernel_size - 1) // 2 along each axis, for filters of odd size"
+            cure = f"set padding to {same if layer.padding == 'same' else 0}"
             got = f"padding={layer.padding!r}, which cannot be sampled"
             return fault(label(name, layer), "padding in numbers", got, cure)
     return ""

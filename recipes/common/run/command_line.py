@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import os
@@ -119,6 +120,9 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
         UserError: The file cannot be written; the message names the option. What was there is as it was.
     """
     try:
+        if path.is_symlink():
+            with contextlib.suppress(FileNotFoundError):
+                path.stat()  # a link that leads to itself is refused, as it leads to no file
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
