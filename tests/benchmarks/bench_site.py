@@ -13,6 +13,7 @@ from tests.examples.records import REAL
 
 VISIT_LIMIT_KB = 350
 PAGE_LIMIT_KB = 350
+SCRIPT_LIMIT_KB = 5
 RECORDS = 3_000
 STEP_LIMIT_MS = 16
 ROUNDS = 5
@@ -51,6 +52,8 @@ def test_weight_of_the_first_visit(report, real_site):
 def test_weight_of_the_selector(report, tmp_path):
     page = write_large_page(tmp_path, len(REAL.records)).read_bytes()
     report("page of the selector, compressed", compressed_kb(page), "KiB", PAGE_LIMIT_KB)
+    script = REAL.root / "catalogue" / "pages" / "assets" / "selector.js"
+    report("script of the selector, compressed", compressed_kb(script.read_bytes()), "KiB", SCRIPT_LIMIT_KB)
 
 
 def test_a_filter_step_in_a_browser(report, tmp_path):

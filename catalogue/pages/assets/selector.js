@@ -1,4 +1,4 @@
-/* Filters, sorts, compares and downloads the tactics of "Find a tactic"; without it the page shows all. */
+/* Filters, sorts, compares and downloads tactics; without it the page shows all. */
 (() => {
   "use strict";
   const [MOST_COMPARED, MOST_ROWS] = [4, 50];
@@ -11,7 +11,7 @@
   const asked = new URLSearchParams(location.search);
   const words = (name) => [...new Set((asked.get(name) ?? "").split(","))].filter(Boolean);
 
-  /* Whether a tactic fits a choice; a habit to avoid is no answer to what must improve. */
+  /* A habit to avoid is no answer to what must improve. */
   const suits = (tactic, { name, value }) => {
     if (name === "keeps") return !tactic.worsens.includes(value);
     if (name === "evidence") return value <= tactic.evidence;
@@ -44,10 +44,10 @@
     input === loss ? `at most ${count(loss.value, "point")}` : input.nextElementSibling.textContent;
 
   /* Filters */
-  /* The reproduced loss, or else what the record lets expect. */
+  /* Reproduced, or else as the record lets expect. */
   const largestLoss = ({ loss_points, worsens, depends }) =>
     loss_points ?? ([...worsens, ...depends].includes("functional-correctness") ? Infinity : 0);
-  /* Chosen inputs, as places among all inputs, by question. */
+  /* Places of chosen inputs among all, by question. */
   const chosen = () => {
     const wanted = {};
     inputs.forEach((input, index) => {
@@ -60,7 +60,7 @@
     if (name === "loss") return largestLoss(tactic) <= limit;
     return name === "keeps" ? places.every((index) => has[index]) : places.some((index) => has[index]);
   };
-  /* Fills `found`; returns, by question, what fits all others. */
+  /* Fills `found`; returns what fits all other questions. */
   const filter = (wanted) => {
     const [nearly, limit, questions] = [{}, loss.valueAsNumber, Object.keys(wanted)];
     found = [];
@@ -79,8 +79,7 @@
   };
   const byEvidence = (one, other) => other.evidence[1] - one.evidence[1];
   const lossOf = ({ loss_points }) => loss_points ?? 1000;
-  /* Figures for the quality chosen, then for another one, each by how they came about: factors of different
-     kinds have no order among them. Claims move nothing. */
+  /* Factors of different kinds have no order; claims move nothing. */
   const kinds = Object.keys(ranks);
   const last = 2 * kinds.length - 1;
   const rank = ({ effect, effect_on, provenance }, quality) => {
@@ -111,7 +110,7 @@
       if (input === loss || !input.value) return;
       let number = 0;
       for (const { has } of found) number += has[index];
-      // Of what must not get worse, each tick takes tactics away: its count is what it would leave.
+      // Each tick of what must not get worse takes tactics away.
       const others = (input.name !== "keeps" && nearly[input.name]) || [];
       for (const { has } of others) number += has[index];
       input.parentElement.lastElementChild.textContent = number;
@@ -171,7 +170,7 @@
       const place = sort.value === "effect" ? rank(tactic, quality) : undefined;
       return place === lastPlace ? [row] : [heading((lastPlace = place)), row];
     });
-    // Rows that stay where they are keep the focus of whoever ticks in them.
+    // Rows that stay keep the focus.
     if (rows.length !== body.rows.length || rows.some((row, index) => row !== body.rows[index])) {
       body.replaceChildren(...rows);
     }
