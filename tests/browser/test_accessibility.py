@@ -62,6 +62,8 @@ def _too_wide(page) -> list[str]:
     found = []
     for width in (375, 640, 1920, 1440, 1280):
         page.set_viewport_size({"width": width, "height": 900})
+        # The script hears of new sizes after the next frame has been laid out.
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
             found.append(f"{needed} px wide in a window of {width} px")
         if width == 375:

@@ -43,7 +43,7 @@ PAGES = st.from_regex(r"[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?", fullmatch=True).fil
 DATES = st.one_of(
     st.tuples(st.integers(1800, 2099)),
     st.tuples(st.integers(1800, 2099), st.integers(1, 12)),
-    st.tuples(st.integers(1800, 2099), st.integers(1, 12), st.integers(1, 31)),
+    st.tuples(st.integers(1800, 2099), st.integers(1, 12), st.integers(1, 28)),
 )
 
 
