@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ PAGES = st.from_regex(r"[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?", fullmatch=True).fil
 DATES = st.one_of(
     st.tuples(st.integers(1800, 2099)),
     st.tuples(st.integers(1800, 2099), st.integers(1, 12)),
-    st.tuples(st.integers(1800, 2099), st.integers(1, 12), st.integers(1, 28)),
+    st.dates(date(1800, 1, 1), date(2099, 12, 31)).map(lambda day: (day.year, day.month, day.day)),
 )
 
 
