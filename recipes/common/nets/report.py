@@ -83,7 +83,7 @@ def flops(model: nn.Module, inputs: Tensor) -> int:
 
     Source: `torch.utils.flop_counter.FlopCounterMode`.
     """
-    with torch.no_grad(), _without_fused_kernels(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), without_fused_kernels(), FlopCounterMode(display=False) as counter:
         model(inputs)
     count: int = counter.get_total_flops()
     return count
@@ -106,7 +106,7 @@ def bytes_allocated(call: Callable[[], object]) -> int:
 
 
 @contextmanager
-def _without_fused_kernels() -> Iterator[None]:
+def without_fused_kernels() -> Iterator[None]:
     """Have attention and recurrent layers computed in steps: the counter takes a fused kernel for nothing."""
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:

@@ -99,7 +99,7 @@ def _named_nets(named: Sequence[str]) -> dict[str, Deployable]:
     return nets
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """Parse a time cap."""
     try:
         value = float(text)
@@ -143,7 +143,7 @@ def _parser() -> OneLineParser:
         help="examples in a call (default: %(default)s)",
     )
     add("--engine", action="append", choices=ENGINES, help="what executes the nets; repeat (default: all)")
-    add("--cap-s", type=_seconds, default=30.0, help="longest time of the rounds, s (default: %(default)s)")
+    add("--cap-s", type=seconds, default=30.0, help="longest time of the rounds, s (default: %(default)s)")
     add(
         "--least-rounds",
         type=whole_number(3, MOST_ROUNDS),

@@ -1,0 +1,260 @@
+"""The command line of a model recipe: all arms on one subject with one seed, one JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import dataclasses
+import os
+import sys
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from greentactics.models.datasets import ENVIRONMENT_VARIABLE
+from recipes.common.meters.choice import choose_meter, peak_memory_bytes
+from recipes.common.run import environment
+from recipes.common.run.cli import PRESETS
+from recipes.common.run.command_line import (
+    MOST_SEED,
+    MOST_THREADS,
+    OneLineParser,
+    open_streams,
+    require_writable,
+    show,
+    whole_number,
+    write_json,
+)
+from recipes.common.run.contract import Deployable, Meter, UserError
+from recipes.common.timing.__main__ import seconds, time_all
+from recipes.common.timing.engines import ENGINES
+from recipes.common.timing.one_pass import Settings
+from recipes.common.trial.harness import BASELINE, CONTROL, Arrived, Trial, arms_of, curve_of, run_trial
+from recipes.common.trial.subject import Subject, load_subject
+
+STREAM_COUNT = 16
+"""Inputs that are answered one after the other in one timed call, where the work depends on the input."""
+CALIBRATION_COUNT = 256
+"""Training inputs for the ranges of static quantisation."""
+AGREEMENT_COUNT = 2_000
+"""Test inputs on which the engines have to agree with eager PyTorch."""
+
+
+class OneByOne(nn.Module):
+    """Answers the inputs of a batch one after the other, as a stream would bring them."""
+
+    def __init__(self, net: nn.Module) -> None:
+        """Hold a net in evaluation mode."""
+        super().__init__()
+        self.net = net
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return what the net gives, (inputs, ...)."""
+        return torch.cat([self.net(one) for one in torch.split(inputs, 1)])
+
+
+def main(recipe: ModuleType, arguments: Sequence[str] | None = None) -> int:
+    """Run all arms of a model recipe with one seed, print what came out and write it as JSON.
+
+    Args:
+        recipe: The recipe's module.
+        arguments: Command-line arguments; those of the process when None.
+
+    Returns:
+        Exit code: 0, or 1 after an error the user can put right. Wrong usage exits with 2.
+    """
+    open_streams()
+    options = _parser(recipe).parse_args(arguments)
+    try:
+        if options.out is not None:
+            require_writable("--out", options.out)
+        record = run_once(recipe, options)
+        if options.out is not None:
+            write_json("--out", options.out, record)
+        show(_table(record))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing written", file=sys.stderr)  # noqa: T201
+        return 130
+    return 0
+
+
+def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the trial, time its nets, and return the record for JSON: one run for each arm, and the passes."""
+    torch.set_num_threads(options.threads)
+    if options.data_dir is not None:
+        if not options.data_dir.is_dir():
+            raise UserError(f"--data-dir {options.data_dir}: expected a folder that can be read")
+        os.environ[ENVIRONMENT_VARIABLE] = str(options.data_dir)
+    if options.preset not in PRESETS:
+        raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {options.preset!r}")
+    subject = load_subject(options.subject or recipe.SUBJECTS[options.preset])
+    device = environment.device()
+    meter = choose_meter(device_kind=str(device["kind"]))
+    started, load_before = datetime.now(UTC), environment.load_average()
+    with meter.window("trial") as window:
+        trial = run_trial(recipe, subject, options.seed, options.preset)
+    timings, not_timed = time_nets(recipe, trial, subject, options, meter)
+    conditions = {
+        "tactic": recipe.TACTIC,
+        "preset": options.preset,
+        "subject": subject.name,
+        "config": {
+            "epochs": list(subject.epochs[options.preset]),
+            "cost": recipe.COST,
+            "tolerance": trial.tolerance,
+        },
+        "data": dataclasses.asdict(subject.data_used()),
+        "threads": options.threads,
+        "versions": environment.versions(),
+        "device": device,
+        "meter": {"name": meter.name, "energy": meter.energy},
+    }
+    shared = {
+        "seed": trial.seed,
+        "started": started.isoformat(timespec="seconds"),
+        "duration_s": window.duration_s,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "load_before": load_before,
+        "load_after": environment.load_average(),
+    }
+    runs = [
+        {**conditions, **shared, "arm": name, "cpu_s": arrived.ledger.cpu_s,
+         **arm_record(arrived, recipe.COST, subject)}
+        for name, arrived in trial.arms.items()
+    ]  # fmt: skip
+    return {
+        "runs": runs,
+        "left_out": trial.left_out,
+        "timings": [timing.model_dump(mode="json") for timing in timings],
+        "not_timed": not_timed,
+        "device": device,
+        "versions": conditions["versions"],
+    }
+
+
+def arm_record(arrived: Arrived, cost: str, subject: Subject) -> dict[str, Any]:
+    """Return metrics, scores, curve and ledger of an arm."""
+    point, ledger = arrived.chosen, arrived.ledger
+    return {
+        "metrics": {name: dataclasses.asdict(metric) for name, metric in arrived.metrics.items()},
+        "scores": None if arrived.test_scores is None else compact(arrived.test_scores),
+        "details": {
+            "net": point.label,
+            "is_within": arrived.is_within,
+            "curve": curve_of(arrived, cost, subject.sign),
+            "ledger": [
+                {
+                    "examples": ledger.examples,
+                    "steps": ledger.steps,
+                    "judged": ledger.judged,
+                    "cpu_s": ledger.cpu_s,
+                }
+            ],
+            "missing": dict(point.missing),
+        },
+    }
+
+
+def compact(scores: Tensor) -> dict[str, Any]:
+    """Return scores, (examples,), as packed text: a bit each where all are 0 or 1, else 16-bit floats."""
+    array = np.abs(scores.numpy())  # a likelihood where less is better has been turned over
+    is_binary = bool(np.isin(array, (0.0, 1.0)).all())
+    content = np.packbits(array.astype(bool)) if is_binary else array.astype(np.float16)
+    packed = base64.b64encode(zlib.compress(content.tobytes(), 9)).decode()
+    return {"kind": "bits" if is_binary else "float16", "count": len(array), "packed": packed}
+
+
+def time_nets(
+    recipe: ModuleType, trial: Trial, subject: Subject, options: argparse.Namespace, meter: Meter
+) -> tuple[list[Any], dict[str, str]]:
+    """Time the chosen nets of all arms in turns, in each engine that takes them all."""
+    if options.cap_s == 0 or getattr(recipe, "STARTS_FROM_NOTHING", False):
+        return [], {}
+    routed = getattr(recipe, "INPUT_DEPENDENT", False)
+    inputs, labels = trial.inputs[:CALIBRATION_COUNT], None
+    test = subject.labelled_test_examples() if trial.arms[BASELINE].test_scores is not None else None
+    if test is not None:
+        count = min(AGREEMENT_COUNT, len(test[0]))
+        count -= count % STREAM_COUNT
+        checked, labels = test[0][:count], test[1][:count]
+    else:
+        checked = inputs
+    nets = {}
+    for name, arrived in trial.arms.items():
+        if name != CONTROL:
+            net = arrived.chosen.net
+            nets[name] = Deployable(OneByOne(net).eval() if routed else net, inputs, checked, labels)
+    settings = Settings(
+        seed=trial.seed,
+        order_seed=trial.seed,
+        threads=options.threads,
+        batch_size=STREAM_COUNT if routed else 1,
+        cap_s=options.cap_s,
+    )
+    engines = options.engine or (ENGINES[:1] if routed else ENGINES)
+    return time_all(nets, engines, settings, meter)
+
+
+def _parser(recipe: ModuleType) -> argparse.ArgumentParser:
+    module = recipe.TACTIC.replace("-", "_")
+    parser = OneLineParser(
+        prog=f"python -m recipes.{module}",
+        description=(recipe.__doc__ or recipe.TACTIC).strip().splitlines()[0],
+        epilog=f"example: python -m recipes.{module} --subject mine.py --seed 1000 --out seed-1000.json; "
+        f"arms: {', '.join(arm.__name__ for arm in arms_of(recipe))}",
+    )
+    add = parser.add_argument
+    add("--subject", help="file of yours with build_model, train and evaluate, or one of recipes/subjects "
+        "(default: by preset)")  # fmt: skip
+    add("--seed", type=whole_number(0, MOST_SEED), default=0,
+        help="seed; below 1000 the test examples stay closed (default: %(default)s)")  # fmt: skip
+    add("--preset", default="default", help=f"one of {', '.join(PRESETS)} (default: %(default)s)")
+    add("--data-dir", type=Path, help="folder that holds the data, such as fashion-mnist/")
+    add(
+        "--threads",
+        type=whole_number(1, MOST_THREADS),
+        default=1,
+        help="processor threads (default: %(default)s)",
+    )
+    add("--engine", action="append", choices=ENGINES, help="what to time the nets in; repeat (default: all)")
+    add("--cap-s", type=seconds, default=10.0, help="longest time of an engine's rounds, s; 0 times none "
+        "(default: %(default)s)")  # fmt: skip
+    add("--out", type=Path, metavar="FILE", help="write the result there as JSON")
+    return parser
+
+
+def _table(record: dict[str, Any]) -> str:
+    """Return what came out as a plain-text table."""
+    runs, first = record["runs"], record["runs"][0]
+    cost = first["config"]["cost"]
+    quality = next(name for name in (*first["metrics"],) if name.startswith(("test_", "choice_")))
+    if any(name.startswith("test_") for name in first["metrics"]):
+        quality = next(name for name in first["metrics"] if name.startswith("test_"))
+    lines = [
+        f"{first['tactic']} on {first['subject']}, seed {first['seed']}, preset {first['preset']}",
+        f"  {'arm':24} {quality:>16} {cost:>16} {'examples seen':>14} {'CPU s':>7}  net",
+    ]
+    for run in runs:
+        values = {name: entry["value"] for name, entry in run["metrics"].items()}
+        within = "" if run["details"]["is_within"] else "  (not shown to be within the tolerance)"
+        lines.append(
+            f"  {run['arm']:24} {values[quality]:16.4f} {values[cost]:16,.6g} "
+            f"{values['seen_examples']:14,.0f} {run['cpu_s']:7.1f}  {run['details']['net']}{within}"
+        )
+    lines += [f"  left out: {arm}: {reason}" for arm, reason in record["left_out"].items()]
+    lines += [f"  not timed in {engine}: {reason}" for engine, reason in record["not_timed"].items()]
+    if not any(name.startswith("test_") for name in first["metrics"]):
+        lines.append(
+            "  figures are of the examples to choose with: test examples stay closed below seed 1000"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,299 @@
+"""A file as a subject: what tactics are tried on, and which of its examples an arm may see.
+
+A subject is a module with `build_model()`, `train(model, epochs)` and `evaluate(model)`, which returns one
+score for each held-out example. It may have more: see `load_subject`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from recipes.common.run.contract import DataUsed, UserError
+
+Part = Literal["search", "choice", "test"]
+"""Held-out examples that do not meet: an arm searches with the first, the harness chooses with the second,
+and reads the third once. A search fits what it searches with, by about a point of accuracy on hundreds."""
+
+PACKAGE = "recipes.subjects"
+EPOCHS = {"smoke": (2.0, 1.0), "default": (20.0, 10.0), "full": (40.0, 20.0)}
+"""Epochs of the trained net, and on top of it, of a subject that does not say."""
+_SEALED = "the {part} examples are sealed while an arm runs; judge with study.quality"
+_NEEDED = ("build_model", "train", "evaluate")
+
+
+@dataclass
+class Subject:
+    """A net with its data, its training and its figure of merit."""
+
+    module: ModuleType
+    name: str
+    quality: str
+    """What a score is, such as `accuracy`."""
+    sign: int
+    """1 where more is better, -1 where less is; scores below are times this, so that more is better."""
+    tolerance: float | None
+    """Quality that may be lost; None leaves it at 1 % of what training gains."""
+    epochs: Mapping[str, tuple[float, float]]
+    """By preset, epochs of the trained net, and on top of it."""
+    _evaluate: Callable[..., Any]
+    _takes_part: bool
+    _takes_examples: bool
+    _takes_whole_epochs: bool
+    _parts: dict[str, Tensor]
+    """By part the numbers of its examples among those that `evaluate` judges, as far as they are known."""
+    _sealed: bool = False
+
+    def build_model(self) -> nn.Module:
+        """Return the net with random weights from torch's global state."""
+        net: nn.Module = self.module.build_model()
+        return net
+
+    def train(self, net: nn.Module, epochs: float, examples: Tensor | None) -> None:
+        """Train in place.
+
+        Raises:
+            UserError: The loop cannot choose among its examples.
+        """
+        if examples is not None and not self._takes_examples:
+            raise UserError(
+                f"{self.name}: expected train(model, epochs, *, examples=None), which trains on examples of "
+                "these numbers alone, got a train without it; this recipe chooses training examples"
+            )
+        chosen = {} if examples is None else {"examples": examples}
+        self.module.train(net, max(1, round(epochs)) if self._takes_whole_epochs else epochs, **chosen)
+
+    def scores(self, net: nn.Module, part: Part) -> Tensor:
+        """Return one score for each example of a part, (examples,) in float64, more is better.
+
+        Raises:
+            PermissionError: The part is sealed while an arm runs.
+        """
+        if self._sealed and part != "search":
+            raise PermissionError(_SEALED.format(part=part))
+        if self._takes_part:
+            return as_scores(self._evaluate(net, part), self.name) * self.sign
+        return as_scores(self._evaluate(net), self.name)[self._parts[part]] * self.sign
+
+    def count(self, part: Part) -> int:
+        """Return the number of examples of a part."""
+        if part not in self._parts:  # the file has own parts, whose sizes only a judgement tells
+            with torch.random.fork_rng(devices=[]):
+                self._parts[part] = torch.arange(len(self.scores(self.build_model().eval(), part)))
+        return len(self._parts[part])
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether examples are kept apart: not where `evaluate` returns one number."""
+        return self.count("test") > 1
+
+    def example_inputs(self) -> Tensor:
+        """Return training inputs, (examples, ...)."""
+        inputs: Tensor = self.module.example_inputs()
+        return inputs
+
+    def data_used(self) -> DataUsed:
+        """Describe the data; those of a reader's file by its name and a checksum of its example inputs."""
+        if hasattr(self.module, "data_used"):
+            used: DataUsed = self.module.data_used()
+            return used
+        inputs = self.example_inputs()
+        digest = hashlib.sha256(inputs.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+        held = self.count("search") + self.count("choice")
+        return DataUsed(self.name, digest, len(inputs), held, self.count("test"))
+
+    def labelled_test_examples(self) -> tuple[Tensor, Tensor] | None:
+        """Return test inputs and their classes, where the file has them, for the accuracy in each engine."""
+        if not hasattr(self.module, "labelled_test_examples"):
+            return None
+        found: tuple[Tensor, Tensor] = self.module.labelled_test_examples()
+        return found
+
+    def training_key(self, seed: int, epochs: float, net: nn.Module) -> tuple[object, ...]:
+        """Return all that decides the trained net and can be seen from outside.
+
+        Other training data behind the same example inputs are not noticed, nor is what a reader's file
+        imports.
+
+        Args:
+            seed: Of the trial.
+            epochs: Of the training.
+            net: A holder of the untrained net.
+        """
+        source = hashlib.sha256(Path(str(self.module.__file__)).read_bytes()).hexdigest()
+        tensors = [*net.state_dict().values(), self.example_inputs()]
+        digest = hashlib.sha256()
+        for tensor in tensors:
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return source, seed, epochs, digest.hexdigest(), torch.get_num_threads()
+
+    @contextmanager
+    def sealed(self) -> Iterator[None]:
+        """Show the examples to search with and no others, to whoever asks, while the block runs."""
+        images = sys.modules.get(f"{PACKAGE}.images")
+
+        def search_part(model: nn.Module, part: str = "search") -> Any:  # noqa: ANN401 - as the file returns it
+            if part != "search":
+                raise PermissionError(_SEALED.format(part=part))
+            if self._takes_part:
+                return self._evaluate(model, part)
+            return as_scores(self._evaluate(model), self.name)[self._parts["search"]]
+
+        self._sealed, self.module.evaluate = True, search_part  # type: ignore[attr-defined]
+        if images is not None:
+            images.SEALED = True  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            self._sealed, self.module.evaluate = False, self._evaluate  # type: ignore[attr-defined]
+            if images is not None:
+                images.SEALED = False  # type: ignore[attr-defined]
+
+
+def load_subject(name: str) -> Subject:
+    """Import a subject by its name in `recipes.subjects`, or by the path of a reader's file.
+
+    Beside the three functions a file may have:
+
+    - `example_inputs()`: training inputs, (examples, ...); else those that `train` draws first;
+    - `evaluate(model, part)`, with `part` one of `search`, `choice`, `test`, where it has own parts; else
+    fixed
+      parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
+    - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
+    - `QUALITY`, such as `"accuracy"`; `BETTER`, `"higher"` or `"lower"`; `TOLERANCE`, in the unit of a score;
+    - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it).
+
+    Raises:
+        UserError: There is no such file, it cannot be imported, or lacks one of the three functions.
+    """
+    module = _imported(name)
+    missing = [function for function in _NEEDED if not callable(getattr(module, function, None))]
+    if missing:
+        raise UserError(
+            f"--subject {name}: expected the functions {', '.join(_NEEDED)}, got none called "
+            f"{', '.join(missing)}; write them at the top level of the file"
+        )
+    parameters = inspect.signature(module.train).parameters
+    if not hasattr(module, "example_inputs"):
+        module.example_inputs = lambda: first_batches(module)  # type: ignore[attr-defined]
+    subject = Subject(
+        module=module,
+        name=Path(name).stem,
+        quality=getattr(module, "QUALITY", "quality"),
+        sign=-1 if getattr(module, "BETTER", "higher") == "lower" else 1,
+        tolerance=getattr(module, "TOLERANCE", None),
+        epochs=EPOCHS | dict(getattr(module, "EPOCHS", {})),
+        _evaluate=module.evaluate,
+        _takes_part=len(inspect.signature(module.evaluate).parameters) > 1,
+        _takes_examples="examples" in parameters,
+        _takes_whole_epochs=list(parameters.values())[1].annotation not in ("float", float),
+        _parts={},
+    )
+    subject._parts = _parts(subject)
+    return subject
+
+
+def first_batches(module: ModuleType, batches: int = 4) -> Tensor:
+    """Return what a file's training draws first, (examples, ...)."""
+    seen = list[Tensor]()
+
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        seen.append(arguments[0].detach().clone())
+        if len(seen) == batches:
+            raise Enough
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net: nn.Module = module.build_model()
+        handle = net.register_forward_pre_hook(keep)
+        try:
+            module.train(net, 1)
+        except Enough:
+            pass
+        finally:
+            handle.remove()
+    return torch.cat(seen)
+
+
+def as_scores(found: Tensor | float, name: str) -> Tensor:
+    """Return what an `evaluate` gave as (examples,) in float64.
+
+    Raises:
+        UserError: It is no number for each example, or not finite.
+    """
+    scores = torch.as_tensor(found, dtype=torch.float64).detach().cpu()
+    if scores.ndim > 1 or scores.numel() == 0 or not bool(scores.isfinite().all()):
+        raise UserError(
+            f"{name}: expected evaluate(model) to return one finite score for each example, (examples,), got "
+            f"shape {tuple(scores.shape)}; return a row of numbers, such as predictions.argmax(1) == labels"
+        )
+    return scores.reshape(-1)
+
+
+def _imported(name: str) -> ModuleType:
+    """Import by path or by name.
+
+    Raises:
+        UserError: It cannot be imported.
+    """
+    if not name.endswith(".py"):
+        folder = Path(__file__).parents[2] / "subjects"
+        known = sorted(path.stem for path in folder.glob("*_*.py") if path.stem != "__init__")
+        if name not in known:
+            raise UserError(
+                f"--subject {name}: expected a file that ends in .py, or one of {', '.join(known)}"
+            )
+        return importlib.import_module(f"{PACKAGE}.{name}")
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"--subject {name}: expected a file, found none there")
+    own_name = f"subject_{path.stem}"  # so that a file called random.py stands in nobody's way
+    spec = importlib.util.spec_from_file_location(own_name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--subject {name}: expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[own_name] = module  # classes of the file are found again by their module's name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"--subject {name}: cannot be imported ({type(error).__name__}: {error})") from error
+    return module
+
+
+def _parts(subject: Subject) -> dict[str, Tensor]:
+    """Return by part the numbers of its examples among those that `evaluate` judges.
+
+    Raises:
+        UserError: Two evaluations of one net differ.
+    """
+    if subject._takes_part:
+        return {}
+    with torch.random.fork_rng(devices=[]):
+        net = subject.build_model().eval()
+    first, second = (as_scores(subject._evaluate(net), subject.name) for _ in range(2))
+    if not torch.equal(first, second):
+        raise UserError(
+            f"{subject.name}: expected equal scores of evaluate(model) called twice, got other ones; do not "
+            "shuffle or draw in it, and call model.eval() first"
+        )
+    if len(first) < 4:
+        whole = torch.arange(len(first))
+        return {"search": whole, "choice": whole, "test": whole}
+    shuffled = torch.randperm(len(first), generator=torch.Generator().manual_seed(0))
+    search, choice, test = shuffled.tensor_split((len(first) // 4, len(first) // 2))
+    return {"search": search, "choice": choice, "test": test}

@@ -1,0 +1,84 @@
+"""The images of the subjects in this package, in parts that do not meet."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from greentactics.models.datasets import ENVIRONMENT_VARIABLE, FETCH_COMMAND
+from recipes.common.nets.data import load_digits, load_fashion_mnist
+from recipes.common.run.contract import DataUsed, UserError
+
+CHOICE_COUNT = 5_000
+"""Images of Fashion-MNIST that nets are chosen by, off the training images; others are searched with."""
+
+SEALED = False
+"""Set while an arm runs: only training images and those to search with can be had then, whoever asks."""
+
+
+@functools.cache
+def _parts(name: str) -> tuple[dict[str, tuple[Tensor, Tensor]], DataUsed]:
+    """Return images and labels by part, and what they are."""
+    images = load_digits() if name == "digits" else load_fashion_mnist()
+    if images is None:
+        raise UserError(
+            f"no files of Fashion-MNIST found in the data folders; run `{FETCH_COMMAND}`, or name a folder "
+            f"with --data-dir or {ENVIRONMENT_VARIABLE}"
+        )
+    held = images.validation_images, images.validation_labels
+    train = images.train_images, images.train_labels
+    if name == "digits":
+        half = len(held[0]) // 2
+        search, choice = (held[0][:half], held[1][:half]), (held[0][half:], held[1][half:])
+        used = images.used
+    else:
+        search, choice = held, (train[0][-CHOICE_COUNT:], train[1][-CHOICE_COUNT:])
+        train = train[0][:-CHOICE_COUNT], train[1][:-CHOICE_COUNT]
+        held_count = len(search[0]) + len(choice[0])
+        used = replace(images.used, train_count=len(train[0]), validation_count=held_count)
+    test = images.test_images, images.test_labels
+    return {"train": train, "search": search, "choice": choice, "test": test}, used
+
+
+def split(name: str, part: str, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return the first images, (count, 1, height, width), and labels, (count,), of a part.
+
+    Args:
+        name: `digits` or `fashion-mnist`.
+        part: `train`, `search`, `choice` or `test`.
+        count: All of them when None.
+
+    Raises:
+        PermissionError: The part is sealed while an arm runs.
+        UserError: The files are not there.
+    """
+    if SEALED and part in ("choice", "test"):
+        raise PermissionError(f"the {part} images are sealed while an arm runs; judge with study.quality")
+    parts, _ = _parts(name)
+    if part not in parts:
+        raise UserError(f"{name}: expected one of {', '.join(parts)}, got {part!r}")
+    images, labels = parts[part]
+    return images[:count], labels[:count]
+
+
+def used(name: str) -> DataUsed:
+    """Return name, checksum and sizes of a data set."""
+    return _parts(name)[1]
+
+
+def epochs_of(pool: Tensor, count: int) -> Tensor:
+    """Return the numbers of the examples to draw, (count or more,), in a new order each epoch.
+
+    The order depends on torch's seed, and on nothing that a net draws.
+
+    Args:
+        pool: Numbers to draw from, (examples,).
+        count: Examples to draw.
+    """
+    generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+    return torch.cat(
+        [pool[torch.randperm(len(pool), generator=generator)] for _ in range(1 + count // len(pool))]
+    )

@@ -1,0 +1,316 @@
+"""What a trial promises those who write an arm or bring a net, on the digits and on two files of readers."""
+
+import copy
+import importlib
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from recipes.common.run.contract import UserError
+from recipes.common.trial.costs import cost_of, live_bytes
+from recipes.common.trial.harness import Point, choose, points_of, run_trial, trained
+from recipes.common.trial.rivals import distillation, found_from_random, thin_distilled, with_random_weights
+from recipes.common.trial.study import (
+    CannotRun,
+    StopTraining,
+    Study,
+    life_of,
+    lifetime_examples,
+    seed_all,
+)
+from recipes.common.trial.subject import first_batches, load_subject
+from recipes.subjects import digits_cnn, images
+
+READERS = [
+    str(Path(__file__).parents[1] / "examples" / "subjects" / f"{name}.py")
+    for name in ("residual", "transformer")
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_a_cache(tmp_path, monkeypatch):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
+    yield
+    torch.set_num_threads(threads)
+
+
+def recipe(*arms, **names):
+    """Return a recipe of these arms; the first is called the tactic."""
+    made = types.ModuleType("made")
+    arms[0].__name__ = "tactic"
+    made.COST, made.ARMS = "macs", arms
+    vars(made).update(names)
+    return made
+
+
+def study_of(name="digits_cnn", epochs=2):
+    subject = load_subject(name)
+    inputs = subject.example_inputs()
+    study = Study(0, inputs, 0.01, epochs, 1, subject, lambda net: cost_of(net, inputs, "macs"))
+    study.dense = trained(study)
+    return study
+
+
+def unchanged(study):
+    yield "as it was", study.copy()
+
+
+def same(one, other):
+    return all(
+        torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def test_no_arm_reaches_what_it_is_chosen_or_judged_by():
+    refused = []
+
+    def peeks(study):
+        itself, net = importlib.import_module("recipes.subjects.digits_cnn"), study.copy()
+        for part in ("choice", "test"):
+            for work in (
+                lambda part=part: itself.evaluate(net, part),
+                lambda part=part: study.subject.scores(net, part),
+                lambda part=part: images.split("digits", part),
+            ):
+                with pytest.raises(PermissionError, match=f"the {part} .* sealed"):
+                    work()
+                refused.append(part)
+        yield "as it was", net
+
+    trial = run_trial(recipe(peeks), load_subject("digits_cnn"), 1000, "smoke")
+    assert len(refused) == 6
+    assert len(trial.arms["tactic"].test_scores) == 450
+    assert digits_cnn.evaluate(trial.arms["tactic"].chosen.net, "test").shape == (
+        450,
+    )  # open again afterwards
+
+
+def test_a_readers_file_shows_an_arm_a_quarter_of_its_examples():
+    shown = []
+
+    def looks(study):
+        shown.append(len(study.subject.module.evaluate(study.copy())))
+        yield from unchanged(study)
+
+    trial = run_trial(recipe(looks), load_subject(READERS[0]), 1000, "smoke")
+    assert shown == [149]
+    assert (len(trial.arms["tactic"].chosen.scores), len(trial.arms["tactic"].test_scores)) == (149, 299)
+
+
+def test_the_test_stays_closed_below_the_first_published_seed():
+    trial = run_trial(recipe(unchanged), load_subject("digits_cnn"), 999, "smoke")
+    assert all(arm.test_scores is None for arm in trial.arms.values())
+    assert "choice_accuracy" in trial.arms["tactic"].metrics
+    assert "test_accuracy" not in trial.arms["tactic"].metrics
+
+
+def greedy(study):
+    net = study.copy()
+    study.train(net, 2 * study.budget_epochs)
+    yield "twice", net
+
+
+def test_a_net_that_has_seen_more_than_the_baseline_is_refused_unless_it_is_said_why():
+    subject = load_subject("digits_cnn")
+    # 897 images in batches of 64: 12 epochs are 168 steps, 6 are 84
+    with pytest.raises(CannotRun, match=r"at most 16,128 examples .* got 21,504"):
+        run_trial(recipe(greedy), subject, 0, "smoke")
+    trial = run_trial(recipe(greedy, DRAWS_MORE={"tactic": "to show that it may"}), subject, 0, "smoke")
+    assert lifetime_examples(trial.arms["tactic"].chosen.net) == 21_504
+
+
+def test_a_rival_that_does_not_fit_is_left_out_with_its_reason():
+    def rival(study):
+        yield "never", study.copy()(torch.zeros(1, 3, 16, 16))
+
+    trial = run_trial(recipe(unchanged, rival), load_subject("digits_cnn"), 0, "smoke")
+    assert list(trial.arms) == ["baseline", "as_given", "tactic"]
+    assert "expected input" in trial.left_out["rival"]
+
+
+def test_training_that_nobody_counts_is_refused():
+    def sly(study):
+        net = study.copy()
+        study.subject.module.train(net, 5.0)
+        yield "trained on its own", net
+
+    with pytest.raises(CannotRun, match="outside of it"):
+        run_trial(recipe(sly), load_subject("digits_cnn"), 0, "smoke")
+
+
+@pytest.mark.parametrize("name", ["digits_cnn", *READERS])
+def test_a_seed_gives_the_same_nets_and_an_arm_may_go_on_with_what_it_yielded(name):
+    def goes_on(study):
+        net = study.copy()
+        for _ in range(2):
+            study.train(net, 1, **distillation(study.dense))
+            yield "the same net, further on", net
+
+    study = study_of(name)
+    first, second = (points_of(goes_on, study, recipe(goes_on)) for _ in range(2))
+    assert all(same(a.net, b.net) for a, b in zip(first, second, strict=True))
+    assert not same(first[0].net, first[1].net)
+    assert lifetime_examples(first[0].net) < lifetime_examples(first[1].net)
+
+
+def test_copies_of_one_age_draw_the_same_batches():
+    study = study_of()
+    one, other = study.copy(), study.copy()
+    study.train(one, 1)
+    seed_all(7)
+    study.train(other, 1, **distillation(study.dense))
+    assert life_of(one).order == life_of(other).order != 0
+
+
+def test_an_added_loss_has_the_gradient_of_the_sum():
+    study = study_of()
+    inputs, labels = images.split("digits", "train", 64)
+    net, taught = study.fresh(), distillation(study.dense)
+    before, wanted = copy.deepcopy(net), copy.deepcopy(net)
+    logits = wanted(inputs)
+    (taught["own_weight"] * F.cross_entropy(logits, labels) + taught["add"](logits, inputs)).backward()
+
+    def one_step(model, epochs):
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        model.train()
+        F.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+
+    study.subject.module = types.SimpleNamespace(train=one_step)
+    study.train(net, 1, rate=0.5, **taught)
+    for after, was, each in zip(net.parameters(), before.parameters(), wanted.parameters(), strict=True):
+        assert torch.allclose(after, was - 0.5 * 0.1 * each.grad, atol=1e-6)
+
+
+def test_gates_with_an_optimiser_of_their_own_learn_through_an_added_loss():
+    study = study_of(READERS[0])
+    net, scores = study.copy(), torch.full((16,), 2.0, requires_grad=True)
+    gates = torch.optim.Adam([scores], 0.1)
+    net[2].register_forward_hook(lambda _, __, outputs: outputs * scores.sigmoid().view(1, -1, 1, 1))
+
+    def after_step():
+        gates.step()
+        gates.zero_grad()
+
+    study.train(net, 1, add=lambda outputs, inputs: 0.5 * scores.sigmoid().mean(), after_step=after_step)
+    assert scores.max() < 2.0
+    assert (
+        life_of(net).steps == 3 * 19
+    )  # 1,200 images in batches of 64, 2 epochs and 1; the gates' steps apart
+
+
+def test_a_training_can_be_stopped():
+    study, left = study_of(READERS[0]), [5]
+
+    def after_step():
+        left[0] -= 1
+        if not left[0]:
+            raise StopTraining
+
+    net = study.copy()
+    study.train(net, 3, after_step=after_step)
+    assert life_of(net).steps == 2 * 19 + 5
+    assert not net.training
+
+
+def does_nothing(model, epochs):
+    model.eval()
+
+
+def accumulates(model, epochs):
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    model.train()
+    for _ in range(2):
+        model(torch.zeros(4, 1, 16, 16)).sum().backward()
+    optimizer.step()
+
+
+def calls_with_keywords(model, epochs):
+    model.train()
+    model(input=torch.zeros(4, 1, 16, 16)).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        (does_nothing, "got no batch"),
+        (accumulates, "several batches a step"),
+        (calls_with_keywords, "keywords alone"),
+    ],
+)
+def test_a_loop_that_cannot_be_taken_part_in_is_told_why(train, told):
+    study = study_of()
+    study.subject.module = types.SimpleNamespace(train=train)
+    with pytest.raises(CannotRun, match=told):
+        study.train(study.copy(), 1, **distillation(study.dense))
+
+
+def test_examples_can_be_chosen_where_the_loop_takes_them():
+    study, few = study_of(), torch.arange(64)
+    net = study.copy()
+    study.train(net, 3, examples=few)
+    assert life_of(net).examples - life_of(study.dense).examples == 3 * 64
+    with pytest.raises(UserError, match="examples=None"):
+        study_of(READERS[0]).train(study.copy(), 1, examples=few)
+
+
+@pytest.mark.parametrize("path", READERS)
+def test_three_functions_are_enough(path):
+    module = load_subject(path).module
+    assert first_batches(module).shape[0] == 4 * 64
+    assert first_batches(module).dtype == module.Xtr.dtype
+
+
+def test_a_file_that_lacks_a_function_or_shuffles_is_told(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def build_model(): ...\n")
+    with pytest.raises(UserError, match="got none called train, evaluate"):
+        load_subject(str(path))
+    path.write_text(
+        "import torch\ndef build_model(): return torch.nn.Linear(1, 1)\ndef train(model, epochs): ...\n"
+        "def evaluate(model): return torch.rand(9)\ndef example_inputs(): return torch.zeros(9, 1)\n"
+    )
+    with pytest.raises(UserError, match="do not shuffle or draw"):
+        load_subject(str(path))
+    with pytest.raises(UserError, match="one of digits_cnn, "):
+        load_subject("no_such_net")
+
+
+def test_the_chosen_net_is_the_cheapest_whose_loss_is_within_by_its_upper_end():
+    def point(wrong, macs):
+        scores = torch.ones(400, dtype=torch.float64)
+        scores[:wrong] = 0
+        return Point(str(wrong), nn.Identity(), scores, {"macs": macs}, {})
+
+    # lost 4 of 400: mean 0.01, deviation 0.0996, upper end 0.01 + 1.96 * 0.0996 / 20 = 0.0198
+    points = [point(0, 100.0), point(4, 50.0), point(40, 10.0)]
+    assert choose(points, point(0, 100.0), "macs", 0.0199) == (points[1], True)
+    assert choose(points, point(0, 100.0), "macs", 0.0197) == (points[0], True)
+    assert choose(points[1:], point(0, 100.0), "macs", 0.01) == (points[1], False)  # none: the best
+
+
+def test_live_bytes_of_a_worked_example():
+    # weights 4 x (8 x 4 + 4 x 2); in the second layer its input of 4 and its output of 2 live, before it 4
+    # and 4
+    net = nn.Sequential(nn.Linear(8, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False)).eval()
+    assert live_bytes(net, torch.zeros(1, 8)) == 4 * (32 + 8) + 4 * (4 + 4)
+
+
+@pytest.mark.filterwarnings("ignore:Unwrapped parameters")  # torch-pruning's word on the positions
+@pytest.mark.parametrize("name", ["digits_cnn", *READERS])
+def test_rivals_that_any_recipe_may_list_fit_any_net(name):
+    study = study_of(name)
+    study.found = study.copy()
+    for rival in (found_from_random, thin_distilled):
+        ((_, net),) = rival(study)
+        assert study.cost(net) <= study.cost(study.found)
+        assert lifetime_examples(net) <= 1.02 * 3 * life_of(study.dense).examples / 2
+    fresh = with_random_weights(study.found, study)
+    assert [each.shape for each in fresh.parameters()] == [each.shape for each in study.found.parameters()]
+    assert not same(fresh, study.found)
