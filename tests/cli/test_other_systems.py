@@ -15,7 +15,7 @@ from tests.examples.example_files import copy_valid
 # Libraries choose by the system at their import, so they come first; ours must do without.
 WITHOUT = """
 import os, signal, sys
-import click, filelock, numpy, platformdirs, pydantic, rich.progress, scipy.stats, subprocess
+import click, filelock, numpy, platformdirs, pydantic, rich.progress, scipy.special, subprocess
 for name in ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"):
     sys.modules[name] = None
 for name in ("chown", "fchmod", "fork", "geteuid", "getgid", "getloadavg", "getuid", "killpg", "mkfifo",

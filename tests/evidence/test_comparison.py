@@ -12,7 +12,6 @@ from greentactics.evidence.comparison import (
     Estimate,
     NotComparable,
     absolute,
-    bootstrap,
     compare,
     detectable,
     equivalence_in_points,
@@ -109,7 +108,7 @@ def test_the_unit_decides_the_comparison() -> None:
         ("other", "test_accuracy", "other lacks it"),
     ],
 )
-@pytest.mark.parametrize("comparison", [pairs, compare, bootstrap, detectable, within_a_point])
+@pytest.mark.parametrize("comparison", [pairs, compare, detectable, within_a_point])
 def test_what_was_not_measured_is_refused(comparison, arm, metric, reason) -> None:
     with pytest.raises(NotComparable, match=reason):
         comparison(results(), arm, metric)
@@ -130,18 +129,6 @@ def test_pairs_are_logarithms_of_ratios_or_points() -> None:
     accuracies = [measured.values(arm, "test_accuracy") for arm in ("baseline", "tactic")]
     points = [100 * (accuracies[1][seed] - accuracies[0][seed]) for seed in (0, 1)]
     assert pairs(measured, "tactic", "test_accuracy").values == pytest.approx(points)
-
-
-@pytest.mark.parametrize("metric", ["energy_batch_1", "test_accuracy"])
-def test_bootstrap_has_the_same_value_and_unit_and_is_narrower_with_five_pairs(metric) -> None:
-    student, resampled = (function(results(), "tactic", metric) for function in (compare, bootstrap))
-    assert (resampled.value, resampled.n, resampled.unit) == (student.value, 5, student.unit)
-    assert student.low < resampled.low < resampled.value < resampled.high < student.high
-
-
-def test_bootstrap_of_one_pair_has_no_interval() -> None:
-    estimate = bootstrap(results(seeds=1), "tactic", "energy_batch_1")
-    assert (estimate.low, estimate.high, estimate.n) == (None, None, 1)
 
 
 def test_detectable_is_a_factor_for_a_ratio_and_points_for_a_fraction() -> None:

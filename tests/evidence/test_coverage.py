@@ -2,8 +2,6 @@
 
 import math
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -38,12 +36,6 @@ def test_rows_are_the_distributions_with_each_number_of_pairs(rows) -> None:
 @pytest.mark.parametrize("name", ["normal", "skewed"])
 def test_t_interval_holds_the_truth_as_often_as_it_says(rows, name: str, count: int) -> None:
     assert 0.93 <= rows[name, count].student <= 0.97
-
-
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_both_bootstraps_fall_short_with_five_pairs(rows, name: str) -> None:
-    assert rows[name, 5].percentile < 0.93
-    assert rows[name, 5].bca < 0.93
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -91,13 +83,7 @@ def test_another_seed_gives_other_experiments() -> None:
 
 
 def test_table_of_one_row() -> None:
-    row = Coverage("normal", -1e-17, 5, 0.95, 0.8346, 0.8325, 0.05, 0.8, 0.68449)
+    row = Coverage("normal", -1e-17, 5, 0.95, 0.05, 0.8, 0.68449)
     assert table([row]).splitlines()[2].replace("\u00a0", " ") == (
-        "| normal | 0.0 | 5 | 95.0 % | 83.5 % | 83.2 % | 5.0 % | 80.0 % | 68.4 % |"
+        "| normal | 0.0 | 5 | 95.0 % | 5.0 % | 80.0 % | 68.4 % |"
     )
-
-
-def test_reading_pages_does_not_import_scipy_stats() -> None:
-    code = "import sys, greentactics.evidence.comparison; sys.exit('scipy.stats' in sys.modules)"
-    environment = {"PYTHONPATH": str(REPOSITORY / "catalogue")}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

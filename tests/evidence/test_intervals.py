@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greentactics.evidence.intervals import (
-    bca_interval,
-    bootstrap_ends,
     equivalence,
     mean_interval,
     minimal_detectable_effect,
@@ -33,67 +31,19 @@ def test_t_interval_of_one_two_three(confidence: float, quantile: float) -> None
     assert (mean, low, high) == pytest.approx((2.0, 2 - half_width, 2 + half_width))
 
 
-@pytest.mark.parametrize("interval", [mean_interval, bca_interval])
-def test_one_value_has_no_interval(interval) -> None:
-    assert interval([3.0]) == (3.0, None, None)
-
-
-@pytest.mark.parametrize("interval", [mean_interval, bca_interval])
-def test_equal_values_have_an_interval_of_no_width(interval) -> None:
-    assert interval([0.1, 0.1, 0.1]) == (0.1, 0.1, 0.1)
+def test_one_value_has_no_interval_and_equal_values_one_of_no_width() -> None:
+    assert mean_interval([3.0]) == (3.0, None, None)
+    assert mean_interval([0.1, 0.1, 0.1]) == (0.1, 0.1, 0.1)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf, 1.0]])
 @pytest.mark.parametrize(
     "function",
-    [mean_interval, bca_interval, minimal_detectable_effect, lambda values: equivalence(values, 1.0)],
+    [mean_interval, minimal_detectable_effect, lambda values: equivalence(values, 1.0)],
 )
 def test_no_value_or_one_that_is_not_finite_is_refused(function, values) -> None:
     with pytest.raises(ValueError, match="all finite"):
         function(values)
-
-
-def test_bca_interval_of_two_values_spans_them() -> None:
-    assert bca_interval([1.0, 2.0]) == pytest.approx((1.5, 1.0, 2.0))
-
-
-def test_bca_interval_of_many_normal_values_is_near_the_t_interval() -> None:
-    values = np.random.default_rng(1).standard_normal(400).tolist()
-    assert bca_interval(values) == pytest.approx(mean_interval(values), abs=0.01)
-
-
-def test_bca_interval_leans_to_the_long_tail() -> None:
-    mean, low, high = bca_interval([1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 5.0])
-    assert low is not None
-    assert high is not None
-    assert high - mean > 1.5 * (mean - low)
-
-
-@given(SAMPLES)
-def test_bca_interval_stays_within_the_values(values) -> None:
-    mean, low, high = bca_interval(values)
-    assert min(values) - 1e-9 <= low <= mean + 1e-9
-    assert mean - 1e-9 <= high <= max(values) + 1e-9
-
-
-@given(SAMPLES)
-def test_bca_interval_is_the_same_each_time_and_moves_with_the_values(values) -> None:
-    again = bca_interval(values)
-    assert again == bca_interval(values)
-    assert bca_interval([3 * value + 7 for value in values]) == pytest.approx([3 * end + 7 for end in again])
-
-
-def test_a_difference_in_the_last_digit_is_no_trouble() -> None:
-    assert bca_interval([1.0, math.nextafter(1.0, 2.0)]) == pytest.approx((1.0, 1.0, 1.0))
-
-
-def test_rows_beside_it_do_not_change_a_row() -> None:
-    samples = np.random.default_rng(2).standard_exponential((6, 5))
-    together = bootstrap_ends(samples)
-    for index, row in enumerate(samples):
-        low, high = bootstrap_ends(row[None])["percentile"]
-        assert (low[0], high[0]) == (together["percentile"][0][index], together["percentile"][1][index])
-        assert bca_interval(row.tolist())[1:] == pytest.approx([ends[index] for ends in together["BCa"]])
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,11 @@ data or devices. `intervals` holds the mathematics.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from greentactics.evidence.intervals import (
     Equivalence,
-    Interval,
-    bca_interval,
     equivalence,
     mean_interval,
     minimal_detectable_effect,
@@ -67,7 +65,7 @@ def times_lower(baseline: Mapping[int, float], treated: Mapping[int, float]) -> 
     Raises:
         NotComparable: No common seed, or a value that is not positive and finite.
     """
-    return _estimate(_logarithms(baseline, treated, TIMES_LOWER), mean_interval)
+    return _estimate(_logarithms(baseline, treated, TIMES_LOWER))
 
 
 def times_higher(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Estimate:
@@ -76,7 +74,7 @@ def times_higher(baseline: Mapping[int, float], treated: Mapping[int, float]) ->
     Raises:
         NotComparable: No common seed, or a value that is not positive and finite.
     """
-    return _estimate(_logarithms(treated, baseline, TIMES_HIGHER), mean_interval)
+    return _estimate(_logarithms(treated, baseline, TIMES_HIGHER))
 
 
 def point_difference(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Estimate:
@@ -85,7 +83,7 @@ def point_difference(baseline: Mapping[int, float], treated: Mapping[int, float]
     Raises:
         NotComparable: No common seed, or a value that is not finite.
     """
-    return _estimate(_points(baseline, treated), mean_interval)
+    return _estimate(_points(baseline, treated))
 
 
 def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) -> Pairs:
@@ -114,19 +112,7 @@ def compare(results: Results, arm: str, metric: str, reference: str = BASELINE) 
     Raises:
         NotComparable: One of the two arms lacks the metric, or its values give no number.
     """
-    return _estimate(pairs(results, arm, metric, reference), mean_interval)
-
-
-def bootstrap(results: Results, arm: str, metric: str, reference: str = BASELINE) -> Estimate:
-    """Compare as `compare` does, with the interval of the bias-corrected and accelerated bootstrap.
-
-    Assumes no shape of the noise, but covers too seldom with few seeds: a second opinion, not the interval
-    that decides.
-
-    Raises:
-        NotComparable: One of the two arms lacks the metric, or its values give no number.
-    """
-    return _estimate(pairs(results, arm, metric, reference), bca_interval)
+    return _estimate(pairs(results, arm, metric, reference))
 
 
 def detectable(results: Results, arm: str, metric: str, reference: str = BASELINE) -> float:
@@ -228,9 +214,9 @@ def _several(paired: Pairs) -> Pairs:
     return paired
 
 
-def _estimate(paired: Pairs, interval: Callable[[Sequence[float]], Interval]) -> Estimate:
+def _estimate(paired: Pairs) -> Estimate:
     """Take the interval and turn logarithms back into ratios."""
-    value, low, high = interval(paired.values)
+    value, low, high = mean_interval(paired.values)
     count = len(paired.values)
     if paired.unit == POINTS:
         return Estimate(value, low, high, count, POINTS)

@@ -1,7 +1,7 @@
 """Interval, power and equivalence for the mean of a few numbers.
 
 The numbers are one value a pair, such as the logarithm of a cost ratio or a difference in percentage points.
-`comparison` forms them from results; `coverage` shows by simulation how far the intervals can be trusted.
+`comparison` forms them from results; `simulation` shows by simulation how far the intervals can be trusted.
 Importing scipy takes longer than most commands need for their work, so the functions that need it import it.
 """
 
@@ -10,18 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
 POWER = 0.8
-RESAMPLES = 2000
-RESAMPLING_SEED = 0
-"""Fixed, so that the same results give the same page."""
 
 Interval = tuple[float, float | None, float | None]
 """Mean, lower end, upper end; the ends are None for one value."""
@@ -72,7 +64,7 @@ class Equivalence:
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Return the mean and the ends of Student's t interval.
 
-    Exact for normal values; `coverage` shows what skewness does to it.
+    Exact for normal values; `simulation` shows what skewness does to it.
 
     Raises:
         ValueError: No value, or one that is not finite.
@@ -88,70 +80,13 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     return mean, mean - half_width, mean + half_width
 
 
-def bca_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return the mean and the ends of its bias-corrected and accelerated bootstrap interval.
-
-    Too narrow with few values, since no resample holds a value that was not seen; `coverage` has the figures.
-    Meant as a second opinion beside the t interval, not in its place.
-
-    Raises:
-        ValueError: No value, or one that is not finite.
-
-    Source: Efron, Better bootstrap confidence intervals, JASA 82 (1987).
-    """
-    mean, error = _mean_and_error(values)
-    if error is None:
-        return mean, None, None
-    if error == 0:
-        return mean, mean, mean
-    import numpy as np
-
-    low, high = bootstrap_ends((np.array([values]) - mean) / error, confidence)["BCa"]
-    return mean, mean + error * float(low[0]), mean + error * float(high[0])
-
-
-def bootstrap_ends(
-    samples: NDArray[np.float64], confidence: float = CONFIDENCE
-) -> dict[Literal["BCa", "percentile"], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the ends of two bootstrap intervals of the mean of each row.
-
-    Rows of the same length are resampled alike, so a row's interval does not depend on the rows beside it.
-
-    Args:
-        samples: Shape (rows, values a row); in each row at least two values with a spread of about 1.
-        confidence: Share of samples whose interval should hold the true mean.
-    """
-    # Importing scipy.stats takes a second, which commands that need no bootstrap should not pay.
-    import numpy as np
-    from scipy import stats
-
-    def tied_mean(resamples: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        # Resamples of the same values in another order must tie, but their sums differ in the last digit.
-        return np.asarray(np.round(np.mean(resamples, axis=axis), 12))
-
-    generator = np.random.default_rng(RESAMPLING_SEED)
-    bca = stats.bootstrap(
-        (samples,),
-        tied_mean,
-        vectorized=True,
-        axis=-1,
-        n_resamples=RESAMPLES,
-        confidence_level=confidence,
-        rng=generator,
-    )
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    percentile = np.quantile(bca.bootstrap_distribution, tails, axis=-1)
-    low, high = map(np.asarray, bca.confidence_interval)
-    return {"BCa": (low, high), "percentile": (percentile[0], percentile[1])}
-
-
 def minimal_detectable_effect(values: Sequence[float], power: float = POWER, alpha: float = ALPHA) -> float:
     """Return the smallest true mean that a two-sided t test with this n and spread shows with this power.
 
     Shown means that the whole interval lies on the same side of zero as the true mean. Exact, by the
     noncentral t distribution, for normal values whose true standard deviation is the one seen. With few
     values the one seen is uncertain, and so is the effect: a true mean of the size estimated is shown less
-    often than the power says. `coverage` has the figures.
+    often than the power says. `simulation` has the figures.
 
     Raises:
         ValueError: Fewer than two values, or one that is not finite; power not between alpha and 1.

@@ -19,7 +19,6 @@ from numpy.polynomial.laguerre import laggauss
 from numpy.typing import NDArray
 
 from greentactics.evidence.intervals import (
-    bootstrap_ends,
     equivalence,
     mean_interval,
     minimal_detectable_effect,
@@ -35,15 +34,11 @@ SEED_SPREAD = 0.3
 MARGIN = 2.0
 """Margin of the equivalence tests in true standard deviations, so wide that the far side never matters."""
 QUADRATURE_NODES = 60
-BATCH_ROWS = 50
-"""Experiments resampled at a time; bounds the memory."""
 COLUMNS = (
     "noise",
     "skewness",
     "pairs",
     "t",
-    "BCa",
-    "percentile",
     "falsely equivalent",
     "power",
     "power, own spread",
@@ -101,10 +96,6 @@ class Coverage:
     """Pairs in an experiment."""
     student: float
     """Experiments whose 95 % t interval holds the true mean."""
-    bca: float
-    """The same of the bias-corrected and accelerated bootstrap."""
-    percentile: float
-    """The same of the percentile bootstrap."""
     false_equivalence: float
     """Experiments called equivalent though the true mean lies on the margin; the worse of the two sides."""
     power: float
@@ -163,7 +154,6 @@ def _outcome(name: str, earlier: Array, later: Array) -> Coverage:
     mean, deviation, skewness = truth(name)
     rows, rows_before = (later - mean) / deviation, (earlier - mean) / deviation
     low, high = np.array([mean_interval(row)[1:] for row in rows.tolist()]).T
-    bca, percentile = _bootstrap_coverage(rows)
     spreads = rows_before.std(axis=-1, ddof=1)
     effect = minimal_detectable_effect((rows_before[0] / spreads[0]).tolist())
 
@@ -175,21 +165,10 @@ def _outcome(name: str, earlier: Array, later: Array) -> Coverage:
         skewness=skewness,
         n=rows.shape[1],
         student=_fraction((low <= 0) & (high >= 0)),
-        bca=bca,
-        percentile=percentile,
         false_equivalence=max(_called_equivalent(rows + shift) for shift in (-MARGIN, MARGIN)),
         power=power(np.full(len(rows), effect)),
         power_by_estimate=power(effect * spreads),
     )
-
-
-def _bootstrap_coverage(rows: Array) -> tuple[float, float]:
-    """Return the fraction of rows whose BCa and percentile intervals hold zero."""
-    held: dict[str, list[NDArray[np.bool_]]] = {"BCa": [], "percentile": []}
-    for start in range(0, len(rows), BATCH_ROWS):
-        for method, (low, high) in bootstrap_ends(rows[start : start + BATCH_ROWS]).items():
-            held[method].append((low <= 0) & (high >= 0))
-    return _fraction(np.concatenate(held["BCa"])), _fraction(np.concatenate(held["percentile"]))
 
 
 def _called_equivalent(rows: Array) -> float:

@@ -11,7 +11,6 @@ from greentactics.evidence.comparison import (
     POINTS,
     Estimate,
     NotComparable,
-    bootstrap,
     detectable,
     equivalence_in_points,
 )
@@ -112,7 +111,6 @@ class CertaintyRow:
     metric: str
     arm: str
     students: str
-    bootstrapped: str
     n: int
     detectable: str
     equivalent: str
@@ -135,23 +133,16 @@ def _certainty_row(record: Record, run: TacticRun, arm: str, metric: str) -> Cer
         return None
     try:
         smallest = detectable(results, arm, metric)
-        again = bootstrap(results, arm, metric)
     except NotComparable:
         return None
     return CertaintyRow(
         metric=metric_title(record, metric, results.metrics[metric]),
         arm=plain_label(arm),
         students=typographic(estimate_phrase(estimate)),
-        bootstrapped=_interval(again),
         n=estimate.n,
         detectable=_smallest(smallest, estimate),
         equivalent=_equivalent(record, run, arm, metric),
     )
-
-
-def _interval(estimate: Estimate) -> str:
-    """Return the interval alone, as `estimate_phrase` writes it."""
-    return typographic(estimate_phrase(estimate).partition("[")[2].removesuffix("]"))
 
 
 def _smallest(value: float, estimate: Estimate) -> str:
