@@ -1,4 +1,4 @@
-"""The addresses of all machine-readable files; index, OpenAPI and others are made from this list."""
+"""The addresses of all machine-readable files; the index and others are made from this list."""
 
 from __future__ import annotations
 
@@ -55,7 +55,6 @@ ADDRESSES = (
     Address(f"{API}/sources.bib", "all sources in BibTeX", BIBTEX),
     Address(f"{API}/changes.json", "changes of substance, the latest first", JSON, "api-changes"),
     Address(f"{API}/changes.atom", "feed of the latest changes", ATOM),
-    Address(f"{API}/openapi.yaml", "description of these addresses in OpenAPI 3.1", YAML),
     Address(f"{API}/schema/{{schema}}.schema.json", "one JSON Schema", SCHEMA),
     Address("results/{id}/{run}.json", "the raw repeats of one committed run", JSON, "results"),
     Address("llms.txt", "overview in plain text, with links", TEXT),

@@ -27,7 +27,6 @@ from greentactics.api.documents import (
     vocabulary_documents,
 )
 from greentactics.api.models import ChangeEntry, ChangesDocument, TacticDocument, TacticsDocument
-from greentactics.api.openapi import openapi_text
 from greentactics.api.plain_text import overview_text, tactic_text, text_environment
 from greentactics.api.schemas import schema_files
 from greentactics.api.tables import table_files
@@ -139,7 +138,6 @@ def api_files(
     yield f"{API}/changes.json", document_text(changes)
     yield f"{API}/changes.atom", atom(changes, site_url)
     yield f"{API}/sources.bib", bibtex(catalogue.bibliography)
-    yield f"{API}/openapi.yaml", openapi_text(site_url)
     yield "llms.txt", overview_text(text_environment(), ordered, site_url or "")
     yield from ((vocabulary_path(entry.name), document_text(entry)) for entry in vocabularies)
     yield from ((schema_path(path.name.split(".")[0]), text) for path, text in schema_files().items())
