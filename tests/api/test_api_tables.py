@@ -96,6 +96,15 @@ def test_one_claim_is_the_headline_and_carries_its_source() -> None:
     assert (first["value"], first["unit"], first["doi"]) == ("3.7", "times", "10.1109/CVPR.2017.643")
 
 
+def test_every_column_has_a_value_somewhere() -> None:
+    """A column whose path leads nowhere would be empty throughout."""
+    real = render_site(REAL, {})
+    for name in TABLES:
+        found = rows(name, real) + rows(name)
+        empty = {column for column in found[0] if not any(row[column] for row in found)}
+        assert empty <= {"not_comparable_because", "not_counted_because"}, name
+
+
 def test_a_published_range_has_its_ends_in_columns_of_their_own() -> None:
     real = rows("claims", render_site(REAL, {}))
     ranges = [row for row in real if row["low"]]

@@ -9,218 +9,182 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from greentactics.api.addresses import API
-from greentactics.api.models import (
-    ComparisonDocument,
-    EstimateDocument,
-    LatencyDocument,
-    RunDocument,
-    TacticDocument,
-)
-from greentactics.models.record import Claim
+from greentactics.api.models import TacticDocument
 from greentactics.models.vocabulary import Direction
 from greentactics.text.escaping import one_line
 
 Cell = str | float | bool | None
 """What a cell is made from; a date or a term is given as text."""
 
-Row = TypeVar("Row")
-Value = TypeVar("Value")
+Columns = Mapping[str, str]
+"""Paths of values in flattened rows, by the name of the column."""
 
 FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 """Signs at which spreadsheets begin a formula, also in their wide forms."""
 
 
-@dataclass(frozen=True)
-class ClaimRow:
-    """One published claim."""
-
-    document: TacticDocument
-    claim: Claim
-    position: int
+def _fields(path: str, *names: str) -> Columns:
+    """Return columns that are called as the fields are."""
+    return {name: f"{path}.{name}" for name in names}
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """One comparison or one timing of a run."""
-
-    document: TacticDocument
-    run: RunDocument
-
-
-@dataclass(frozen=True)
-class MeasurementRow(RunRow):
-    """One metric of one arm of one run."""
-
-    entry: ComparisonDocument
+def _interval(path: str, value: str, stem: str) -> Columns:
+    """Return the columns of an estimate and the ends of its interval."""
+    return {
+        value: f"{path}.value",
+        f"{stem}_low": f"{path}.interval_95.0",
+        f"{stem}_high": f"{path}.interval_95.1",
+    }
 
 
-@dataclass(frozen=True)
-class LatencyRow(RunRow):
-    """One arm in one engine."""
-
-    entry: LatencyDocument
-
-
-TACTIC_COLUMNS: Mapping[str, Callable[[TacticDocument], Cell]] = {
-    "id": lambda document: document.id,
-    "title": lambda document: document.record.title,
-    "kind": lambda document: document.record.kind,
-    "type": lambda document: document.record.type,
-    "category": lambda document: document.record.category,
-    "group": lambda document: document.record.group,
-    "stages": lambda document: _words(document.record.stages),
-    "participants": lambda document: _words(document.record.participant),
-    "artifacts": lambda document: _words(document.record.artifact),
-    "tags": lambda document: _words(document.record.tags),
-    "target_quality": lambda document: document.record.target_quality,
-    "improves": lambda document: _qualities(document, Direction.IMPROVES),
-    "worsens": lambda document: _qualities(document, Direction.WORSENS),
-    "depends": lambda document: _qualities(document, Direction.DEPENDS),
-    "effort": lambda document: document.record.effort.level,
-    "status": lambda document: document.record.status,
-    "evidence": lambda document: document.evidence.level,
-    "contested": lambda document: document.evidence.contested,
-    "claimed": lambda document: document.claimed,
-    "reproduced_run": lambda document: _of(document.reproduced, lambda shown: shown.run),
-    "reproduced_metric": lambda document: _of(document.reproduced, lambda shown: shown.cost.metric),
-    "reproduced_provenance": lambda document: _of(document.reproduced, lambda shown: shown.cost.provenance),
-    "reproduced_value": lambda document: _value(_cost(document)),
-    "reproduced_low": lambda document: _end(_cost(document), 0),
-    "reproduced_high": lambda document: _end(_cost(document), 1),
-    "reproduced_unit": lambda document: _unit(_cost(document)),
-    "reproduced_n": lambda document: _pairs(_cost(document)),
-    "difference_shown": lambda document: _of(document.reproduced, lambda shown: shown.difference_shown),
-    "quality_metric": lambda document: _of(_quality_entry(document), lambda entry: entry.metric),
-    "quality_change": lambda document: _value(_quality(document)),
-    "quality_low": lambda document: _end(_quality(document), 0),
-    "quality_high": lambda document: _end(_quality(document), 1),
-    "quality_unit": lambda document: _unit(_quality(document)),
-    "quality_tolerance_points": lambda document: _of(
-        document.reproduced, lambda shown: shown.quality_tolerance_points
-    ),
-    "within_tolerance": lambda document: _of(document.reproduced, lambda shown: shown.within_tolerance),
-    "verdict": lambda document: document.verdict,
-    "created": lambda document: str(document.record.created),
-    "modified": lambda document: str(document.record.modified),
-    "page": lambda document: document.page,
+TACTIC_COLUMNS: Columns = {
+    "id": "id",
+    **_fields("record", "title", "kind", "type", "category", "group", "stages"),
+    "participants": "record.participant",
+    "artifacts": "record.artifact",
+    **_fields("record", "tags", "target_quality"),
+    **_fields("effects", "improves", "worsens", "depends"),
+    "effort": "record.effort.level",
+    "status": "record.status",
+    "evidence": "evidence.level",
+    "contested": "evidence.contested",
+    "claimed": "claimed",
+    "reproduced_run": "reproduced.run",
+    "reproduced_metric": "reproduced.cost.metric",
+    "reproduced_provenance": "reproduced.cost.provenance",
+    **_interval("reproduced.cost.against_baseline", "reproduced_value", "reproduced"),
+    "reproduced_unit": "reproduced.cost.against_baseline.unit",
+    "reproduced_n": "reproduced.cost.against_baseline.n",
+    "difference_shown": "reproduced.difference_shown",
+    "quality_metric": "reproduced.quality.metric",
+    **_interval("reproduced.quality.against_baseline", "quality_change", "quality"),
+    "quality_unit": "reproduced.quality.against_baseline.unit",
+    **_fields("reproduced", "quality_tolerance_points", "within_tolerance"),
+    "verdict": "verdict",
+    **_fields("record", "created", "modified"),
+    "page": "page",
 }
 
-CLAIM_COLUMNS: Mapping[str, Callable[[ClaimRow], Cell]] = {
-    "tactic": lambda row: row.document.id,
-    "position": lambda row: row.position,
-    "headline": lambda row: row.position - 1 == row.document.headline_claim,
-    "quantity": lambda row: row.claim.quantity,
-    "value": lambda row: row.claim.value,
-    "low": lambda row: _of(row.claim.range, lambda ends: ends.low),
-    "high": lambda row: _of(row.claim.range, lambda ends: ends.high),
-    "unit": lambda row: row.claim.unit,
-    "direction": lambda row: row.claim.direction,
-    "bound": lambda row: row.claim.bound,
-    "baseline": lambda row: row.claim.baseline,
-    "setting": lambda row: row.claim.setting,
-    "kind": lambda row: row.claim.kind,
-    "source": lambda row: row.claim.source,
-    "doi": lambda row: next(
-        (source.doi for source in row.document.sources if source.key == row.claim.source), None
-    ),
-    "read_in": lambda row: row.claim.read_in,
-    "note": lambda row: row.claim.note,
+CLAIM_COLUMNS: Columns = {
+    "tactic": "tactic",
+    "position": "position",
+    "headline": "headline",
+    **_fields("claim", "quantity", "value"),
+    **_fields("claim.range", "low", "high"),
+    **_fields("claim", "unit", "direction", "bound", "baseline", "setting", "kind", "source"),
+    "doi": "doi",
+    **_fields("claim", "read_in", "note"),
 }
 
-_RUN_COLUMNS: Mapping[str, Callable[[RunRow], Cell]] = {
-    "tactic": lambda row: row.document.id,
-    "run": lambda row: row.run.run,
-    "device": lambda row: row.run.device.name,
-    "device_kind": lambda row: row.run.device.kind,
-    "preset": lambda row: row.run.preset,
-    "data": lambda row: row.run.data,
-    "date": lambda row: str(row.run.date),
-    "commit": lambda row: row.run.commit,
-    "counts_as_evidence": lambda row: row.run.counts_as_evidence,
-    "not_counted_because": lambda row: "; ".join(row.run.not_counted_because),
+_RUN_COLUMNS: Columns = {
+    "tactic": "tactic",
+    "run": "run.run",
+    "device": "run.device.name",
+    "device_kind": "run.device.kind",
+    **_fields("run", "preset", "data", "date", "commit", "counts_as_evidence", "not_counted_because"),
 }
 
-MEASUREMENT_COLUMNS: Mapping[str, Callable[[MeasurementRow], Cell]] = {
+_COMPARED_COLUMNS: Columns = {
+    **_interval("entry.against_baseline", "estimate", "estimate"),
+    "estimate_unit": "entry.against_baseline.unit",
+    "n": "entry.against_baseline.n",
+}
+
+MEASUREMENT_COLUMNS: Columns = {
     **_RUN_COLUMNS,
-    "threads": lambda row: row.run.threads,
-    "arm": lambda row: row.entry.arm,
-    "metric": lambda row: row.entry.metric,
-    "unit": lambda row: row.run.metrics[row.entry.metric].unit,
-    "better": lambda row: row.run.metrics[row.entry.metric].better,
-    "provenance": lambda row: row.entry.provenance,
-    "baseline_mean": lambda row: _value(row.entry.baseline),
-    "baseline_low": lambda row: _end(row.entry.baseline, 0),
-    "baseline_high": lambda row: _end(row.entry.baseline, 1),
-    "baseline_n": lambda row: _pairs(row.entry.baseline),
-    "arm_mean": lambda row: row.entry.treated.value,
-    "arm_low": lambda row: _end(row.entry.treated, 0),
-    "arm_high": lambda row: _end(row.entry.treated, 1),
-    "arm_n": lambda row: row.entry.treated.n,
-    "estimate": lambda row: _value(row.entry.against_baseline),
-    "estimate_low": lambda row: _end(row.entry.against_baseline, 0),
-    "estimate_high": lambda row: _end(row.entry.against_baseline, 1),
-    "estimate_unit": lambda row: _unit(row.entry.against_baseline),
-    "n": lambda row: _pairs(row.entry.against_baseline),
-    "not_comparable_because": lambda row: row.entry.not_comparable_because,
-    "description": lambda row: row.run.metrics[row.entry.metric].description,
-    "raw": lambda row: row.run.raw,
+    "threads": "run.threads",
+    **_fields("entry", "arm", "metric"),
+    **_fields("metric", "unit", "better"),
+    "provenance": "entry.provenance",
+    **_interval("entry.baseline", "baseline_mean", "baseline"),
+    "baseline_n": "entry.baseline.n",
+    **_interval("entry.treated", "arm_mean", "arm"),
+    "arm_n": "entry.treated.n",
+    **_COMPARED_COLUMNS,
+    "not_comparable_because": "entry.not_comparable_because",
+    "description": "metric.description",
+    "raw": "run.raw",
 }
 
-LATENCY_COLUMNS: Mapping[str, Callable[[LatencyRow], Cell]] = {
+LATENCY_COLUMNS: Columns = {
     **_RUN_COLUMNS,
-    "engine": lambda row: row.entry.engine,
-    "batch_size": lambda row: row.entry.batch_size,
-    "threads": lambda row: row.entry.threads,
-    "stale": lambda row: row.run.latency_is_stale,
-    "arm": lambda row: row.entry.arm,
-    "quantity": lambda row: row.entry.quantity,
-    "unit": lambda row: row.entry.unit,
-    "provenance": lambda row: row.entry.provenance,
-    "baseline_median": lambda row: row.entry.baseline,
-    "arm_median": lambda row: row.entry.treated,
-    "estimate": lambda row: row.entry.against_baseline.value,
-    "estimate_low": lambda row: _end(row.entry.against_baseline, 0),
-    "estimate_high": lambda row: _end(row.entry.against_baseline, 1),
-    "estimate_unit": lambda row: row.entry.against_baseline.unit,
-    "n": lambda row: row.entry.against_baseline.n,
-    "control": lambda row: row.entry.baseline_against_itself.value,
-    "control_low": lambda row: _end(row.entry.baseline_against_itself, 0),
-    "control_high": lambda row: _end(row.entry.baseline_against_itself, 1),
-    "difference_shown": lambda row: row.entry.difference_shown,
-    "raw": lambda row: row.run.raw,
+    **_fields("entry", "engine", "batch_size", "threads"),
+    "stale": "run.latency_is_stale",
+    **_fields("entry", "arm", "quantity", "unit", "provenance"),
+    "baseline_median": "entry.baseline",
+    "arm_median": "entry.treated",
+    **_COMPARED_COLUMNS,
+    **_interval("entry.baseline_against_itself", "control", "control"),
+    "difference_shown": "entry.difference_shown",
+    "raw": "run.raw",
 }
 
 
 def table_files(documents: Sequence[TacticDocument]) -> dict[str, str]:
-    """Return the tables by path; one pass over the documents for each."""
-    claims = (
-        ClaimRow(document, claim, position)
-        for document in documents
-        for position, claim in enumerate(document.record.impact.claims, start=1)
-    )
-    runs = [(document, run) for document in documents for run in document.results]
-    measurements = (
-        MeasurementRow(document, run, entry) for document, run in runs for entry in run.comparisons
-    )
-    latencies = (LatencyRow(document, run, entry) for document, run in runs for entry in run.latency)
+    """Return the tables by path, after one pass over the documents."""
+    tactics, claims, measurements, latencies = (list[dict[str, Cell]]() for _ in range(4))
+    for document in documents:
+        whole = document.model_dump(mode="json")
+        runs, sources = whole.pop("results"), whole.pop("sources")
+        record = whole["record"]
+        effects = {
+            direction.value: [one["quality"] for one in record["effects"] if one["direction"] == direction]
+            for direction in Direction
+        }
+        tactics.append(flattened(whole | {"effects": effects}))
+        doi = {source["key"]: source["doi"] for source in sources}
+        for index, claim in enumerate(record["impact"]["claims"]):
+            about = {
+                "tactic": document.id,
+                "position": index + 1,
+                "headline": index == document.headline_claim,
+                "doi": doi.get(claim["source"]),
+            }
+            claims.append(flattened(about | {"claim": claim}))
+        for run in runs:
+            metrics, comparisons, timings = (run.pop(key) for key in ("metrics", "comparisons", "latency"))
+            because = "; ".join(run["not_counted_because"])  # sentences, not words
+            shared = flattened({"tactic": document.id, "run": run | {"not_counted_because": because}})
+            measurements += [
+                shared | flattened({"entry": entry, "metric": metrics[entry["metric"]]})
+                for entry in comparisons
+            ]
+            latencies += [shared | flattened({"entry": entry}) for entry in timings]
     return {
-        f"{API}/tactics.csv": _table(TACTIC_COLUMNS, documents),
+        f"{API}/tactics.csv": _table(TACTIC_COLUMNS, tactics),
         f"{API}/claims.csv": _table(CLAIM_COLUMNS, claims),
         f"{API}/measurements.csv": _table(MEASUREMENT_COLUMNS, measurements),
         f"{API}/latencies.csv": _table(LATENCY_COLUMNS, latencies),
     }
 
 
-def _table(columns: Mapping[str, Callable[[Row], Cell]], rows: Iterable[Row]) -> str:
+def flattened(value: Any, path: str = "") -> dict[str, Cell]:  # noqa: ANN401 - any JSON value
+    """Return the values of a JSON document by their paths, such as `cost.interval_95.0`.
+
+    Texts in a list become one, separated by spaces.
+    """
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return {path: " ".join(value)}
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {path: value}
+    return {
+        name: cell
+        for key, inner in value.items()
+        for name, cell in flattened(inner, f"{path}.{key}" if path else f"{key}").items()
+    }
+
+
+def _table(columns: Columns, rows: Iterable[Mapping[str, Cell]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([cell_text(cell(row)) for cell in columns.values()] for row in rows)
+    writer.writerows([cell_text(row.get(path)) for path in columns.values()] for row in rows)
     return text.getvalue()
 
 
@@ -242,43 +206,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _words(terms: Iterable[str]) -> str:
-    return " ".join(terms)
-
-
-def _qualities(document: TacticDocument, direction: Direction) -> str:
-    return _words(effect.quality for effect in document.record.effects if effect.direction is direction)
-
-
-def _of(source: Row | None, read: Callable[[Row], Value]) -> Value | None:
-    return None if source is None else read(source)
-
-
-def _cost(document: TacticDocument) -> EstimateDocument | None:
-    return _of(document.reproduced, lambda shown: shown.cost.against_baseline)
-
-
-def _quality_entry(document: TacticDocument) -> ComparisonDocument | None:
-    return _of(document.reproduced, lambda shown: shown.quality)
-
-
-def _quality(document: TacticDocument) -> EstimateDocument | None:
-    return _of(_quality_entry(document), lambda entry: entry.against_baseline)
-
-
-def _value(estimate: EstimateDocument | None) -> float | None:
-    return _of(estimate, lambda entry: entry.value)
-
-
-def _end(estimate: EstimateDocument | None, index: int) -> float | None:
-    return None if estimate is None or estimate.interval_95 is None else estimate.interval_95[index]
-
-
-def _unit(estimate: EstimateDocument | None) -> str | None:
-    return _of(estimate, lambda entry: entry.unit)
-
-
-def _pairs(estimate: EstimateDocument | None) -> int | None:
-    return _of(estimate, lambda entry: entry.n)
