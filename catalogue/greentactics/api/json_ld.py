@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
@@ -27,14 +27,11 @@ _WORK_TYPES = {
     "article": "ScholarlyArticle",
     "article-journal": "ScholarlyArticle",
     "paper-conference": "ScholarlyArticle",
-    "chapter": "Chapter",
-    "book": "Book",
-    "report": "Report",
-    "thesis": "Thesis",
     "software": "SoftwareApplication",
-    "dataset": "Dataset",
+    "standard": "CreativeWork",
     "webpage": "WebPage",
 }
+"""Types of works whose name differs in schema.org by more than its capital."""
 # Signs that would end the element, or that Markdown's preprocessors look for before HTML is recognised.
 _ESCAPES = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&`~"})
 
@@ -49,57 +46,55 @@ def tactic_script(document: TacticDocument, catalogue: Catalogue, root: str) -> 
     """
     record = document.record
     page = root + document.page
-    recipe = {
-        "@type": "SoftwareSourceCode",
-        "name": f"recipes/{record.module}.py",
-        "programmingLanguage": "Python",
-        "license": CODE_LICENCE,
-        "url": f"{page}#recipe",
-    }
+    recipe = _thing(
+        "SoftwareSourceCode",
+        name=f"recipes/{record.module}.py",
+        programmingLanguage="Python",
+        license=CODE_LICENCE,
+        url=f"{page}#recipe",
+    )
     return _script(
-        {
-            "@type": "TechArticle",
-            "headline": record.title,
-            "description": record.summary,
-            "url": page,
-            "inLanguage": "en",
-            "datePublished": str(record.created),
-            "dateModified": str(record.modified),
-            "keywords": [tag.label for tag in record.tags],
-            "license": LICENCE_ADDRESS,
-            "author": _CONTRIBUTORS,
-            "isPartOf": _dataset(root),
-            "citation": [_work(source) for source in document.sources],
-            "hasPart": [recipe] if record.recipe and record.id in catalogue.recipes else [],
-        }
+        _thing(
+            "TechArticle",
+            headline=record.title,
+            description=record.summary,
+            url=page,
+            inLanguage="en",
+            datePublished=record.created,
+            dateModified=record.modified,
+            keywords=[tag.label for tag in record.tags] or None,
+            license=LICENCE_ADDRESS,
+            author=_CONTRIBUTORS,
+            isPartOf=_dataset(root),
+            citation=[_work(source) for source in document.sources] or None,
+            hasPart=[recipe] if record.recipe and record.id in catalogue.recipes else None,
+        )
     )
 
 
 def catalogue_script(changes: ChangesDocument, version: str, root: str) -> Markup:
     """Return the element of the home page: the catalogue as a data set with its downloads."""
     downloads = [
-        {
-            "@type": "DataDownload",
-            "name": address.title,
-            "encodingFormat": address.media_type,
-            "contentUrl": root + address.path,
-        }
+        _thing(
+            "DataDownload",
+            name=address.title,
+            encodingFormat=address.media_type,
+            contentUrl=root + address.path,
+        )
         for address in ADDRESSES
         if "{" not in address.path
     ]
     return _script(
-        {
-            "@type": "Dataset",
-            "name": CATALOGUE_NAME,
-            "description": CATALOGUE_DESCRIPTION,
-            "url": f"{root}index.html",
-            "version": version,
-            "dateModified": str(changes.updated) if changes.updated else "",
-            "isAccessibleForFree": True,
-            "license": LICENCE_ADDRESS,
-            "creator": _CONTRIBUTORS,
-            "distribution": downloads,
-        }
+        _dataset(
+            root,
+            description=CATALOGUE_DESCRIPTION,
+            version=version,
+            dateModified=changes.updated,
+            isAccessibleForFree=True,
+            license=LICENCE_ADDRESS,
+            creator=_CONTRIBUTORS,
+            distribution=downloads,
+        )
     )
 
 
@@ -122,66 +117,57 @@ def page_script(
         term: The word of the vocabularies that the page is about.
     """
     items = [
-        {
-            "@type": "ListItem",
-            "position": position,
-            "name": record.title,
-            "url": root + page_path(record.id),
-        }
+        _thing("ListItem", position=position, name=record.title, url=root + page_path(record.id))
         for position, record in enumerate(tactics or (), start=1)
     ]
-    entity = {"@type": "ItemList", "numberOfItems": len(items), "itemListElement": items}
-    about = term and {
-        "@type": "DefinedTerm",
-        "name": term.label,
-        "description": term.definition,
-        "termCode": term.value,
-        "inDefinedTermSet": f"{root}terms/index.html",
-    }
+    about = term and _thing(
+        "DefinedTerm",
+        name=term.label,
+        description=term.definition,
+        termCode=term.value,
+        inDefinedTermSet=f"{root}terms/index.html",
+    )
+    listed = None if tactics is None else _thing("ItemList", numberOfItems=len(items), itemListElement=items)
     return _script(
-        {
-            "@type": "WebPage" if tactics is None else "CollectionPage",
-            "name": title,
-            "description": description,
-            "url": root + page,
-            "inLanguage": "en",
-            "isPartOf": _dataset(root),
-            "about": about,
-            "mainEntity": None if tactics is None else entity,
-        }
+        _thing(
+            "WebPage" if tactics is None else "CollectionPage",
+            name=title,
+            description=description,
+            url=root + page,
+            inLanguage="en",
+            isPartOf=_dataset(root),
+            about=about,
+            mainEntity=listed,
+        )
     )
 
 
-def _dataset(root: str) -> dict[str, str]:
-    return {"@type": "Dataset", "name": CATALOGUE_NAME, "url": f"{root}index.html"}
+def _dataset(root: str, **facts: object) -> dict[str, Any]:
+    return _thing("Dataset", name=CATALOGUE_NAME, url=f"{root}index.html", **facts)
 
 
 def _work(source: SourceDocument) -> dict[str, Any]:
-    work = {
-        "@type": _WORK_TYPES.get(source.type, "CreativeWork"),
-        "name": source.title,
-        "author": [
-            {"@type": "Organization" if name.literal else "Person", "name": str(name)}
-            for name in source.authors
+    return _thing(
+        _WORK_TYPES.get(source.type, source.type.capitalize()),
+        name=source.title,
+        author=[
+            _thing("Organization" if name.literal else "Person", name=str(name)) for name in source.authors
         ],
-        "datePublished": str(source.year),
-        "url": source.address or "",
-    }
-    return {name: value for name, value in work.items() if value}
+        datePublished=str(source.year),
+        url=source.address,
+    )
 
 
-def _script(description: Mapping[str, Any]) -> Markup:
-    filled = {"@context": "https://schema.org"} | {
-        name: value for name, value in description.items() if value
+def _thing(kind: str, **facts: object) -> dict[str, Any]:
+    """Return what is known of a thing; texts are one line each, without signs that nobody sees."""
+    return {"@type": kind} | {
+        name: one_line(value) if isinstance(value, str) else value
+        for name, value in facts.items()
+        if value is not None
     }
-    text = json.dumps(_visible(filled), ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+
+
+def _script(thing: dict[str, Any]) -> Markup:
+    described = {"@context": "https://schema.org", **thing}
+    text = json.dumps(described, ensure_ascii=False, separators=(",", ":"), default=str).translate(_ESCAPES)
     return Markup(f'<script type="application/ld+json">{text}</script>')  # noqa: S704 - escaped on the line above
-
-
-def _visible(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a JSON value whose texts are one line each, without signs that nobody sees."""
-    if isinstance(value, str):
-        return one_line(value)
-    if isinstance(value, Mapping):
-        return {name: _visible(entry) for name, entry in value.items()}
-    return [_visible(entry) for entry in value] if isinstance(value, Iterable) else value
