@@ -3,7 +3,7 @@
 import pytest
 
 from greentactics.evidence.level import Level, assess
-from greentactics.evidence.runs import Objection, objections, tactic_runs
+from greentactics.evidence.runs import Doubt, Objection, objections, tactic_runs
 from greentactics.models.results import DataInfo, DeviceInfo, MeterInfo
 from greentactics.models.timings import CONTROL
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity, ReadIn
@@ -195,11 +195,11 @@ def metered(control: float | None):
 
 
 def test_a_metered_cost_needs_a_control_that_differs_less_than_the_effect() -> None:
-    assert doubt(metered(None)) == "no A/A control"
+    assert doubt(metered(None)) is Doubt.NO_CONTROL
     assert doubt(metered(1.05)) is None
-    assert doubt(metered(2.5)) == "no difference shown"
+    assert doubt(metered(2.5)) is Doubt.NO_DIFFERENCE
     side_by_side = metered(1.05).model_copy(update={"jobs": 2})
-    assert doubt(side_by_side) == "repeats ran side by side"
+    assert doubt(side_by_side) is Doubt.SIDE_BY_SIDE
     levels = [evidence(PRUNING, metered(control)).level for control in (None, 1.05, 2.5)]
     assert levels == [Level.E1, Level.E3, Level.E1]
 

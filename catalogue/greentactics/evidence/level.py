@@ -44,7 +44,7 @@ def assess(record: Record, runs: Iterable[TacticRun], bibliography: Mapping[str,
         bibliography: References by key, to tell independent sources.
     """
     counting = [run for run in runs if not run.against]
-    contests = tuple(reason for run in counting if (reason := run.contests))
+    contests = tuple(f"on {run.results.device.name} {run.contests}" for run in counting if run.contests)
     devices = _device_count([run.results.device for run in counting if run.reproduces])
     level, reason = _level(record, devices, bibliography)
     return Evidence(level, bool(contests), (reason, *contests))

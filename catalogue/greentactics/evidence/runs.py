@@ -49,6 +49,21 @@ class Objection(StrEnum):
     OTHER_METER = "the energy meter does not cover the processor that worked"
 
 
+class Doubt(StrEnum):
+    """Why a cost is not shown to differ from the baseline's; the value is what readers see."""
+
+    NO_DIFFERENCE = "no difference shown"
+    NO_CONTROL = "no A/A control"
+    SIDE_BY_SIDE = "repeats ran side by side"
+
+
+class Contest(StrEnum):
+    """How results contest a claim; the value is what readers see."""
+
+    OPPOSITE = "the interval lies wholly on the opposite side of no effect"
+    SMALLER = "the interval lies wholly below the claimed effect"
+
+
 STALE = frozenset({Objection.RECIPE_CHANGED, Objection.DATA_CHANGED})
 """Objections to results that were right once."""
 
@@ -179,7 +194,7 @@ class TacticRun:
         return recipe is not None and loss is not None and loss <= recipe.quality_tolerance_points
 
     @cached_property
-    def doubt(self) -> str | None:
+    def doubt(self) -> Doubt | None:
         """Why the headline cost is not shown to differ from the baseline's, or None where it is.
 
         The interval has to exclude no effect. Where the cost was measured or metered, the baseline is run
@@ -187,15 +202,15 @@ class TacticRun:
         """
         cost = self.cost
         if self.record.recipe is None or cost is None or includes_no_effect(cost):
-            return "no difference shown"
+            return Doubt.NO_DIFFERENCE
         if not needs_control(self.record, self.results):
             return None
         control = self.estimate(CONTROL, self.record.recipe.cost_metric)
         if control is None:
-            return "no A/A control"
+            return Doubt.NO_CONTROL
         if self.results.jobs > 1:
-            return "repeats ran side by side"
-        return None if shows_difference(cost, control) else "no difference shown"
+            return Doubt.SIDE_BY_SIDE
+        return None if shows_difference(cost, control) else Doubt.NO_DIFFERENCE
 
     @property
     def reproduces(self) -> bool:
@@ -210,18 +225,17 @@ class TacticRun:
         return quality is not None and quality.n >= LEAST_PAIRS and self.within_tolerance
 
     @property
-    def contests(self) -> str | None:
-        """Why it contests the headline claim, or None."""
+    def contests(self) -> Contest | None:
+        """How it contests the headline claim, or None."""
         claim, interval = headline_claim(self.record), self._effect_interval
         if claim is None or interval is None:
             return None
-        device = self.results.device.name
         if interval[1] < 1:
-            return f"on {device} the interval lies wholly on the opposite side of no effect"
+            return Contest.OPPOSITE
         claimed = claimed_times(claim)
         if claimed is None or claim.bound is Bound.AT_MOST or interval[1] >= claimed:
             return None
-        return f"on {device} the interval lies wholly below the claimed effect"
+        return Contest.SMALLER
 
     @property
     def _effect_interval(self) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from greentactics.evidence.claims import (
     effect_claims,
     has_figure,
     headline_claim,
+    other_quantity,
     short_setting,
 )
 from greentactics.evidence.comparison import POINTS, Estimate, smallest_loss
@@ -40,7 +41,7 @@ def verdict_line(record: Record, runs: Iterable[TacticRun] = ()) -> str:
     if record.recipe is None or shown is None or shown.cost is None:
         return _without_reproduction(record, any(run.stale and not run.is_smoke for run in known))
     contested = not shown.against and shown.contests
-    line = f"{_reproduced(shown, record.recipe, shown.cost)}; {_claimed(record, record.recipe)}"
+    line = f"{_reproduced(shown, record.recipe, shown.cost)}; {_claimed(record)}"
     if contested:
         line = f"Contested: {line}"
     return f"{line}; not counted as evidence: {', '.join(shown.against)}" if shown.against else line
@@ -93,15 +94,15 @@ def _quality(run: TacticRun, recipe: RecipeUse) -> str:
     return f"{words}, {where} of {recipe.quality_tolerance_points:g}"
 
 
-def _claimed(record: Record, recipe: RecipeUse) -> str:
+def _claimed(record: Record) -> str:
     claim = headline_claim(record)
     if claim is None:
         return "no published figure"
     if not has_figure(claim):
         return "claimed without a figure"
-    if claim.quantity.value in recipe.cost_label.lower():
-        return f"claimed {claim_figure(claim)} ({short_setting(claim)})"
-    return f"claimed {claim_phrase(claim)}"
+    if other_quantity(record, claim):
+        return f"claimed {claim_phrase(claim)}"
+    return f"claimed {claim_figure(claim)} ({short_setting(claim)})"
 
 
 def _without_reproduction(record: Record, stale: bool) -> str:
