@@ -3,7 +3,6 @@
 import pytest
 
 from greentactics.evidence import verdict
-from greentactics.evidence.comparison import POINTS, Estimate, smallest_loss
 from greentactics.evidence.runs import tactic_runs
 from greentactics.models.datasets import KNOWN_SHA256
 from greentactics.models.results import DataInfo
@@ -122,16 +121,6 @@ def test_a_loss_outside_the_tolerance_is_said() -> None:
 def test_a_loss_whose_interval_holds_the_tolerance_is_not_called_outside() -> None:
     line = verdict_line(PRUNING, [two_arms(7.4, 3.1, -0.01, 8.0, 4.0)], checksum=UNCHANGED)
     assert ", not shown to lie within the tolerance of 1 (" in line
-
-
-@pytest.mark.parametrize(
-    ("better", "low", "high", "loss"),
-    [("higher", -2.0, -1.4, 1.4), ("lower", 0.5, 2.0, 0.5), ("higher", -1.0, 0.3, -0.3)],
-)
-def test_the_smallest_loss_is_the_better_end_of_the_interval(better, low, high, loss) -> None:
-    quality = Estimate(value=(low + high) / 2, low=low, high=high, n=5, unit=POINTS)
-    assert smallest_loss(quality, better) == loss
-    assert smallest_loss(None, better) is None
 
 
 def test_quality_that_was_not_measured_is_said() -> None:

@@ -9,12 +9,11 @@ data or devices. `intervals` holds the mathematics.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greentactics.evidence.intervals import (
-    Equivalence,
-    equivalence,
+    equivalence_p,
     mean_interval,
     minimal_detectable_effect,
 )
@@ -59,31 +58,13 @@ class Pairs:
     """`times lower`, `times higher` or `percentage points`."""
 
 
-def times_lower(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Estimate:
-    """Compare costs, given by seed: how many times lower the treated value is.
+def times_lower(ratios: Sequence[float]) -> Estimate:
+    """Return the geometric mean of ratios that say how many times lower a value is, with its interval.
 
     Raises:
-        NotComparable: No common seed, or a value that is not positive and finite.
+        NotComparable: A ratio that is beyond all bounds.
     """
-    return _estimate(_logarithms(baseline, treated, TIMES_LOWER))
-
-
-def times_higher(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Estimate:
-    """Compare quantities of which more is better, given by seed: how many times higher the treated value is.
-
-    Raises:
-        NotComparable: No common seed, or a value that is not positive and finite.
-    """
-    return _estimate(_logarithms(treated, baseline, TIMES_HIGHER))
-
-
-def point_difference(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Estimate:
-    """Compare fractions, given by seed: treated minus baseline in percentage points.
-
-    Raises:
-        NotComparable: No common seed, or a value that is not finite.
-    """
-    return _estimate(_points(baseline, treated))
+    return _estimate(_logarithms(ratios, TIMES_LOWER))
 
 
 def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) -> Pairs:
@@ -92,18 +73,28 @@ def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) ->
     Raises:
         NotComparable: One of the two arms lacks the metric, or its values give no number.
     """
-    if metric not in results.metrics:
+    info = results.metrics.get(metric)
+    if info is None:
         raise NotComparable(f"{metric} was not measured")
-    baseline, treated = results.values(reference, metric), results.values(arm, metric)
-    for name, values in ((reference, baseline), (arm, treated)):
+    references, treated = results.values(reference, metric), results.values(arm, metric)
+    for name, values in ((reference, references), (arm, treated)):
         if not values:
             raise NotComparable(f"{name} lacks it")
-    info = results.metrics[metric]
+    both = [(references[seed], treated[seed]) for seed in sorted(references.keys() & treated.keys())]
+    if not both:
+        raise NotComparable("no seed was run with both arms")
+    if not all(math.isfinite(value) for pair in both for value in pair):
+        raise NotComparable("a value is not a finite number")
     if info.unit == "fraction":
-        return _points(baseline, treated)
+        points = tuple(100 * (of_arm - of_reference) for of_reference, of_arm in both)
+        if not all(abs(value) < LARGEST for value in points):
+            raise NotComparable("a difference is too large to compute with")
+        return Pairs(points, POINTS)
+    if not all(value > 0 for pair in both for value in pair):
+        raise NotComparable("a ratio needs positive values")
     if info.better == "higher":
-        return _logarithms(treated, baseline, TIMES_HIGHER)
-    return _logarithms(baseline, treated, TIMES_LOWER)
+        return _logarithms([of_arm / of_reference for of_reference, of_arm in both], TIMES_HIGHER)
+    return _logarithms([of_reference / of_arm for of_reference, of_arm in both], TIMES_LOWER)
 
 
 def compare(results: Results, arm: str, metric: str, reference: str = BASELINE) -> Estimate:
@@ -115,7 +106,7 @@ def compare(results: Results, arm: str, metric: str, reference: str = BASELINE) 
     return _estimate(pairs(results, arm, metric, reference))
 
 
-def detectable(results: Results, arm: str, metric: str, reference: str = BASELINE) -> float:
+def detectable(results: Results, arm: str, metric: str) -> float:
     """Return the smallest true effect that these seeds would have shown with 80 % power.
 
     An estimate, as the spread that it rests on is one: see `intervals.minimal_detectable_effect`.
@@ -127,31 +118,22 @@ def detectable(results: Results, arm: str, metric: str, reference: str = BASELIN
     Raises:
         NotComparable: As `compare`, or a single pair, which has no spread.
     """
-    paired = _several(pairs(results, arm, metric, reference))
+    paired = _several(pairs(results, arm, metric))
     effect = minimal_detectable_effect(paired.values)
     return effect if paired.unit == POINTS else math.exp(effect)
 
 
-def equivalence_in_points(
-    results: Results, arm: str, metric: str, margin_points: float, reference: str = BASELINE
-) -> Equivalence:
-    """Test whether a fraction, such as an accuracy, is the same in both arms up to a margin.
-
-    Returns:
-        Two one-sided t tests of arm minus reference in percentage points, with `not_worse` judged by the
-        metric's direction.
+def equivalence_in_points(results: Results, arm: str, metric: str, margin_points: float) -> float:
+    """Return the p value of the test that a fraction is the same as the baseline's up to a margin.
 
     Raises:
-        NotComparable: As `compare`; a single pair; a metric that is no fraction or has no better direction.
+        NotComparable: As `compare`; a single pair; a metric that is no fraction.
         ValueError: A margin that is not positive and finite.
     """
-    paired = _several(pairs(results, arm, metric, reference))
-    info = results.metrics[metric]
+    paired = _several(pairs(results, arm, metric))
     if paired.unit != POINTS:
         raise NotComparable(f"{metric} is no fraction, so it has no margin in points")
-    if info.better == "neither":
-        raise NotComparable(f"{metric} has no better direction")
-    return equivalence(paired.values, margin_points, higher_is_better=info.better == "higher")
+    return equivalence_p(paired.values, margin_points)
 
 
 def absolute(results: Results, arm: str, metric: str) -> Estimate | None:
@@ -163,46 +145,18 @@ def absolute(results: Results, arm: str, metric: str) -> Estimate | None:
     return Estimate(value, low, high, len(values), results.metrics[metric].unit)
 
 
-def largest_loss(quality: Estimate | None, better: Better) -> float | None:
-    """Return the worse end of the interval of a quality's change, as a loss.
+def loss_interval(quality: Estimate | None, better: Better) -> tuple[float, float] | None:
+    """Return the interval of a quality's change as a loss, the smaller loss first.
 
     Returns:
-        Percentage points, negative where the quality rose throughout; None without an interval in points.
+        Percentage points, negative where the quality rose; None without an interval in points.
     """
     if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
         return None
-    return quality.high if better == "lower" else -quality.low
+    return (quality.low, quality.high) if better == "lower" else (-quality.high, -quality.low)
 
 
-def smallest_loss(quality: Estimate | None, better: Better) -> float | None:
-    """Return the better end of the interval, as `largest_loss` returns the worse one."""
-    if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
-        return None
-    return quality.low if better == "lower" else -quality.high
-
-
-def _common_seeds(baseline: Mapping[int, float], treated: Mapping[int, float]) -> list[int]:
-    seeds = sorted(set(baseline) & set(treated))
-    if not seeds:
-        raise NotComparable("no seed was run with both arms")
-    if not all(math.isfinite(values[seed]) for values in (baseline, treated) for seed in seeds):
-        raise NotComparable("a value is not a finite number")
-    return seeds
-
-
-def _points(baseline: Mapping[int, float], treated: Mapping[int, float]) -> Pairs:
-    seeds = _common_seeds(baseline, treated)
-    values = tuple(100 * (treated[seed] - baseline[seed]) for seed in seeds)
-    if not all(abs(value) < LARGEST for value in values):
-        raise NotComparable("a difference is too large to compute with")
-    return Pairs(values, POINTS)
-
-
-def _logarithms(numerator: Mapping[int, float], denominator: Mapping[int, float], unit: str) -> Pairs:
-    seeds = _common_seeds(numerator, denominator)
-    if not all(values[seed] > 0 for values in (numerator, denominator) for seed in seeds):
-        raise NotComparable("a ratio needs positive values")
-    ratios = [numerator[seed] / denominator[seed] for seed in seeds]
+def _logarithms(ratios: Sequence[float], unit: str) -> Pairs:
     if not all(1 / LARGEST < ratio < LARGEST for ratio in ratios):
         raise NotComparable("a ratio is too large to compute with")
     return Pairs(tuple(math.log(ratio) for ratio in ratios), unit)

@@ -135,6 +135,4 @@ def _over_passes(ratios: Sequence[MedianRatio]) -> Estimate:
     if len(ratios) == 1:
         only = ratios[0]
         return Estimate(only.value, only.low, only.high, 1, TIMES_LOWER)
-    return times_lower(
-        {index: ratio.value for index, ratio in enumerate(ratios)}, dict.fromkeys(range(len(ratios)), 1.0)
-    )
+    return times_lower([ratio.value for ratio in ratios])

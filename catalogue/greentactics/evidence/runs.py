@@ -20,7 +20,7 @@ from greentactics.evidence.comparison import (
     NotComparable,
     absolute,
     compare,
-    largest_loss,
+    loss_interval,
 )
 from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, shows_difference
 from greentactics.evidence.wording import includes_no_effect
@@ -180,12 +180,18 @@ class TacticRun:
         return None if recipe is None else self.estimate(TACTIC, recipe.quality_metric)
 
     @property
-    def largest_loss(self) -> float | None:
-        """Points of quality that may have been lost at most; None without an interval in points."""
+    def loss_interval(self) -> tuple[float, float] | None:
+        """Points of quality that were lost, at least and at most; None without an interval in points."""
         recipe, quality = self.record.recipe, self.quality
         if recipe is None or quality is None:
             return None
-        return largest_loss(quality, self.results.metrics[recipe.quality_metric].better)
+        return loss_interval(quality, self.results.metrics[recipe.quality_metric].better)
+
+    @property
+    def largest_loss(self) -> float | None:
+        """Points of quality that may have been lost at most; None without an interval in points."""
+        loss = self.loss_interval
+        return None if loss is None else loss[1]
 
     @property
     def within_tolerance(self) -> bool:

@@ -19,7 +19,8 @@ from numpy.polynomial.laguerre import laggauss
 from numpy.typing import NDArray
 
 from greentactics.evidence.intervals import (
-    equivalence,
+    ALPHA,
+    equivalence_p,
     mean_interval,
     minimal_detectable_effect,
 )
@@ -172,7 +173,7 @@ def _outcome(name: str, earlier: Array, later: Array) -> Coverage:
 
 
 def _called_equivalent(rows: Array) -> float:
-    return _fraction(np.array([equivalence(row, MARGIN).equivalent for row in rows.tolist()]))
+    return _fraction(np.array([equivalence_p(row, MARGIN) < ALPHA for row in rows.tolist()]))
 
 
 def _fraction(held: NDArray[np.bool_]) -> float:

@@ -13,7 +13,7 @@ from greentactics.evidence.claims import (
     other_quantity,
     short_setting,
 )
-from greentactics.evidence.comparison import POINTS, Estimate, smallest_loss
+from greentactics.evidence.comparison import POINTS, Estimate
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.wording import (
     estimate_phrase,
@@ -86,10 +86,10 @@ def _quality(run: TacticRun, recipe: RecipeUse) -> str:
     if quality.unit != POINTS:
         return f"at {label} {estimate_phrase(quality)}"
     words = f"at {points_phrase(quality)} of {label}{points_interval(quality)}"
-    if run.record.kind is Kind.DARK or quality.low is None or run.within_tolerance:
+    loss = run.loss_interval
+    if run.record.kind is Kind.DARK or loss is None or run.within_tolerance:
         return words
-    least = smallest_loss(quality, run.results.metrics[recipe.quality_metric].better)
-    beyond = least is not None and least > recipe.quality_tolerance_points
+    beyond = loss[0] > recipe.quality_tolerance_points
     where = "outside the tolerance" if beyond else "not shown to lie within the tolerance"
     return f"{words}, {where} of {recipe.quality_tolerance_points:g}"
 

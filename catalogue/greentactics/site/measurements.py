@@ -14,6 +14,7 @@ from greentactics.evidence.comparison import (
     detectable,
     equivalence_in_points,
 )
+from greentactics.evidence.intervals import ALPHA
 from greentactics.evidence.latency import PassesCompared, Quantity, engines, timed_arms
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.wording import (
@@ -156,10 +157,10 @@ def _equivalent(record: Record, run: TacticRun, arm: str, metric: str) -> str:
     if run.results.metrics[metric].unit != "fraction" or margin == 0:  # nothing lies within no margin
         return DASH
     try:
-        found = equivalence_in_points(run.results, arm, metric, margin)
+        p = equivalence_in_points(run.results, arm, metric, margin)
     except NotComparable as refusal:
         return f"{DASH} ({refusal})"
-    return f"{'shown' if found.equivalent else 'not shown'}, p {p_value(found.p)}"
+    return f"{'shown' if p < ALPHA else 'not shown'}, p {p_value(p)}"
 
 
 def p_value(value: float) -> str:

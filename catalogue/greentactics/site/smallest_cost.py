@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from greentactics.evidence.comparison import Estimate, NotComparable, compare, largest_loss
+from greentactics.evidence.comparison import Estimate, NotComparable, compare, loss_interval
 from greentactics.evidence.runs import tactic_runs
 from greentactics.evidence.verdict import headline_run
 from greentactics.evidence.wording import DASH, estimate_phrase, plain_label, quantity, typographic
@@ -110,8 +110,8 @@ def _row(results: Results, recipe: RecipeUse, arm: str) -> tuple[str, ...]:
     if arm == BASELINE:
         return name, macs, DASH, DASH, accuracy, DASH
     quality = _compared(results, arm, recipe.quality_metric)
-    loss = largest_loss(quality, results.metrics[recipe.quality_metric].better)
-    within = loss is not None and loss <= recipe.quality_tolerance_points
+    loss = loss_interval(quality, results.metrics[recipe.quality_metric].better)
+    within = loss is not None and loss[1] <= recipe.quality_tolerance_points
     times = [_phrase(_compared(results, arm, metric)) for metric in (recipe.cost_metric, OTHER_COST)]
     return name, macs, *times, f"{accuracy}, {_phrase(quality)}", "yes" if within else "not shown"
 
