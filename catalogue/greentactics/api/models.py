@@ -35,10 +35,14 @@ WrittenRecord = Annotated[Record, PlainSerializer(_as_written)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class EstimateDocument(BaseModel):
-    """A number with its interval."""
+class Document(BaseModel):
+    """What all parts of the documents have in common: nothing missing, nothing more than the schema says."""
 
     model_config = STRICT
+
+
+class EstimateDocument(Document):
+    """A number with its interval."""
 
     value: Number
     """The estimate, in `unit`."""
@@ -50,10 +54,8 @@ class EstimateDocument(BaseModel):
     """`times lower`, `times higher`, `percentage points`, or the unit of the metric."""
 
 
-class ComparisonDocument(BaseModel):
+class ComparisonDocument(Document):
     """One metric of one arm of one run, beside the baseline's."""
-
-    model_config = STRICT
 
     metric: MetricName
     """Name of the metric, described in the run's `metrics`."""
@@ -71,10 +73,8 @@ class ComparisonDocument(BaseModel):
     """The arm's mean."""
 
 
-class LatencyDocument(BaseModel):
+class LatencyDocument(Document):
     """One arm in one engine over all timing passes."""
-
-    model_config = STRICT
 
     engine: Engine
     """What executed the nets."""
@@ -102,10 +102,8 @@ class LatencyDocument(BaseModel):
     """Median of one call of the arm."""
 
 
-class RunDocument(BaseModel):
+class RunDocument(Document):
     """What one committed results file gives."""
-
-    model_config = STRICT
 
     run: Text
     """Name of the run in file names: device, and preset where it is not the default one."""
@@ -141,10 +139,8 @@ class RunDocument(BaseModel):
     """One entry for each engine, arm and quantity."""
 
 
-class EvidenceDocument(BaseModel):
+class EvidenceDocument(Document):
     """How well the effect is supported."""
-
-    model_config = STRICT
 
     level: Level
     """The level."""
@@ -156,10 +152,8 @@ class EvidenceDocument(BaseModel):
     """Why this level."""
 
 
-class ReproducedDocument(BaseModel):
+class ReproducedDocument(Document):
     """The headline of the reproduction: the figures of the verdict, taken from one of the runs."""
-
-    model_config = STRICT
 
     run: Text
     """The run."""
@@ -183,10 +177,8 @@ class ReproducedDocument(BaseModel):
     """Why not."""
 
 
-class SourceDocument(BaseModel):
+class SourceDocument(Document):
     """One source of a tactic."""
-
-    model_config = STRICT
 
     key: CitationKey
     """Key in the bibliography."""
@@ -208,10 +200,8 @@ class SourceDocument(BaseModel):
     """Best address of the work."""
 
 
-class TacticDocument(BaseModel):
+class TacticDocument(Document):
     """A tactic: the record as it is written, then what is computed from results and sources."""
-
-    model_config = STRICT
 
     id: TacticId
     """Permanent identifier."""
@@ -235,10 +225,8 @@ class TacticDocument(BaseModel):
     """Sources in the order of the record."""
 
 
-class Link(BaseModel):
+class Link(Document):
     """An address of the API."""
-
-    model_config = STRICT
 
     address: Text
     """Address, relative to the root of the site; a name in braces stands for one of many."""
@@ -250,10 +238,8 @@ class Link(BaseModel):
     """Address of its JSON Schema."""
 
 
-class TacticEntry(BaseModel):
+class TacticEntry(Document):
     """A tactic in the index."""
-
-    model_config = STRICT
 
     id: TacticId
     """Permanent identifier."""
@@ -273,10 +259,8 @@ class TacticEntry(BaseModel):
     """Address of its document."""
 
 
-class Counts(BaseModel):
+class Counts(Document):
     """How much there is."""
-
-    model_config = STRICT
 
     tactics: Count
     """Tactics."""
@@ -292,10 +276,8 @@ class Counts(BaseModel):
     """Changes of substance."""
 
 
-class IndexDocument(BaseModel):
+class IndexDocument(Document):
     """Where everything lies; the entry to the API."""
-
-    model_config = STRICT
 
     name: Text
     """Name of the catalogue."""
@@ -315,10 +297,8 @@ class IndexDocument(BaseModel):
     """The tactics, by identifier."""
 
 
-class TacticsDocument(BaseModel):
+class TacticsDocument(Document):
     """All tactics."""
-
-    model_config = STRICT
 
     licence: Text
     """Licence of the records."""
@@ -328,10 +308,8 @@ class TacticsDocument(BaseModel):
     """The tactics, by identifier."""
 
 
-class ChangeEntry(BaseModel):
+class ChangeEntry(Document):
     """One change of substance to a record."""
-
-    model_config = STRICT
 
     id: Text
     """Permanent identifier of the entry, a URN."""
@@ -351,10 +329,8 @@ class ChangeEntry(BaseModel):
     """What was put right against other catalogues."""
 
 
-class ChangesDocument(BaseModel):
+class ChangesDocument(Document):
     """Changes of substance to all records, from their histories."""
-
-    model_config = STRICT
 
     count: Count
     """How many there are."""
@@ -364,10 +340,8 @@ class ChangesDocument(BaseModel):
     """The changes, the latest first."""
 
 
-class Carrier(BaseModel):
+class Carrier(Document):
     """A tactic that carries a term."""
-
-    model_config = STRICT
 
     id: TacticId
     """The tactic."""
@@ -375,10 +349,8 @@ class Carrier(BaseModel):
     """What it does to the quality; null for terms that are no qualities."""
 
 
-class TermDocument(BaseModel):
+class TermDocument(Document):
     """A term of a vocabulary."""
-
-    model_config = STRICT
 
     term: Text
     """The word as records have it."""
@@ -394,10 +366,8 @@ class TermDocument(BaseModel):
     """These tactics, by identifier."""
 
 
-class VocabularyDocument(BaseModel):
+class VocabularyDocument(Document):
     """A vocabulary with the tactics that carry its terms."""
-
-    model_config = STRICT
 
     name: Text
     """Name in addresses."""
@@ -409,10 +379,8 @@ class VocabularyDocument(BaseModel):
     """Its terms, in the order of the vocabulary."""
 
 
-class VocabularyEntry(BaseModel):
+class VocabularyEntry(Document):
     """A vocabulary in the list of them."""
-
-    model_config = STRICT
 
     name: Text
     """Name in addresses."""
@@ -426,10 +394,8 @@ class VocabularyEntry(BaseModel):
     """Tactics that carry a term, by term."""
 
 
-class VocabulariesDocument(BaseModel):
+class VocabulariesDocument(Document):
     """All vocabularies that tactics are looked up by."""
-
-    model_config = STRICT
 
     vocabularies: tuple[VocabularyEntry, ...]
     """The vocabularies."""

@@ -105,7 +105,7 @@ def needs_control(record: Record, results: Results) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class TacticRun:
-    """One results file of a tactic. Each figure is computed once, when it is first asked for."""
+    """One results file of a tactic. Each comparison is computed once, when it is first asked for."""
 
     record: Record
     """The tactic."""
@@ -120,7 +120,6 @@ class TacticRun:
     timing_is_stale: bool
     """Whether the timing protocol has changed since."""
     _compared: dict[tuple[str, str, str], Estimate | NotComparable] = field(default_factory=dict)
-    _means: dict[tuple[str, str], Estimate | None] = field(default_factory=dict)
     _passes: dict[tuple[Engine, str, Quantity], PassesCompared | NotComparable] = field(default_factory=dict)
 
     @property
@@ -150,10 +149,7 @@ class TacticRun:
 
     def mean(self, arm: str, metric: str) -> Estimate | None:
         """Return the mean of a metric over an arm's repeats with its interval; None where it has none."""
-        key = arm, metric
-        if key not in self._means:
-            self._means[key] = absolute(self.results, *key) if metric in self.results.metrics else None
-        return self._means[key]
+        return absolute(self.results, arm, metric)
 
     def passes(
         self, engine: Engine, arm: str, quantity: Quantity = "wall_ms"
