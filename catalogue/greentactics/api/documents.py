@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -40,14 +41,14 @@ from greentactics.api.models import (
 from greentactics.citing.bibtex import LICENCE
 from greentactics.evidence.claims import headline_claim
 from greentactics.evidence.comparison import Estimate, NotComparable
-from greentactics.evidence.latency import PassesCompared, Quantity, engines, timed_arms
+from greentactics.evidence.latency import Quantity, engines, timed_arms
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.terms import VOCABULARIES, WAYS, TermPage, question
 from greentactics.models.bibliography import Reference
 from greentactics.models.record import Record
 from greentactics.models.results import BASELINE, TACTIC
-from greentactics.models.timings import CONTROL, Timing
+from greentactics.models.timings import CONTROL
 from greentactics.text.escaping import safe_address
 
 QUANTITIES: tuple[tuple[Quantity, Literal["ms", "J"], Literal["measured", "metered"]], ...] = (
@@ -129,35 +130,24 @@ def _comparisons(run: TacticRun) -> Iterable[ComparisonDocument]:
 def _latencies(run: TacticRun) -> Iterable[LatencyDocument]:
     for engine in engines(run.results.timings):
         passes = [entry for entry in run.results.timings if entry.engine == engine]
-        for arm in timed_arms(passes):
-            for quantity, unit, provenance in QUANTITIES:
-                compared = run.passes(engine, arm, quantity)
-                if not isinstance(compared, NotComparable):
-                    yield _latency(compared, passes[0], quantity, unit, provenance, run.timing_is_stale)
-
-
-def _latency(
-    compared: PassesCompared,
-    conditions: Timing,
-    quantity: Quantity,
-    unit: Literal["ms", "J"],
-    provenance: Literal["measured", "metered"],
-    stale: bool,
-) -> LatencyDocument:
-    return LatencyDocument(
-        engine=compared.engine,
-        arm=compared.arm,
-        quantity=quantity,
-        unit=unit,
-        provenance=provenance,
-        batch_size=conditions.batch_size,
-        threads=conditions.threads,
-        against_baseline=_estimate(compared.estimate),
-        baseline_against_itself=_estimate(compared.control),
-        difference_shown=compared.difference_shown and not stale,
-        baseline=compared.baseline,
-        treated=compared.treated,
-    )
+        for arm, (quantity, unit, provenance) in itertools.product(timed_arms(passes), QUANTITIES):
+            compared = run.passes(engine, arm, quantity)
+            if isinstance(compared, NotComparable):
+                continue
+            yield LatencyDocument(
+                engine=engine,
+                arm=arm,
+                quantity=quantity,
+                unit=unit,
+                provenance=provenance,
+                batch_size=passes[0].batch_size,
+                threads=passes[0].threads,
+                against_baseline=_estimate(compared.estimate),
+                baseline_against_itself=_estimate(compared.control),
+                difference_shown=compared.difference_shown and not run.timing_is_stale,
+                baseline=compared.baseline,
+                treated=compared.treated,
+            )
 
 
 def _reproduced(run: TacticRun, document: RunDocument) -> ReproducedDocument | None:
@@ -234,20 +224,19 @@ def index_document(
             )
             for address in ADDRESSES
         ),
-        tactics=tuple(_entry(document) for document in documents),
-    )
-
-
-def _entry(document: TacticDocument) -> TacticEntry:
-    return TacticEntry(
-        id=document.id,
-        title=document.record.title,
-        kind=document.record.kind,
-        evidence=document.evidence.level,
-        contested=document.evidence.contested,
-        verdict=document.verdict,
-        page=document.page,
-        document=document_path(document.id),
+        tactics=tuple(
+            TacticEntry(
+                id=document.id,
+                title=document.record.title,
+                kind=document.record.kind,
+                evidence=document.evidence.level,
+                contested=document.evidence.contested,
+                verdict=document.verdict,
+                page=document.page,
+                document=document_path(document.id),
+            )
+            for document in documents
+        ),
     )
 
 

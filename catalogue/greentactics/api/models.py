@@ -366,28 +366,25 @@ class TermDocument(Document):
     """These tactics, by identifier."""
 
 
-class VocabularyDocument(Document):
-    """A vocabulary with the tactics that carry its terms."""
-
+class _Vocabulary(Document):
     name: Text
     """Name in addresses."""
     title: Text
     """What it is called on pages."""
     question: Text
     """The question it answers."""
+
+
+class VocabularyDocument(_Vocabulary):
+    """A vocabulary with the tactics that carry its terms."""
+
     terms: tuple[TermDocument, ...]
     """Its terms, in the order of the vocabulary."""
 
 
-class VocabularyEntry(Document):
+class VocabularyEntry(_Vocabulary):
     """A vocabulary in the list of them."""
 
-    name: Text
-    """Name in addresses."""
-    title: Text
-    """What it is called on pages."""
-    question: Text
-    """The question it answers."""
     address: Text
     """Address of its document."""
     counts: dict[str, Count]
