@@ -14,12 +14,9 @@ ALPHA = 0.05
 """Level of all tests; an interval covers the rest, 95 %."""
 POWER = 0.8
 
-Interval = tuple[float, float | None, float | None]
-"""Mean, lower end, upper end; the ends are None for one value."""
 
-
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Return the mean and the ends of Student's 95 % t interval.
+def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """Return the mean and the ends of Student's 95 % t interval, which are None for one value.
 
     Exact for normal values; `simulation` shows what skewness does to it.
 

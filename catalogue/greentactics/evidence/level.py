@@ -72,9 +72,8 @@ def _level(record: Record, devices: int, bibliography: Mapping[str, Reference]) 
         return Level.E1, "a figure that was read second-hand only"
     if _independent(tuple(keys), bibliography):
         return Level.E2, f"figures from {len(keys)} sources, at least two of them without a common author"
-    return Level.E1, "one source with a figure" if len(
-        keys
-    ) == 1 else "figures from sources that share authors"
+    shared = "figures from sources that share authors"
+    return Level.E1, "one source with a figure" if len(keys) == 1 else shared
 
 
 def _independent(keys: tuple[str, ...], bibliography: Mapping[str, Reference]) -> bool:

@@ -52,8 +52,12 @@ class Tactic:
 
     @property
     def quality(self) -> str:
-        """The quality the tactic targets, or harms."""
-        return quality_word(self.record)
+        """The quality the tactic targets, or the first one a dark tactic worsens."""
+        if self.record.target_quality is not None:
+            return self.record.target_quality.label
+        effects = self.record.effects
+        worsened = (effect for effect in effects if effect.direction is Direction.WORSENS)
+        return next(worsened, effects[0]).quality.label
 
     @property
     def improves(self) -> str:
@@ -109,14 +113,6 @@ def _tactic(catalogue: Catalogue, record: Record, local: tuple[Results, ...]) ->
     committed = tuple(run for run in runs if not run.local)
     evidence = assess(record, committed, catalogue.bibliography)
     return Tactic(record, committed, runs[len(committed) :], evidence)
-
-
-def quality_word(record: Record) -> str:
-    """Return the quality a tactic improves, or the first one a dark tactic worsens."""
-    if record.target_quality is not None:
-        return record.target_quality.label
-    worsened = [effect.quality for effect in record.effects if effect.direction is Direction.WORSENS]
-    return (worsened or [record.effects[0].quality])[0].label
 
 
 def effects_by_direction(record: Record) -> dict[str, str]:
