@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import pytest
 
 from greentactics.evidence.carbon import INFERENCES, RUN, Stated, as_json, as_text, metered_energy, sci_g
 from greentactics.models.results import EnergyReading, MeterInfo, Results
-from greentactics.models.timings import Timing
-from tests.examples.synthetic import results
+from tests.examples.synthetic import results, timing
 
 GRID = Stated(56.0, "operator, 2025")
 EMBODIED = Stated(12.0, "maker's sheet")
@@ -30,32 +28,6 @@ def metered(gross_j: dict[tuple[str, int], float], **changes: Any) -> Results:
     return plain.model_copy(update={"repeats": tuple(repeats)})
 
 
-def timing(
-    seed: int, batch_size: int, energy_j: dict[str, tuple[float, ...]] | None, **changes: Any
-) -> Timing:
-    arms = ("baseline", "baseline_again", "tactic")
-    values: dict[str, Any] = {
-        "engine": "pytorch",
-        "seed": seed,
-        "batch_size": batch_size,
-        "threads": 1,
-        "started": datetime.datetime(2026, 11, 21, 13, tzinfo=datetime.UTC),
-        "order_seed": 0,
-        "warm_up_calls": 5,
-        "precise": True,
-        "load_before": None,
-        "load_after": None,
-        "calls": dict.fromkeys(arms, 10),
-        "wall_ms": dict.fromkeys(arms, (1.0,)),
-        "cpu_ms": dict.fromkeys(arms, (1.0,)),
-        "energy_j": energy_j,
-        "output_difference": dict.fromkeys(arms, 0.0),
-        "test_count": 1,
-        "stored_bytes": dict.fromkeys(arms, 1),
-    }
-    return Timing(**(values | changes))
-
-
 def test_energy_of_a_run_is_the_mean_over_repeats() -> None:
     (energy,) = metered_energy([metered({("tactic", 0): 3.0e6, ("tactic", 1): 4.2e6})], "tactic")
     assert (energy.functional_unit, energy.setting, energy.repeats) == (RUN, "preset default", 2)
@@ -68,10 +40,10 @@ def test_energy_of_a_run_is_the_mean_over_repeats() -> None:
 def test_energy_of_inferences_goes_before_that_of_runs() -> None:
     """Calls of 8 examples that take 36 J and 28 J in one seed, 16 J in the other: 24 J a call, 3 J each."""
     timings = (
-        timing(0, 8, {"tactic": (36.0, 28.0), "baseline": (99.0,)}),
-        timing(1, 8, {"tactic": (16.0,)}),
-        timing(0, 1, {"tactic": (5.0,)}, engine="onnxruntime"),
-        timing(2, 1, None),
+        timing(0, 2.0, batch_size=8, energy_j={"tactic": (36.0, 28.0), "baseline": (99.0,)}),
+        timing(1, 2.0, batch_size=8, energy_j={"tactic": (16.0,)}),
+        timing(0, 2.0, engine="onnxruntime", energy_j={"tactic": (5.0,)}),
+        timing(2, 2.0),
     )
     first, second = metered_energy([metered({("tactic", 0): 9.0}, timings=timings)], "tactic")
     assert (first.functional_unit, first.setting) == (INFERENCES, "preset default, pytorch, batch size 8")
@@ -83,7 +55,7 @@ def test_energy_of_inferences_goes_before_that_of_runs() -> None:
 
 def test_every_entry_has_the_same_functional_unit() -> None:
     runs_only = metered({("tactic", 0): 9.0}, device_slug="runs-only")
-    both = metered({("tactic", 0): 9.0}, timings=(timing(0, 1, {"tactic": (5.0,)}),))
+    both = metered({("tactic", 0): 9.0}, timings=(timing(0, 2.0, energy_j={"tactic": (5.0,)}),))
     energies = metered_energy([runs_only, both], "tactic")
     assert [energy.functional_unit for energy in energies] == [INFERENCES]
 

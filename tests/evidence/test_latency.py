@@ -12,10 +12,13 @@ from greentactics.models.timings import CONTROL
 from tests.examples.synthetic import timing
 
 
+def compared(*factors, quantity="wall_ms", **changes):
+    passes = [timing(seed, factor, **changes) for seed, factor in enumerate(factors)]
+    return compare_passes(passes, "pytorch", "tactic", quantity)
+
+
 def test_drift_cancels_and_the_passes_give_the_interval() -> None:
-    found = compare_passes(
-        [timing(seed, factor) for seed, factor in enumerate((2.0, 2.0, 2.0))], "pytorch", "tactic"
-    )
+    found = compared(2.0, 2.0, 2.0)
     assert found.estimate.value == pytest.approx(2.0)
     assert (found.estimate.low, found.estimate.high) == pytest.approx((2.0, 2.0))
     assert found.control.value == pytest.approx(1.0)
@@ -25,9 +28,7 @@ def test_drift_cancels_and_the_passes_give_the_interval() -> None:
 
 
 def test_the_interval_over_passes_is_students_on_logarithms() -> None:
-    found = compare_passes(
-        [timing(seed, factor) for seed, factor in enumerate((1.0, 2.0, 4.0))], "pytorch", "tactic"
-    )
+    found = compared(1.0, 2.0, 4.0)
     # logs -ln2, 0, +ln2 around ln2: standard error ln2 / sqrt 3, t(2, 97.5 %) = 4.3027
     half_width = 4.30265 * math.log(2) / math.sqrt(3)
     assert found.estimate.value == pytest.approx(2.0)
@@ -43,60 +44,43 @@ def test_a_difference_within_the_control_is_not_claimed() -> None:
 
 
 def test_one_pass_keeps_its_interval_over_rounds_and_claims_nothing() -> None:
-    found = compare_passes([timing(0, 2.0)], "pytorch", "tactic")
-    assert found.estimate.n == 1
-    assert found.estimate.low == pytest.approx(2.0)
+    found = compared(2.0)
+    assert (found.estimate.n, found.estimate.low) == (1, pytest.approx(2.0))
     assert not found.difference_shown
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "shown"),
+    ("unit", "value", "low", "high", "shown"),
     [
-        (1.5, 1.3, 1.7, True),
-        (0.7, 0.6, 0.8, True),
-        (1.5, 0.9, 2.0, False),
-        (1.05, 1.02, 1.08, False),
-        (0.95, 0.92, 0.98, False),
-        (1.5, None, None, False),
+        (TIMES_LOWER, 1.5, 1.3, 1.7, True),
+        (TIMES_LOWER, 0.7, 0.6, 0.8, True),
+        (TIMES_LOWER, 1.5, 0.9, 2.0, False),
+        (TIMES_LOWER, 1.05, 1.02, 1.08, False),
+        (TIMES_LOWER, 0.95, 0.92, 0.98, False),
+        (TIMES_LOWER, 1.5, None, None, False),
+        (POINTS, -4.0, -5.0, -3.0, True),
+        (POINTS, 4.0, 3.0, 5.0, True),
+        (POINTS, 0.3, 0.1, 0.5, False),
+        (POINTS, -4.0, -9.0, 1.0, False),
     ],
 )
-def test_the_rule_of_a_claim(value, low, high, shown) -> None:
-    control = Estimate(1.0, 0.92, 1.07, 3, TIMES_LOWER)
-    assert shows_difference(Estimate(value, low, high, 3, TIMES_LOWER), control) is shown
+def test_the_rule_of_a_claim(unit, value, low, high, shown) -> None:
+    ends = (0.0, -0.5, 0.4) if unit == POINTS else (1.0, 0.92, 1.07)
+    assert shows_difference(Estimate(value, low, high, 5, unit), Estimate(*ends, 5, unit)) is shown
 
 
-@pytest.mark.parametrize(
-    ("value", "low", "high", "shown"),
-    [(-4.0, -5.0, -3.0, True), (4.0, 3.0, 5.0, True), (0.3, 0.1, 0.5, False), (-4.0, -9.0, 1.0, False)],
-)
-def test_the_same_rule_holds_for_points(value, low, high, shown) -> None:
-    control = Estimate(0.0, -0.5, 0.4, 5, POINTS)
-    assert shows_difference(Estimate(value, low, high, 5, POINTS), control) is shown
-
-
-def test_what_another_arm_lacks_does_not_count_against_this_one() -> None:
+def test_metered_energy_is_compared_like_time_whatever_another_arm_lacks() -> None:
     energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5, "magnitude": (-1.0,) * 5}
-    found = compare_passes(
-        [timing(0, 2.0, energy_above_idle_j=energy)], "pytorch", "tactic", "energy_above_idle_j"
-    )
-    assert found.estimate.value == pytest.approx(4.0)
+    found = compared(2.0, quantity="energy_above_idle_j", energy_above_idle_j=energy)
+    assert (found.estimate.value, found.baseline, found.treated) == pytest.approx((4.0, 4.0, 1.0))
 
 
 def test_what_was_not_timed_is_not_compared() -> None:
-    with pytest.raises(NotComparable, match="not timed"):
-        compare_passes([timing(0, 2.0)], "onnxruntime", "tactic")
-    with pytest.raises(NotComparable, match="not timed"):
-        compare_passes([timing(0, 2.0)], "pytorch", "tactic", "energy_j")
-    zero = timing(0, 2.0)
-    zero = zero.model_copy(update={"cpu_ms": zero.cpu_ms | {"tactic": (0.0,) * 6}})
+    for other in ({"engine": "onnxruntime"}, {"quantity": "energy_j"}):
+        with pytest.raises(NotComparable, match="not timed"):
+            compare_passes([timing(0, 2.0)], **{"engine": "pytorch", "arm": "tactic"} | other)
     with pytest.raises(NotComparable, match="positive"):
-        compare_passes([zero], "pytorch", "tactic", "cpu_ms")
-
-
-def test_metered_energy_is_compared_like_time() -> None:
-    energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5}
-    found = compare_passes([timing(0, 2.0, energy_j=energy)], "pytorch", "tactic", "energy_j")
-    assert (found.estimate.value, found.baseline, found.treated) == pytest.approx((4.0, 4.0, 1.0))
+        compared(2.0, quantity="cpu_ms", cpu_ms=timing(0, 2.0).cpu_ms | {"tactic": (0.0,) * 6})
 
 
 def test_lists_engines_and_arms() -> None:

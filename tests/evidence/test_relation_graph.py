@@ -15,11 +15,9 @@ from greentactics.site.drawings.svg import text_width
 from greentactics.site.drawings.web import (
     BOX_LEFT,
     BOX_WIDTH,
-    LEGEND,
     SIZE,
     WIDTH,
     drawn_groups,
-    legend_line,
     relation_figure,
 )
 from tests.examples.records import PRUNING, catalogue
@@ -148,9 +146,3 @@ def test_long_titles_and_signs_of_markup_stay_inside_their_box() -> None:
     assert not [element for element in root.iter() if local(element) == "script"]
     spans = [element.text or "" for element in root.iter() if local(element) == "tspan"]
     assert max(text_width(span, SIZE) for span in spans) <= BOX_WIDTH - 20
-
-
-@pytest.mark.parametrize("relation_type", RelationType)
-def test_the_legend_has_a_line_for_each_type(relation_type) -> None:
-    assert relation_type in LEGEND
-    assert f"gt-{relation_type.value.replace('_', '-')}" in legend_line(relation_type)
