@@ -25,6 +25,7 @@ MADE_UP = catalogue(
     results={ID: (results(timings=tuple(timing(seed, 2.0) for seed in range(3)), timing_sha256="e" * 64),)},
 )
 FILES = render_site(MADE_UP, {})
+REAL_FILES = render_site(REAL, {})
 
 
 def rows(name, files=FILES):
@@ -45,34 +46,27 @@ def test_lines_and_fields_follow_rfc_4180(name) -> None:
         assert None not in row.values()
 
 
-def test_there_is_a_row_for_each_tactic_claim_comparison_and_timing() -> None:
-    (run,) = document()["results"]
+def test_there_is_a_row_for_each_tactic_and_claim() -> None:
     assert [row["id"] for row in rows("tactics")] == sorted([ID, SPARSITY.id, DARK.id])
     assert len(rows("claims")) == sum(len(record.impact.claims) for record in (PRUNING, SPARSITY, DARK))
-    assert len(rows("measurements")) == len(run["comparisons"]) == 5 * 3
-    assert len(rows("latencies")) == len(run["latency"]) == 2
 
 
-def test_measurements_are_those_of_the_document() -> None:
+def test_measurements_and_latencies_are_those_of_the_document() -> None:
     (run,) = document()["results"]
+    assert (len(run["comparisons"]), len(run["latency"])) == (5 * 3, 2)
     for row, entry in zip(rows("measurements"), run["comparisons"], strict=True):
-        assert (row["metric"], row["arm"], row["provenance"]) == (
-            entry["metric"],
-            entry["arm"],
-            entry["provenance"],
-        )
         found = entry["against_baseline"]
-        assert float(row["estimate"]) == found["value"]
-        assert [float(row["estimate_low"]), float(row["estimate_high"])] == found["interval_95"]
-        assert (int(row["n"]), row["estimate_unit"]) == (found["n"], found["unit"])
-        assert float(row["baseline_mean"]) == entry["baseline"]["value"]
-        assert float(row["arm_mean"]) == entry["treated"]["value"]
-        assert row["unit"] == run["metrics"][entry["metric"]]["unit"]
+        assert [row[name] for name in ("metric", "arm", "provenance", "estimate_unit", "unit")] == [
+            *(entry[name] for name in ("metric", "arm", "provenance")),
+            found["unit"],
+            run["metrics"][entry["metric"]]["unit"],
+        ]
+        numbers = ("estimate", "estimate_low", "estimate_high", "n", "baseline_mean", "arm_mean")
+        means = entry["baseline"]["value"], entry["treated"]["value"]
+        assert [float(row[name]) for name in numbers] == [
+            found["value"], *found["interval_95"], found["n"], *means,
+        ]  # fmt: skip
         assert (row["counts_as_evidence"], row["date"]) == ("true", "2026-11-21")
-
-
-def test_latencies_are_those_of_the_document() -> None:
-    (run,) = document()["results"]
     for row, entry in zip(rows("latencies"), run["latency"], strict=True):
         assert float(row["estimate"]) == entry["against_baseline"]["value"] == pytest.approx(2.0)
         assert float(row["baseline_median"]) == entry["baseline"]
@@ -98,17 +92,11 @@ def test_one_claim_is_the_headline_and_carries_its_source() -> None:
 
 def test_every_column_has_a_value_somewhere() -> None:
     """A column whose path leads nowhere would be empty throughout."""
-    real = render_site(REAL, {})
     for name in TABLES:
-        found = rows(name, real) + rows(name)
+        found = rows(name, REAL_FILES) + rows(name)
         empty = {column for column in found[0] if not any(row[column] for row in found)}
         assert empty <= {"not_comparable_because", "not_counted_because"}, name
-
-
-def test_a_published_range_has_its_ends_in_columns_of_their_own() -> None:
-    real = rows("claims", render_site(REAL, {}))
-    ranges = [row for row in real if row["low"]]
-    assert ranges
+    ranges = [row for row in rows("claims", REAL_FILES) if row["low"]]
     assert all(row["value"] == "" and float(row["low"]) <= float(row["high"]) for row in ranges)
 
 

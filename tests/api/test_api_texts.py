@@ -26,6 +26,7 @@ ID = PRUNING.id
 ATOM = "{http://www.w3.org/2005/Atom}"
 RESULTS = {ID: (results(),)}
 FILES = render_site(catalogue(PRUNING, SPARSITY, DARK, results=RESULTS), {})
+REAL_FILES = render_site(REAL, {})
 HOSTILE = render_site(catalogue(hostile(), DARK, results=RESULTS), {})
 
 
@@ -50,12 +51,9 @@ def test_a_tactic_as_text_holds_what_its_page_says() -> None:
     assert "No current reproduction.\n" in text(DARK.id)
 
 
-def test_results_that_do_not_count_say_so_in_the_text() -> None:
+def test_results_that_do_not_count_and_withdrawn_records_say_why() -> None:
     files = render_site(catalogue(PRUNING, results={ID: (results(dirty=True),)}), {})
     assert "not counted as evidence: uncommitted changes in the working tree\n" in text(files=files)
-
-
-def test_a_withdrawn_record_says_why() -> None:
     withdrawn = Withdrawal(reason="Merged.", successor=DARK.id)
     gone = PRUNING.model_copy(update={"status": Status.WITHDRAWN, "withdrawn": withdrawn})
     files = render_site(catalogue(gone, DARK), {})
@@ -79,13 +77,12 @@ def test_the_overview_follows_the_convention() -> None:
 
 @pytest.mark.parametrize("path", ["llms.txt", f"api/v1/tactics/{ID}.txt"])
 def test_links_of_the_texts_lead_somewhere(path) -> None:
-    files = render_site(REAL, {})
     hand_written = {"method/index.html", "energy-model/index.html", "api/index.html", "smallest-cost.html"}
-    links = re.findall(r"\]\(([^)\s]+)\)", files[path])
+    links = re.findall(r"\]\(([^)\s]+)\)", REAL_FILES[path])
     assert links
     for link in links:
         target = link.removeprefix("../../../")
-        assert target in hand_written or target in files or target.replace(".html", ".md") in files, link
+        assert {target, target.replace(".html", ".md")} & (hand_written | REAL_FILES.keys()), link
 
 
 @pytest.mark.parametrize(
@@ -142,13 +139,7 @@ def test_the_feed_is_atom() -> None:
         assert entry.findtext(f"{ATOM}content")
 
 
-def test_the_feed_of_an_empty_catalogue_is_atom_too() -> None:
-    feed = ElementTree.fromstring(render_site(catalogue(), {})["api/v1/changes.atom"])
-    assert feed.findall(f"{ATOM}entry") == []
-    assert feed.findtext(f"{ATOM}updated") == "1970-01-01T00:00:00Z"
-
-
-def test_the_feed_is_cut_and_survives_any_sign() -> None:
+def test_the_feed_is_cut_or_empty_and_survives_any_sign() -> None:
     changes = tuple(
         Change.model_construct(
             date=PRUNING.created, change=f"<b>&]]> \x00\x0b\ufffe {number}", corrections=()
@@ -161,25 +152,23 @@ def test_the_feed_is_cut_and_survives_any_sign() -> None:
     assert len(entries) == LONGEST
     assert entries[0].findtext(f"{ATOM}content") == f"<b>&]]> {LONGEST + 4}."
     assert entries[0].findtext(f"{ATOM}title") == "</title>"
+    empty = ElementTree.fromstring(render_site(catalogue(), {})["api/v1/changes.atom"])
+    assert empty.findall(f"{ATOM}entry") == []
+    assert empty.findtext(f"{ATOM}updated") == "1970-01-01T00:00:00Z"
 
 
-def test_a_tactic_is_described_as_an_article_with_its_sources_and_code() -> None:
+def test_tactics_are_described_as_articles_and_the_catalogue_as_a_data_set() -> None:
     found = described(f"tactics/{ID}/index.md")
     assert (found["@context"], found["@type"]) == ("https://schema.org", "TechArticle")
     assert found["url"] == f"../../tactics/{ID}/index.html"
     paper = found["citation"][0]
-    assert paper["@type"] == "ScholarlyArticle"
-    assert paper["url"] == "https://doi.org/10.1109/CVPR.2017.643"
+    assert (paper["@type"], paper["url"]) == ("ScholarlyArticle", "https://doi.org/10.1109/CVPR.2017.643")
     assert found["hasPart"][0]["@type"] == "SoftwareSourceCode"
     assert "hasPart" not in described(f"tactics/{DARK.id}/index.md")
-
-
-def test_the_catalogue_is_described_as_a_data_set_whose_downloads_exist() -> None:
-    found = described("index.md")
-    assert found["license"] == "https://creativecommons.org/licenses/by/4.0/"
-    assert len(found["distribution"]) > 8
-    for download in found["distribution"]:
-        assert download["contentUrl"] in FILES
+    home = described("index.md")
+    assert home["license"] == "https://creativecommons.org/licenses/by/4.0/"
+    assert len(home["distribution"]) > 8
+    assert {download["contentUrl"] for download in home["distribution"]} <= set(FILES)
 
 
 def test_each_generated_page_has_title_and_description() -> None:

@@ -13,16 +13,18 @@ from greentactics.models.record import Record
 from greentactics.models.results import Results
 from tests.examples.example_files import REPOSITORY
 
+FILES = schema_files()
 
-@pytest.mark.parametrize("name", schema_files(), ids=lambda path: path.name)
+
+@pytest.mark.parametrize("name", FILES, ids=lambda path: path.name)
 def test_the_committed_schema_equals_the_model(name: Path) -> None:
-    assert (REPOSITORY / name).read_text(encoding="utf-8") == schema_files()[name]
+    assert (REPOSITORY / name).read_text(encoding="utf-8") == FILES[name]
 
 
 def test_there_is_one_schema_for_each_kind_of_file() -> None:
     assert [model for _, model in MODELS[:3]] == [Record, Bibliography, Results]
     stored = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "catalogue" / "schema").glob("*.json")}
-    assert set(schema_files()) == stored
+    assert set(FILES) == stored
 
 
 def test_schemas_are_written_only_when_they_change(tmp_path: Path) -> None:
@@ -31,18 +33,15 @@ def test_schemas_are_written_only_when_they_change(tmp_path: Path) -> None:
 
 
 def _properties(schema: object, path: str = "") -> list[tuple[str, dict[str, object]]]:
-    found = []
-    if isinstance(schema, dict):
-        for name, value in schema.items():
-            if name == "properties":
-                found += [(f"{path}.{key}", inner) for key, inner in value.items()]
-            found += _properties(value, f"{path}.{name}")
-    return found
+    if not isinstance(schema, dict):
+        return []
+    found = [(f"{path}.{key}", inner) for key, inner in schema.get("properties", {}).items()]
+    return found + [entry for name, value in schema.items() for entry in _properties(value, f"{path}.{name}")]
 
 
-@pytest.mark.parametrize("name", schema_files(), ids=lambda path: path.name)
-def test_every_field_has_a_description(name: Path) -> None:
-    schema = json.loads(schema_files()[name])
+@pytest.mark.parametrize("name", FILES, ids=lambda path: path.name)
+def test_editors_find_a_description_of_every_field_and_understand_the_patterns(name: Path) -> None:
+    schema = json.loads(FILES[name])
     properties = _properties(schema)
     assert len(properties) > 5
     # Where a field and its type have the same description, only the type keeps it.
@@ -51,9 +50,5 @@ def test_every_field_has_a_description(name: Path) -> None:
         path for path, inner in properties if not (inner.get("description") or types.get(inner.get("$ref")))
     ]
     assert missing == []
-
-
-@pytest.mark.parametrize("name", schema_files(), ids=lambda path: path.name)
-def test_patterns_are_understood_by_editors(name: Path) -> None:
-    assert r"\\A" not in schema_files()[name]
-    assert r"\\z" not in schema_files()[name]
+    assert r"\\A" not in FILES[name]
+    assert r"\\z" not in FILES[name]
