@@ -12,14 +12,7 @@ from greentactics.evidence.tactic import join
 from greentactics.models.record import Relation
 from greentactics.models.vocabulary import Group, Kind, RelationType
 from greentactics.site.drawings.svg import text_width
-from greentactics.site.drawings.web import (
-    BOX_LEFT,
-    BOX_WIDTH,
-    SIZE,
-    WIDTH,
-    drawn_groups,
-    relation_figure,
-)
+from greentactics.site.drawings.web import BOX_LEFT, BOX_WIDTH, SIZE, WIDTH, drawn_groups, relation_figure
 from tests.examples.records import PRUNING, catalogue
 
 DATA, MODEL = Group.DATA_CENTRIC, Group.MODEL_OPTIMIZATION

@@ -11,12 +11,7 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from greentactics.api.addresses import (
-    ADDRESSES,
-    CATALOGUE_DESCRIPTION,
-    CATALOGUE_NAME,
-    document_path,
-)
+from greentactics.api.addresses import ADDRESSES, CATALOGUE_DESCRIPTION, CATALOGUE_NAME, document_path
 from greentactics.api.models import TacticDocument
 from greentactics.evidence.claims import claim_figure, direction_word
 from greentactics.evidence.comparison import NotComparable

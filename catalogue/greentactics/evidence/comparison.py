@@ -12,11 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greentactics.evidence.intervals import (
-    equivalence_p,
-    mean_interval,
-    minimal_detectable_effect,
-)
+from greentactics.evidence.intervals import equivalence_p, mean_interval, minimal_detectable_effect
 from greentactics.models.results import BASELINE, Better, Results
 
 TIMES_LOWER = "times lower"

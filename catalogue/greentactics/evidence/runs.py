@@ -14,14 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from greentactics.evidence.claims import claimed_times, effect_claims, headline_claim
-from greentactics.evidence.comparison import (
-    POINTS,
-    Estimate,
-    NotComparable,
-    absolute,
-    compare,
-    loss_interval,
-)
+from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, absolute, compare, loss_interval
 from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, shows_difference
 from greentactics.evidence.wording import includes_no_effect
 from greentactics.models.datasets import KNOWN_SHA256

@@ -18,12 +18,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.laguerre import laggauss
 from numpy.typing import NDArray
 
-from greentactics.evidence.intervals import (
-    ALPHA,
-    equivalence_p,
-    mean_interval,
-    minimal_detectable_effect,
-)
+from greentactics.evidence.intervals import ALPHA, equivalence_p, mean_interval, minimal_detectable_effect
 
 Array = NDArray[np.float64]
 

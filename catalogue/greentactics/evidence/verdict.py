@@ -15,12 +15,7 @@ from greentactics.evidence.claims import (
 )
 from greentactics.evidence.comparison import POINTS, Estimate
 from greentactics.evidence.runs import TacticRun
-from greentactics.evidence.wording import (
-    estimate_phrase,
-    points_interval,
-    points_phrase,
-    with_provenance,
-)
+from greentactics.evidence.wording import estimate_phrase, points_interval, points_phrase, with_provenance
 from greentactics.models.record import RecipeUse, Record
 from greentactics.models.results import DEFAULT_PRESET
 from greentactics.models.vocabulary import Kind
