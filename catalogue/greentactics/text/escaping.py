@@ -19,6 +19,8 @@ _FENCES = str.maketrans({"`": "&#96;", "~": "&#126;", "{": "&#123;", "}": "&#125
 
 def one_line(text: str) -> str:
     """Return text without line breaks and without signs that nobody sees."""
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
     return _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
 
 

@@ -6,6 +6,7 @@ plots whose positions are percentages of their width: so nothing crosses a figur
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def text_width(text: str, size: float) -> float:
     return size * sum(_letter_width(letter) for letter in text)
 
 
+@functools.cache
 def _letter_width(letter: str) -> float:
     for letters, width in _WIDTHS:
         if letter in letters:
