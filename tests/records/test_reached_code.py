@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from greentactics.records.known_checksums import FILE
 from greentactics.records.loading import recipe_checksum
 from greentactics.records.reached_code import Place, ReachedCode
 from greentactics.text.problems import CatalogueError, UserError
@@ -239,3 +240,19 @@ def test_a_recipe_that_is_missing_or_no_python_says_so(root: Path) -> None:
     (root / "recipes" / "common" / "nets.py").write_text("def (", encoding="utf-8")
     with pytest.raises(CatalogueError, match=r"recipes/common/nets\.py:1:5: expected Python"):
         checksums(root)
+
+
+def test_what_is_known_answers_only_for_the_same_code(root: Path) -> None:
+    def cold() -> dict[str, str]:
+        (root / FILE).unlink()
+        return checksums(root)
+
+    first = checksums(root)
+    (root / FILE).write_text((root / FILE).read_text().replace(first["default"], "0" * 64))
+    assert checksums(root)["default"] == "0" * 64
+    edit(root, "common/nets.py", "range(3)", "range(4)")()
+    changed = checksums(root)
+    assert changed == cold() != first
+    for text in ("", "[]", '{"program": 1, "modules": []}'):
+        (root / FILE).write_text(text)
+        assert checksums(root) == changed

@@ -53,8 +53,8 @@ class CatalogueGroup(click.Group):
 
     def main(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - click's signature
         """Run the program with streams that are open and take any text."""
-        # Commands make many objects and hardly a circle of them: to look for circles after each 700, as Python
-        # does by itself, takes a quarter of their time.
+        # Commands make many objects and hardly a circle of them: to look for circles after each 700, as
+        # Python does by itself, takes a quarter of their time.
         gc.set_threshold(200_000)
         prepare_streams()
         try:

@@ -18,6 +18,7 @@ files and their formats. What hangs on an object that is handed in is found wher
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import itertools
 import pickle
@@ -27,7 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from greentactics.text.files import RECORD_BYTES, read_text_file
+from greentactics.records.known_checksums import KnownChecksums
+from greentactics.text.files import RECORD_BYTES, TextFile, read_text_file
 from greentactics.text.problems import CatalogueError, Problem, Rule
 
 PACKAGE = "recipes"
@@ -123,6 +125,7 @@ class ReachedCode:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._sources: dict[str, tuple[TextFile, str] | None] = {}
         self._modules: dict[str, _Module | None] = {}
         self._shortened: dict[Place, list[ast.stmt]] = {}
         self._signatures: dict[Place, _Signature | None] = {}
@@ -148,19 +151,20 @@ class ReachedCode:
         Raises:
             CatalogueError: A file cannot be read or is not Python.
         """
-        return hashlib.sha256("\0".join(self._numbered(roots, settings)).encode()).hexdigest()
+        roots = tuple(roots)
+        question = repr((roots, settings))
+        checksum = self._known.get(question)
+        if checksum is None:
+            checksum = hashlib.sha256("\0".join(self._numbered(roots, settings)).encode()).hexdigest()
+            self._known.keep(question, checksum, self._sources)
+        return checksum
 
-    def reached(self, roots: Iterable[Place], *, settings: Place | None = None) -> tuple[Place, ...]:
-        """Return all that `checksum` covers, in the order in which it is met."""
+    @functools.cached_property
+    def _known(self) -> KnownChecksums:
+        return KnownChecksums(self._root, Path(__file__), self._sha256)
+
+    def _numbered(self, roots: Iterable[Place], settings: Place | None) -> Iterator[str]:
         numbers: dict[Place, int] = {}
-        for _ in self._numbered(roots, settings, numbers):
-            pass
-        return tuple(numbers)
-
-    def _numbered(
-        self, roots: Iterable[Place], settings: Place | None, numbers: dict[Place, int] | None = None
-    ) -> Iterator[str]:
-        numbers = {} if numbers is None else numbers
         waiting: list[Place] = []
 
         def text(token: str | Place) -> str:
@@ -238,16 +242,35 @@ class ReachedCode:
         return module
 
     def _read(self, name: str) -> _Module | None:
+        if (found := self._source(name)) is None:
+            return None
+        source, package = found
+        module = _Module(name, package)
+        module.add(parse_python(source.text, source.file).body)
+        return module
+
+    def _source(self, name: str) -> tuple[TextFile, str] | None:
+        """Return the text of a module, and the package that its relative imports start from."""
+        if name not in self._sources:
+            self._sources[name] = self._read_source(name)
+        return self._sources[name]
+
+    def _read_source(self, name: str) -> tuple[TextFile, str] | None:
         base = self._root.joinpath(*name.split("."))
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
+        for path, package in (
+            (base.with_suffix(".py"), name.rpartition(".")[0]),
+            (base / "__init__.py", name),
+        ):
             if path.is_file():
                 source = read_text_file(path, root=self._root, max_bytes=RECORD_BYTES)
                 if source.problems:
                     raise CatalogueError(source.problems)
-                module = _Module(name, name if path.name == "__init__.py" else name.rpartition(".")[0])
-                module.add(parse_python(source.text, source.file).body)
-                return module
+                return source, package
         return None
+
+    def _sha256(self, name: str) -> str | None:
+        found = self._source(name)
+        return found and hashlib.sha256("\0".join((found[0].file, found[0].text)).encode()).hexdigest()
 
     def resolve(self, module: _Module, node: ast.expr) -> Place | str | None:
         """Return what a name or a chain of attributes means at a module's top level.
