@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from greentactics.models.bibliography import STRICT, Text
+from greentactics.models.bibliography import StrictModel, Text
 from greentactics.models.record import TacticId
 from greentactics.models.results import Run, Sha256
 from greentactics.text.files import write_atomically
@@ -47,10 +47,8 @@ def read_run(path: Path) -> Run:
     return run
 
 
-class Plan(BaseModel):
+class Plan(StrictModel):
     """What a measuring run was begun with."""
-
-    model_config = STRICT
 
     tactic: TacticId
     """The tactic."""

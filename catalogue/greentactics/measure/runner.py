@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from greentactics.measure.conditions import differences, require_equal
 from greentactics.measure.journal import Journal, Plan, RunError, read_run
@@ -23,7 +23,7 @@ from greentactics.measure.processes import (
     run_pairs,
     termination_interrupts,
 )
-from greentactics.models.bibliography import STRICT
+from greentactics.models.bibliography import StrictModel
 from greentactics.models.datasets import absent_folder
 from greentactics.models.results import (
     BASELINE,
@@ -86,10 +86,8 @@ class Request:
     """Engines to time in; all of them when empty."""
 
 
-class PassFile(BaseModel):
+class PassFile(StrictModel):
     """The file that one timing process writes."""
-
-    model_config = STRICT
 
     timings: tuple[Timing, ...]
     """One entry an engine."""

@@ -32,6 +32,12 @@ STRICT = ConfigDict(
 )
 
 
+class StrictModel(BaseModel):
+    """A part of a file: exactly these keys, and values of exactly these types."""
+
+    model_config = ConfigDict(**STRICT, defer_build=True)  # built when first used, parts within the whole
+
+
 def _check_doi(text: str) -> str:
     if not DOI_PATTERN.match(text):
         raise PydanticCustomError(Rule.BAD_DOI, "a DOI without its address, such as 10.1109/CVPR.2017.643")
@@ -63,10 +69,8 @@ WebAddress = Annotated[
 CitationKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*-(1[89]|20)[0-9]{2}[a-z]?$")]
 
 
-class Name(BaseModel):
+class Name(StrictModel):
     """A person or an organisation."""
-
-    model_config = STRICT
 
     family: Text | None = None
     """Family name."""
@@ -89,10 +93,8 @@ class Name(BaseModel):
         return self.literal or " ".join(part for part in (self.given, self.family) if part)
 
 
-class Issued(BaseModel):
+class Issued(StrictModel):
     """Date of publication, in CSL's form."""
-
-    model_config = STRICT
 
     date_parts: Annotated[
         tuple[tuple[int, ...], ...],
@@ -121,10 +123,8 @@ class Issued(BaseModel):
         return self.date_parts[0][0]
 
 
-class Reference(BaseModel):
+class Reference(StrictModel):
     """One published work."""
-
-    model_config = STRICT
 
     type: Literal[
         "article", "article-journal", "paper-conference", "book", "chapter", "report", "thesis", "webpage",

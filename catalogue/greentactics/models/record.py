@@ -9,10 +9,10 @@ import datetime
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from greentactics.models.bibliography import STRICT, CitationKey, Reference, Text, WebAddress
+from greentactics.models.bibliography import CitationKey, Reference, StrictModel, Text, WebAddress
 from greentactics.models.vocabulary import (
     Artifact,
     Bound,
@@ -53,10 +53,8 @@ def storable(name: str) -> str:
     return name
 
 
-class Range(BaseModel):
+class Range(StrictModel):
     """A published range."""
-
-    model_config = STRICT
 
     low: float
     """Lower end, in the claim's unit."""
@@ -74,10 +72,8 @@ class Range(BaseModel):
         return self
 
 
-class Claim(BaseModel):
+class Claim(StrictModel):
     """One published statement about the effect."""
-
-    model_config = STRICT
 
     quantity: Quantity
     """What was counted."""
@@ -119,10 +115,8 @@ class Claim(BaseModel):
         return self
 
 
-class Impact(BaseModel):
+class Impact(StrictModel):
     """What has been published about the effect."""
-
-    model_config = STRICT
 
     claims: tuple[Claim, ...] = ()
     """Published claims; the first is the one shown in the verdict line."""
@@ -149,10 +143,8 @@ Date = Annotated[datetime.date, BeforeValidator(_read_date)]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class Effect(BaseModel):
+class Effect(StrictModel):
     """What the tactic does to one quality."""
-
-    model_config = STRICT
 
     quality: Quality
     """The quality that changes."""
@@ -162,10 +154,8 @@ class Effect(BaseModel):
     """Why, in one sentence."""
 
 
-class Step(BaseModel):
+class Step(StrictModel):
     """One step of the mechanism; the page draws the steps as a diagram."""
-
-    model_config = STRICT
 
     text: Annotated[Text, StringConstraints(max_length=60)]
     """The step in a few words, verb first."""
@@ -175,10 +165,8 @@ class Step(BaseModel):
     """When the repetition ends."""
 
 
-class TradeOff(BaseModel):
+class TradeOff(StrictModel):
     """One adverse effect."""
-
-    model_config = STRICT
 
     quality: Quality
     """The quality that suffers."""
@@ -188,10 +176,8 @@ class TradeOff(BaseModel):
     """Where it was read; left out where the recipe shows it."""
 
 
-class Effort(BaseModel):
+class Effort(StrictModel):
     """What it takes to apply the tactic."""
-
-    model_config = STRICT
 
     level: EffortLevel
     """S, M or L, as the vocabulary defines them."""
@@ -199,10 +185,8 @@ class Effort(BaseModel):
     """What has to be done."""
 
 
-class Relation(BaseModel):
+class Relation(StrictModel):
     """A tie to another tactic."""
-
-    model_config = STRICT
 
     type: RelationType
     """How this tactic stands to the other."""
@@ -212,10 +196,8 @@ class Relation(BaseModel):
     """Why, in one sentence."""
 
 
-class SourceUse(BaseModel):
+class SourceUse(StrictModel):
     """A source and what it is good for here."""
-
-    model_config = STRICT
 
     key: CitationKey
     """Key in the bibliography."""
@@ -223,10 +205,8 @@ class SourceUse(BaseModel):
     """What of this record rests on it."""
 
 
-class RecipeUse(BaseModel):
+class RecipeUse(StrictModel):
     """Which of the recipe's metrics are set beside the claims."""
-
-    model_config = STRICT
 
     cost_metric: MetricName
     """Metric of the headline cost, such as `energy_batch_1`."""
@@ -246,10 +226,8 @@ class RecipeUse(BaseModel):
     """Why our figure may differ from the published one."""
 
 
-class Alias(BaseModel):
+class Alias(StrictModel):
     """The same tactic in another catalogue."""
-
-    model_config = STRICT
 
     catalogue: Text
     """Short name of the catalogue, such as `aadt`."""
@@ -261,10 +239,8 @@ class Alias(BaseModel):
     """File name of its diagram there."""
 
 
-class Correction(BaseModel):
+class Correction(StrictModel):
     """What this record says otherwise than the same tactic in another catalogue."""
-
-    model_config = STRICT
 
     catalogue: Text
     """Short name of the catalogue, as in `aliases`."""
@@ -278,10 +254,8 @@ class Correction(BaseModel):
     """How it is known."""
 
 
-class Withdrawal(BaseModel):
+class Withdrawal(StrictModel):
     """Why a record is no longer held up, and what stands in its place."""
-
-    model_config = STRICT
 
     reason: Text
     """Why, in one or two sentences."""
@@ -289,10 +263,8 @@ class Withdrawal(BaseModel):
     """Identifier of the tactic to read instead; left out where there is none."""
 
 
-class Change(BaseModel):
+class Change(StrictModel):
     """One entry of the record's history."""
-
-    model_config = STRICT
 
     date: Date
     """When."""
@@ -302,10 +274,8 @@ class Change(BaseModel):
     """What was put right against other catalogues."""
 
 
-class Record(BaseModel):
+class Record(StrictModel):
     """A tactic: one file in `tactics/`, named after its `id`."""
-
-    model_config = STRICT
 
     id: TacticId
     """Permanent identifier in kebab-case; equals the file's name."""

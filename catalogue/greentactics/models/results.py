@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from greentactics.models.bibliography import STRICT, Text
+from greentactics.models.bibliography import StrictModel, Text
 from greentactics.models.record import MetricName, TacticId, storable
 from greentactics.models.timings import CONTROL, Timing
 from greentactics.text.problems import Rule
@@ -34,10 +34,8 @@ Better = Literal["lower", "higher", "neither"]
 Provenance = Literal["measured", "metered", "modelled", "counted"]
 
 
-class MetricInfo(BaseModel):
+class MetricInfo(StrictModel):
     """What a metric is; the numbers stand in the repeats."""
-
-    model_config = STRICT
 
     unit: Text
     """Unit of the values."""
@@ -56,10 +54,8 @@ class Measurement(MetricInfo):
     """The number."""
 
 
-class DataInfo(BaseModel):
+class DataInfo(StrictModel):
     """The data the run was made with."""
-
-    model_config = STRICT
 
     name: Text
     """Name of the data set."""
@@ -73,10 +69,8 @@ class DataInfo(BaseModel):
     """Examples used for the reported quality."""
 
 
-class DeviceInfo(BaseModel):
+class DeviceInfo(StrictModel):
     """The machine, without anything that identifies its owner."""
-
-    model_config = STRICT
 
     kind: Literal["cpu", "cuda", "mps", "xpu"]
     """What did the work."""
@@ -102,10 +96,8 @@ class DeviceInfo(BaseModel):
         return f"{self.cores} core{'s' * (self.cores != 1)}{quota}"
 
 
-class MeterInfo(BaseModel):
+class MeterInfo(StrictModel):
     """What was measured with."""
-
-    model_config = STRICT
 
     name: Text
     """Name of the meter."""
@@ -113,10 +105,8 @@ class MeterInfo(BaseModel):
     """Source of energy figures, or `none`."""
 
 
-class EnergyReading(BaseModel):
+class EnergyReading(StrictModel):
     """Metered energy of one run. Absent where no meter was there; never zero in its place."""
-
-    model_config = STRICT
 
     gross_j: Annotated[float, Field(gt=0)]
     """Energy of the metered domains."""
@@ -128,10 +118,8 @@ class EnergyReading(BaseModel):
     """Gross energy by domain of the meter."""
 
 
-class Conditions(BaseModel):
+class Conditions(StrictModel):
     """What must be equal for repeats to stand in one file."""
-
-    model_config = STRICT
 
     tactic: TacticId
     """The tactic."""
@@ -156,10 +144,8 @@ class Conditions(BaseModel):
         return self.meter.energy != NO_METER
 
 
-class Observation(BaseModel):
+class Observation(StrictModel):
     """What is recorded of one arm with one seed, wherever its values stand."""
-
-    model_config = STRICT
 
     arm: Text
     """The arm."""
@@ -197,10 +183,8 @@ class Repeat(Observation):
     """Values by metric."""
 
 
-class Failure(BaseModel):
+class Failure(StrictModel):
     """A repeat that did not finish."""
-
-    model_config = STRICT
 
     arm: Text
     """The arm."""

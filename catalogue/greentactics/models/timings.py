@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from greentactics.models.bibliography import STRICT
+from greentactics.models.bibliography import StrictModel
 from greentactics.text.problems import Rule
 
 Engine = Literal["pytorch", "onnxruntime", "onnxruntime_int8"]
@@ -16,10 +16,8 @@ CONTROL = "baseline_again"
 """The baseline a second time in each round: its distance from the baseline is what cannot be told apart."""
 
 
-class Timing(BaseModel):
+class Timing(StrictModel):
     """The nets of one seed, timed in turns in one fresh process, in one engine."""
-
-    model_config = STRICT
 
     engine: Engine
     """What executed the nets."""
