@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from greentactics.measure import measuring
-from greentactics.measure.measuring import Destination, Existing, is_this_machine, measure, partial_folder
+from greentactics.measure.measuring import (
+    Destination,
+    Existing,
+    is_this_machine,
+    measure,
+    partial_folder,
+    write_results,
+)
 from greentactics.measure.processes import interleave
 from greentactics.measure.runner import Request
 from greentactics.models.results import DeviceInfo
@@ -222,8 +229,9 @@ def test_if_needed_measures_anew_when_the_recipe_or_the_data_have_changed(
 ):
     place = this_machine(destination, Existing.IF_NEEDED)
     recipe = request_two.root / "recipes" / "fake_tactic.py"
-    recipe.write_text(recipe.read_text() + '\nDATA = "fashion-mnist"\n')
-    measure(request_two, place, recorder)
+    without = measure(request_two, place, recorder)
+    settings = without.results.config | {"data": ["fashion-mnist", "digits"]}
+    write_results(without.path, without.results.model_copy(update={"config": settings}))
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with_data = dataclasses.replace(request_two, data_dir=tmp_path)
     assert not measure(with_data, place, recorder).reused

@@ -19,12 +19,12 @@ from greentactics.measure.conditions import (
 from greentactics.measure.journal import Journal, Plan, locked
 from greentactics.measure.processes import Progress
 from greentactics.measure.runner import Performed, Request, make_plan, perform, protocol_checksum, resolve
-from greentactics.models.datasets import find_fashion_mnist
+from greentactics.models.datasets import FASHION_MNIST, FASHION_MNIST_FOLDER, find_fashion_mnist
 from greentactics.models.results import DEFAULT_PRESET, DeviceInfo, Results, Run
 from greentactics.models.timings import CONTROL
 from greentactics.records.git import why_no_commit
 from greentactics.records.loading import load_results, recipe_checksum
-from greentactics.records.recipes import is_recipe_changed, recipe_file
+from greentactics.records.recipes import is_recipe_changed
 from greentactics.text.files import write_atomically
 from greentactics.text.problems import CatalogueError, UserError
 
@@ -268,7 +268,7 @@ def _reusable(
     if results.timings and results.timing_sha256 != protocol_checksum(request.root):
         reasons.append("the timing protocol has been changed since")
     if _better_data(request, results):
-        reasons.append(f"{results.data.name} before, Fashion-MNIST is there now")
+        reasons.append(f"{results.data.name} before, {FASHION_MNIST} is there now")
     if reasons:
         progress.note(f"{path}: measured anew: " + "; ".join(reasons))
         return None
@@ -277,9 +277,10 @@ def _reusable(
 
 def _better_data(request: Request, results: Results) -> bool:
     """Tell whether the recipe would now read Fashion-MNIST where it had to do without."""
-    if results.data.name == "Fashion-MNIST" or find_fashion_mnist(request.data_dir) is None:
-        return False
-    return "fashion-mnist" in recipe_file(request.root, request.tactic).read_text(encoding="utf-8")
+    is_wanted = FASHION_MNIST_FOLDER in results.config.get("data", ())
+    return (
+        is_wanted and results.data.name != FASHION_MNIST and find_fashion_mnist(request.data_dir) is not None
+    )
 
 
 def device_slug(device: DeviceInfo) -> str:

@@ -15,8 +15,11 @@ import platformdirs
 ENVIRONMENT_VARIABLE = "GREENTACTICS_DATA"
 """Names the folder that holds data sets, ahead of the user's data folder."""
 
+FASHION_MNIST = "Fashion-MNIST"
+"""What results call the data set."""
+
 FASHION_MNIST_FOLDER = "fashion-mnist"
-"""Folder of the four files below a data folder."""
+"""Folder of the four files below a data folder, and what the settings of a recipe call the data set."""
 
 FETCH_COMMAND = "greentactics data fetch fashion-mnist"
 """The command that downloads the files."""
@@ -66,7 +69,7 @@ FASHION_MNIST_FILES = (
 """Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747), MIT licence: 60,000 training and 10,000 test images."""
 
 KNOWN_SHA256 = {
-    "Fashion-MNIST": hashlib.sha256(
+    FASHION_MNIST: hashlib.sha256(
         "".join(file.sha256 for file in FASHION_MNIST_FILES).encode()
     ).hexdigest(),
     "digits": "f6d9e39f37dc45d327f6db33428ee58970ccceabb2535a5c179de35886b70443",
