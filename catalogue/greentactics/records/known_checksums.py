@@ -1,6 +1,6 @@
 """Checksums that were computed before, so that code which has not changed is not followed again.
 
-One file of the checkout keeps them. They hold as long as the program that computes them, the Python that
+One file of the checkout keeps them. They hold as long as this wing of the program, the Python that
 parses and every module it looked at, present or absent, are the same to the byte; else all are forgotten.
 """
 
@@ -23,16 +23,17 @@ FILE = Path("build/checksums.json")
 class KnownChecksums:
     """The checksums of one checkout, by what was asked."""
 
-    def __init__(self, root: Path, program: Path, module_sha256: Callable[[str], str | None]) -> None:
+    def __init__(self, root: Path, module_sha256: Callable[[str], str | None]) -> None:
         """Read what is known and still holds.
 
         Args:
             root: The checkout.
-            program: The file whose code computes the checksums.
             module_sha256: Returns the SHA-256 of a module's text by its dotted name; None without one.
         """
         self._file = root / FILE
-        self._program = hashlib.sha256(sys.version.encode() + program.read_bytes()).hexdigest()
+        programs = sorted(Path(__file__).parent.glob("*.py"))
+        program = [sys.version.encode(), *(path.read_bytes() for path in programs)]
+        self._program = hashlib.sha256(b"\0".join(program)).hexdigest()
         self._module_sha256 = module_sha256
         self._modules: dict[str, str | None] = {}
         self._checksums: dict[str, str] = {}

@@ -2,14 +2,8 @@
 
 From a root, say a recipe's `run`, names are followed through imports to functions, classes and constants of
 `recipes`, wherever they stand. The checksum numbers them in the order in which they are met, so that neither
-their names nor those of their modules are in it. Left out is what cannot change a number of a run that ended:
-
-- comments, docstrings, layout, annotations, imports;
-- what stops the run: `raise` with all that leads to it alone, such as the condition of an `if` or the loop
-  that does nothing else, and `assert`. A condition must not change anything, and a `try` that answers its
-  own `raise` keeps it;
-- what only talks: calls of `print` and `warnings.warn`, strings that are a sentence, assignments that nothing
-  reads, functions of which nothing else is left, and arguments that a function does not use.
+their names nor those of their modules are in it. Left out is what cannot change a number of a run that
+ended: annotations, imports, and what `shortening` takes out.
 
 Names of other packages count as they are written out, those of `greentactics` by their last part: they name
 files and their formats. What hangs on an object that is handed in is found where the object is made.
@@ -18,17 +12,23 @@ files and their formats. What hangs on an object that is handed in is found wher
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import hashlib
-import itertools
-import pickle
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from greentactics.records.known_checksums import KnownChecksums
+from greentactics.records.python_names import (
+    COMPREHENSIONS,
+    Function,
+    imported,
+    local_names,
+    name_and_attributes,
+    names_stored,
+)
+from greentactics.records.shortening import Signature, clean, is_string, shorten
 from greentactics.text.files import RECORD_BYTES, TextFile, read_text_file
 from greentactics.text.problems import CatalogueError, Problem, Rule
 
@@ -36,22 +36,6 @@ PACKAGE = "recipes"
 """The package whose definitions are followed."""
 
 _OWN = "greentactics"
-_TALKING = frozenset({"print", "warnings.warn"})
-_PLAIN = frozenset(
-    ["getattr", "isinstance", "join", "len", "list", "repr", "set", "sorted", "str", "tuple", "type"]
-)
-"""Functions and methods that give a value and do nothing else."""
-_SENTENCE = re.compile(r"[A-Z].*\s.*\.", re.DOTALL)
-_ACTING = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
-_LEAVING = (ast.Return, ast.Yield, ast.YieldFrom, ast.Break, ast.Continue)
-_BLOCKS = ("body", "orelse", "finalbody")
-_HOLDERS = (ast.stmt, ast.excepthandler, ast.match_case)
-"""What may hold blocks of statements."""
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_UNTOUCHED = frozenset({ast.Name, ast.Load, ast.Store, ast.alias})
-"""The commonest of the nodes from which nothing is taken out."""
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -80,13 +64,13 @@ class _Module:
         """Take the statements of the top level, also those below an `if` or `try` there."""
         for node in body:
             if isinstance(node, ast.Import | ast.ImportFrom):
-                self.imports |= _imported(node, self.package)
+                self.imports |= imported(node, self.package)
             elif isinstance(node, ast.If | ast.Try | ast.With) and not _for_others(node):
-                for part in _BLOCKS:
+                for part in ("body", "orelse", "finalbody"):
                     self.add(getattr(node, part, ()))
                 for handler in getattr(node, "handlers", ()):
                     self.add(handler.body)
-            elif not isinstance(node, ast.If) and not _is_string(node):
+            elif not isinstance(node, ast.If) and not is_string(node):
                 names = _bound_by(node)
                 for name in names:
                     self.definitions.setdefault(name, []).append(node)
@@ -109,17 +93,6 @@ def parse_python(text: str, file: str) -> ast.Module:
     raise CatalogueError([Problem(file, max(line, 1), max(column, 1), "", Rule.RECIPE_SYNTAX, "Python", got)])
 
 
-@dataclass(frozen=True)
-class _Signature:
-    """What those who call a function need to know of it."""
-
-    parameters: list[str]
-    """Parameters that may be given by position."""
-    unused: set[str]
-    """Parameters that it does not read."""
-    does_nothing: bool
-
-
 class ReachedCode:
     """Checksums of what functions of a checkout reach; each definition is read once for all of them."""
 
@@ -128,7 +101,7 @@ class ReachedCode:
         self._sources: dict[str, tuple[TextFile, str] | None] = {}
         self._modules: dict[str, _Module | None] = {}
         self._shortened: dict[Place, list[ast.stmt]] = {}
-        self._signatures: dict[Place, _Signature | None] = {}
+        self._signatures: dict[Place, Signature | None] = {}
         self._tokens: dict[Place, tuple[str | Place, ...]] = {}
 
     def has(self, place: Place) -> bool:
@@ -161,7 +134,7 @@ class ReachedCode:
 
     @functools.cached_property
     def _known(self) -> KnownChecksums:
-        return KnownChecksums(self._root, Path(__file__), self._sha256)
+        return KnownChecksums(self._root, self._sha256)
 
     def _numbered(self, roots: Iterable[Place], settings: Place | None) -> Iterator[str]:
         numbers: dict[Place, int] = {}
@@ -189,20 +162,16 @@ class ReachedCode:
             nodes = module.statements
             if place.name:
                 nodes = self.shortened(place)
-                if self.signature(place) is None:
+                if self._signature(place) is None:
                     # Cleaned in a copy, as settings are read from what is shortened.
-                    nodes = pickle.loads(pickle.dumps(nodes))  # noqa: S301 - our own tree
-                nodes = [_Cleaner(self, module).visit(node) for node in nodes]
+                    nodes = copy.deepcopy(nodes)
+                nodes = [clean(node, self._signature_in(module), module.package) for node in nodes]
             encoder = _Encoder(self, module, place)
             for node in nodes:
                 encoder.encode(node)
             if place.name and module.statements:
                 encoder.tokens.append(Place(place.module, ""))
-            tokens: list[str | Place] = []
-            for is_text, run in itertools.groupby(encoder.tokens, lambda token: isinstance(token, str)):
-                pieces = list(run)
-                tokens += ["\0".join(map(str, pieces))] if is_text else pieces
-            self._tokens[place] = tuple(tokens)
+            self._tokens[place] = tuple(encoder.tokens)
         return self._tokens[place]
 
     def _settings_tokens(self, place: Place) -> list[str | Place]:
@@ -278,11 +247,8 @@ class ReachedCode:
         A definition of the package, or a dotted name: of another package, or of a definition and what is
         taken of it. None where the expression is neither.
         """
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.insert(0, node.attr)
-            node = node.value
-        return self.resolve_name(module, node.id, parts) if isinstance(node, ast.Name) else None
+        name, attributes = name_and_attributes(node)
+        return self.resolve_name(module, name, attributes) if name else None
 
     def resolve_name(self, module: _Module, name: str, parts: list[str]) -> Place | str | None:
         """Return what a name bound at a module's top level means, with attributes taken of it."""
@@ -305,143 +271,23 @@ class ReachedCode:
         """Return the statements that make a definition, less what by itself cannot change a number."""
         if place not in self._shortened:
             nodes = self._module_of(place).definitions[place.name]
-            self._shortened[place] = [_Shortener().visit(node) for node in nodes]
+            self._shortened[place] = [shorten(node) for node in nodes]
         return self._shortened[place]
 
-    def signature(self, place: Place | str | None) -> _Signature | None:
+    def _signature(self, place: Place | str | None) -> Signature | None:
         """Return what there is to know of a shortened function without decorators; None for all else."""
         if not isinstance(place, Place) or not self.has(place):
             return None
         if place not in self._signatures:
             (node, *others) = self.shortened(place)
-            is_plain = isinstance(node, ast.FunctionDef) and not node.decorator_list and not others
-            self._signatures[place] = (
-                _Signature(_parameters(node), _unused(node, _names_read(node.body)), not node.body)
-                if isinstance(node, ast.FunctionDef) and is_plain
-                else None
-            )
+            if isinstance(node, ast.FunctionDef) and not node.decorator_list and not others:
+                self._signatures[place] = Signature.of(node)
+            else:
+                self._signatures[place] = None
         return self._signatures[place]
 
-
-class _Shortener(ast.NodeTransformer):
-    """Takes out what cannot change a number of a run that ended, as far as one definition tells."""
-
-    def __init__(self) -> None:
-        self._caught = 0
-        """How many blocks around this one may answer an exception."""
-
-    def visit(self, node: ast.AST) -> Any:  # noqa: ANN401 - of the kind that was given
-        return node if type(node) in _UNTOUCHED else super().visit(node)
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if isinstance(value, list):
-                if name in _BLOCKS:
-                    answered = name == "body" and _may_answer(node)
-                    self._caught += answered
-                    value = self._block(value)
-                    self._caught -= answered
-                elif value:
-                    value = [self.visit(item) if isinstance(item, ast.AST) else item for item in value]
-                setattr(node, name, value)
-            elif isinstance(value, ast.AST) and name != "ctx":
-                setattr(node, name, self.visit(value))
-        return node
-
-    def _block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
-        kept: list[ast.stmt] = []
-        for statement in statements:
-            checks = isinstance(statement, ast.For) and not all(map(_is_idle, statement.body))
-            if not _is_idle(statement):
-                left = self.statement(self.visit(statement))
-                kept += [node for node in left if not (checks and _is_empty(node))]
-        ends = bool(kept) and isinstance(kept[-1], ast.Raise) and not self._caught
-        return (
-            kept[-1:] if ends and not any(isinstance(part, _LEAVING) for part in _walk(kept[:-1])) else kept
-        )
-
-    def statement(self, node: ast.stmt) -> list[ast.stmt]:
-        """Return what is left of a statement."""
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            return [] if _dotted(node.value.func) in _TALKING else [node]
-        if not isinstance(node, ast.If):
-            return [node]
-        stops = not self._caught and (_stops(node.body) or _stops(node.orelse))
-        if stops and not any(isinstance(part, ast.NamedExpr) for part in _walk([node.test])):
-            return node.orelse if _stops(node.body) else node.body
-        return [node] if node.body or node.orelse or _acts(node.test) else []
-
-    def visit_Raise(self, node: ast.Raise) -> ast.Raise:
-        return ast.copy_location(ast.Raise(), node)
-
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        is_sentence = isinstance(node.value, str) and _SENTENCE.fullmatch(node.value)
-        return ast.copy_location(ast.Constant(""), node) if is_sentence else node
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
-        parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
-        if _SENTENCE.fullmatch("".join(parts)):
-            return ast.copy_location(ast.Constant(""), node)
-        self.generic_visit(node)
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        self.generic_visit(node)
-        unused = _unused(node, _drop_unread(node))
-        names = _parameters(node)
-        first = len(names) - len(node.args.defaults)
-        for index, name in enumerate(names[first:]):
-            if name in unused:
-                node.args.defaults[index] = ast.Constant(None)
-        for index, argument in enumerate(node.args.kwonlyargs):
-            if argument.arg in unused:
-                node.args.kw_defaults[index] = None
-        return node
-
-
-class _Cleaner(_Shortener):
-    """Takes out, too, calls of functions that do nothing, and arguments that functions do not read."""
-
-    def __init__(self, code: ReachedCode, module: _Module) -> None:
-        super().__init__()
-        self._code = code
-        self._module = module
-        self._local: list[Mapping[str, object]] = []
-
-    def _called(self, call: ast.Call) -> _Signature | None:
-        base = call.func
-        while isinstance(base, ast.Attribute):
-            base = base.value
-        if isinstance(base, ast.Name) and any(base.id in names for names in self._local):
-            return None
-        return self._code.signature(self._code.resolve(self._module, call.func))
-
-    def statement(self, node: ast.stmt) -> list[ast.stmt]:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            function = self._called(node.value)
-            arguments = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-            if function is not None and function.does_nothing and not any(map(_acts, arguments)):
-                return []
-        return super().statement(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.Call:
-        self.generic_visit(node)
-        function = self._called(node)
-        if function is None or any(isinstance(argument, ast.Starred) for argument in node.args):
-            return node
-        unused = function.unused
-        node.keywords = [word for word in node.keywords if word.arg not in unused or _acts(word.value)]
-        for index, (argument, name) in enumerate(zip(node.args, function.parameters, strict=False)):
-            if name in unused and not _acts(argument):
-                node.args[index] = ast.copy_location(ast.Constant(None), argument)
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        self._local.append(_local_names(node, self._module.package))
-        super().visit_FunctionDef(node)
-        self._local.pop()
-        return node
+    def _signature_in(self, module: _Module) -> Callable[[ast.expr], Signature | None]:
+        return lambda called: self._signature(self.resolve(module, called))
 
 
 class _Encoder:
@@ -466,9 +312,9 @@ class _Encoder:
         self.tokens.append(type(node).__name__)
         if isinstance(node, ast.Name):
             self.tokens.append(node.id)
-        elif isinstance(node, _SCOPES):
+        elif isinstance(node, Function | ast.Lambda):
             self._function(node)
-        elif isinstance(node, _COMPREHENSIONS):
+        elif isinstance(node, COMPREHENSIONS):
             self._comprehension(node)
         elif isinstance(node, ast.ClassDef):
             self._class(node)
@@ -494,7 +340,7 @@ class _Encoder:
             elif value is not None:
                 self.tokens.append(repr(value))
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+    def _function(self, node: Function | ast.Lambda) -> None:
         self._fields(node, ("name", "args", "body"))  # decorators
         arguments = node.args
         for part in (arguments.posonlyargs, arguments.args, arguments.kwonlyargs):
@@ -507,7 +353,7 @@ class _Encoder:
                 self.encode(default)
         if not isinstance(node, ast.Lambda) and self._scopes:
             self.tokens.append(node.name)
-        self._scopes.append(_local_names(node, self._module.package))
+        self._scopes.append(local_names(node, self._module.package))
         for statement in [node.body] if isinstance(node, ast.Lambda) else node.body:
             self.encode(statement)
         self._scopes.pop()
@@ -517,13 +363,13 @@ class _Encoder:
         if self._scopes:
             self.tokens.append(node.name)
         for statement in node.body:
-            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(statement, Function):
                 self.tokens.append(statement.name)
             self.encode(statement)
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         self.encode(node.generators[0].iter)
-        targets = [name for generator in node.generators for name in _names_stored(generator.target)]
+        targets = [name for generator in node.generators for name in names_stored(generator.target)]
         self._scopes.append(dict.fromkeys(targets))
         for generator in node.generators:
             self._fields(generator, ("iter",) if generator is node.generators[0] else ())
@@ -532,33 +378,16 @@ class _Encoder:
 
     def _target(self, node: ast.Name | ast.Attribute) -> Place | str | None:
         """Return what a name or a chain means; None where it is local, or an attribute of a definition."""
-        parts: list[str] = []
-        base: ast.expr = node
-        while isinstance(base, ast.Attribute):
-            parts.insert(0, base.attr)
-            base = base.value
-        if not isinstance(base, ast.Name):
+        name, attributes = name_and_attributes(node)
+        if not name:
             return None
         for scope in reversed(self._scopes):
-            if base.id in scope:
-                dotted = scope[base.id]
-                return None if dotted is None else self._code.resolve_import(dotted, parts)
-        if base.id in self._module.definitions and isinstance(base.ctx, ast.Store):
-            return "itself" if base.id == self._place.name else "another"  # by whatever name
-        return self._code.resolve_name(self._module, base.id, parts)
-
-
-def _imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
-    """Return dotted names by the local names that an import binds."""
-    if isinstance(node, ast.Import):
-        return {
-            alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
-            for alias in node.names
-        }
-    parts = package.split(".")
-    above = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
-    base = ".".join(part for part in (above, node.module) if part)
-    return {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
+            if name in scope:
+                dotted = scope[name]
+                return None if dotted is None else self._code.resolve_import(dotted, attributes)
+        if name in self._module.definitions and not attributes and isinstance(node.ctx, ast.Store):
+            return "itself" if name == self._place.name else "another"  # by whatever name
+        return self._code.resolve_name(self._module, name, attributes)
 
 
 def _for_others(node: ast.stmt) -> bool:
@@ -567,161 +396,10 @@ def _for_others(node: ast.stmt) -> bool:
     return "TYPE_CHECKING" in test or "__name__" in test
 
 
-def _is_string(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 def _bound_by(node: ast.stmt) -> list[str]:
     """Return the names that a statement of the top level defines."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, Function | ast.ClassDef):
         return [node.name]
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
-        return _names_stored(node)
+        return names_stored(node)
     return []
-
-
-def _children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes right below a node, names and operators among them but not how a name is used."""
-    children: list[ast.AST] = []
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, list):
-            children += [item for item in value if isinstance(item, ast.AST)]
-        elif isinstance(value, ast.AST) and name != "ctx":
-            children.append(value)
-    return children
-
-
-def _walk(nodes: Iterable[ast.AST]) -> list[ast.AST]:
-    """Return nodes and all nodes below them, as `ast.walk` does in three times the time."""
-    parts = list(nodes)
-    for part in parts:  # grows meanwhile
-        if type(part) not in _UNTOUCHED:
-            parts += _children(part)
-    return parts
-
-
-def _dotted(node: ast.expr) -> str:
-    """Return a name or a chain of attributes as it is written; nothing for all else."""
-    if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _names_stored(node: ast.AST) -> list[str]:
-    return [
-        part.id for part in _walk([node]) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    ]
-
-
-def _local_names(
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, package: str
-) -> dict[str, str | None]:
-    """Return the names that are local to a function, with what is imported under them."""
-    arguments = node.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    every += [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
-    names: dict[str, str | None] = {argument.arg: None for argument in every}
-    outer: set[str] = set()
-    waiting: list[ast.AST] = [] if isinstance(node, ast.Lambda) else list(node.body)
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, ast.Name):
-            if isinstance(part.ctx, ast.Store):
-                names[part.id] = None
-        elif isinstance(part, _COMPREHENSIONS):
-            walruses = (inner.target for inner in _walk([part]) if isinstance(inner, ast.NamedExpr))
-            names |= dict.fromkeys(target.id for target in walruses)
-        elif isinstance(part, ast.expr):
-            waiting += [] if isinstance(part, ast.Lambda) else _children(part)
-        elif isinstance(part, ast.Import | ast.ImportFrom):
-            names |= _imported(part, package)
-        elif isinstance(part, ast.Global | ast.Nonlocal):
-            outer.update(part.names)
-        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names[part.name] = None
-        else:
-            if isinstance(part, ast.ExceptHandler) and part.name:
-                names[part.name] = None
-            waiting += _children(part)
-    return {name: dotted for name, dotted in names.items() if name not in outer}
-
-
-def _is_idle(node: ast.stmt) -> bool:
-    return _is_string(node) or isinstance(node, ast.Assert | ast.Pass)
-
-
-def _is_empty(node: ast.stmt) -> bool:
-    """Return whether a loop has nothing left to do."""
-    return isinstance(node, ast.For) and not node.body and not node.orelse
-
-
-def _may_answer(node: ast.AST) -> bool:
-    """Return whether an exception of a statement's body may be answered there, and the run go on."""
-    if isinstance(node, ast.With | ast.AsyncWith):
-        return any("suppress" in ast.unparse(item.context_expr) for item in node.items)
-    return isinstance(node, ast.Try | ast.TryStar) and bool(node.handlers)
-
-
-def _stops(block: list[ast.stmt]) -> bool:
-    return bool(block) and isinstance(block[-1], ast.Raise)
-
-
-def _acts(node: ast.AST) -> bool:
-    """Return whether an expression may do more than give a value."""
-    return any(
-        isinstance(part, _ACTING)
-        and not (
-            isinstance(part, ast.Call) and getattr(part.func, "attr", getattr(part.func, "id", "")) in _PLAIN
-        )
-        for part in _walk([node])
-    )
-
-
-def _names_read(nodes: Iterable[ast.AST]) -> set[str]:
-    return {part.id for part in _walk(nodes) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-
-
-def _parameters(function: _Function) -> list[str]:
-    return [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
-
-
-def _unused(function: _Function, read: set[str]) -> set[str]:
-    """Return the parameters that are not among the names that a function reads."""
-    return {*_parameters(function), *(argument.arg for argument in function.args.kwonlyargs)} - read
-
-
-def _drop_unread(function: _Function) -> set[str]:
-    """Take out assignments of plain values to names that the function does not read, until none is left.
-
-    Returns:
-        The names that what is left reads, and those that are not its own.
-    """
-
-    def is_read(node: ast.stmt) -> bool:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target: ast.expr = node.targets[0]
-        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
-            target = node.target
-        else:
-            return not isinstance(node, ast.If) or bool(node.body or node.orelse) or _acts(node.test)
-        if not isinstance(target, ast.Name) or target.id in read:
-            return True
-        return node.value is not None and _acts(node.value)
-
-    while True:
-        parts = _walk(function.body)
-        read = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-        read.update(*(part.names for part in parts if isinstance(part, ast.Global | ast.Nonlocal)))
-        dropped = False
-        for part in (function, *parts):
-            if not isinstance(part, _HOLDERS) or isinstance(part, ast.ClassDef):
-                continue
-            for name in _BLOCKS:
-                block = getattr(part, name, None)
-                if isinstance(block, list):
-                    left = list(filter(is_read, block))
-                    dropped |= len(left) < len(block)
-                    setattr(part, name, left)
-        if not dropped:
-            return read
