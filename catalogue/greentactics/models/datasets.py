@@ -69,9 +69,7 @@ FASHION_MNIST_FILES = (
 """Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747), MIT licence: 60,000 training and 10,000 test images."""
 
 KNOWN_SHA256 = {
-    FASHION_MNIST: hashlib.sha256(
-        "".join(file.sha256 for file in FASHION_MNIST_FILES).encode()
-    ).hexdigest(),
+    FASHION_MNIST: hashlib.sha256("".join(file.sha256 for file in FASHION_MNIST_FILES).encode()).hexdigest(),
     "digits": "f6d9e39f37dc45d327f6db33428ee58970ccceabb2535a5c179de35886b70443",
 }
 """Checksums that recipes report of the data sets, by name; other ones are results of other data.
