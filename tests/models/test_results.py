@@ -13,27 +13,24 @@ from greentactics.text.problems import Rule
 from tests.examples.example_files import VALID
 from tests.examples.synthetic import timing
 
-TEXT = (VALID / "recipes/results/base-measured/example-processor.json").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def tree() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(TEXT)
-    return loaded
+TREE: dict[str, Any] = json.loads(
+    (VALID / "recipes/results/base-measured/example-processor.json").read_text(encoding="utf-8")
+)
+PASSES = [timing(seed, 2.0).model_dump(mode="json") for seed in (3, 4)]
 
 
 def _load(tree: dict[str, Any]) -> Results:
     return Results.model_validate_json(json.dumps(tree))
 
 
-def test_results_survive_a_round_trip(tree: dict[str, Any]) -> None:
-    results = _load(tree)
+def test_results_survive_a_round_trip() -> None:
+    results = _load(TREE)
     assert Results.model_validate_json(results.model_dump_json()) == results
 
 
-def test_arms_seeds_and_values(tree: dict[str, Any]) -> None:
-    extra = {**tree["repeats"][0], "seed": 3, "values": {"accuracy": 0.8}}
-    results = _load({**tree, "repeats": [*tree["repeats"], extra]})
+def test_arms_seeds_and_values() -> None:
+    extra = {**TREE["repeats"][0], "seed": 3, "values": {"accuracy": 0.8}}
+    results = _load({**TREE, "repeats": [*TREE["repeats"], extra]})
     assert results.arms == ("baseline", "tactic")
     assert results.seeds == (0, 3)
     assert results.values("baseline", "work_count") == {0: 10.0}
@@ -41,29 +38,25 @@ def test_arms_seeds_and_values(tree: dict[str, Any]) -> None:
     assert results.values("magnitude", "accuracy") == {}
 
 
-def test_a_repeat_may_not_stand_twice(tree: dict[str, Any]) -> None:
-    tree["repeats"].append(tree["repeats"][1])
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"repeats": [*TREE["repeats"], TREE["repeats"][1]]}, "two of tactic with seed 0"),
+        ({"timings": [*PASSES, PASSES[0]]}, "two of pytorch with seed 3"),
+    ],
+)
+def test_nothing_stands_twice(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        _load(tree)
+        _load({**TREE, **changes})
     (error,) = caught.value.errors()
     assert error["type"] == Rule.REPEATED_RUN
-    assert error["ctx"]["found"] == "two of tactic with seed 0"
+    assert error["ctx"]["found"] == found
 
 
-def test_a_timing_pass_may_not_stand_twice(tree: dict[str, Any]) -> None:
-    entry = timing(3, 2.0).model_dump(mode="json")
-    tree["timings"] = [entry, timing(4, 2.0).model_dump(mode="json"), entry]
-    with pytest.raises(ValidationError) as caught:
-        _load(tree)
-    (error,) = caught.value.errors()
-    assert error["type"] == Rule.REPEATED_RUN
-    assert error["ctx"]["found"] == "two of pytorch with seed 3"
-
-
-def test_every_metric_is_described(tree: dict[str, Any]) -> None:
-    tree["repeats"][0]["values"]["energy"] = 1.0
+def test_every_metric_is_described() -> None:
+    repeat = {**TREE["repeats"][0], "values": {"energy": 1.0}}
     with pytest.raises(ValidationError, match="also for energy"):
-        _load(tree)
+        _load({**TREE, "repeats": [repeat]})
 
 
 @pytest.mark.parametrize(
@@ -74,12 +67,6 @@ def test_every_metric_is_described(tree: dict[str, Any]) -> None:
         ("threads", 0), ("format", 2), ("repeats", []), ("dirty", "no"), ("tactic", "Base Measured"),
     ],
 )  # fmt: skip
-def test_wrong_values(tree: dict[str, Any], key: str, value: object) -> None:
+def test_wrong_values(key: str, value: object) -> None:
     with pytest.raises(ValidationError):
-        _load({**tree, key: value})
-
-
-def test_results_cannot_be_changed(tree: dict[str, Any]) -> None:
-    results = _load(tree)
-    with pytest.raises(ValidationError, match="frozen"):
-        results.dirty = True  # type: ignore[misc]
+        _load({**TREE, key: value})
