@@ -11,8 +11,8 @@ import pytest
 
 from greentactics.records import loading
 from greentactics.records.loading import load_catalogue, load_results, load_results_folder, recipe_checksum
-from greentactics.text.problems import CatalogueError, Rule, UserError
-from tests.examples.example_files import REPOSITORY, copy_valid
+from greentactics.text.problems import CatalogueError, Rule
+from tests.examples.example_files import copy_valid
 
 RESULTS = Path("recipes/results/base-measured/example-processor.json")
 
@@ -30,13 +30,6 @@ def test_a_right_catalogue_is_loaded_whole(tmp_path: Path) -> None:
     )
 
 
-def test_the_real_records_load() -> None:
-    catalogue = load_catalogue(REPOSITORY)
-    files = [path for path in (REPOSITORY / "tactics").glob("*.yaml") if path.name != "references.yaml"]
-    assert len(files) >= 3
-    assert sorted(catalogue.records) == sorted(path.stem for path in files)
-
-
 def test_problems_of_all_files_are_raised_together_and_sorted(tmp_path: Path) -> None:
     root = copy_valid(tmp_path)
     (root / "tactics" / "zz.yaml").write_text("id: no", encoding="utf-8")
@@ -48,11 +41,6 @@ def test_problems_of_all_files_are_raised_together_and_sorted(tmp_path: Path) ->
     assert list(problems) == sorted(problems)
     assert {problem.file for problem in problems} == {str(RESULTS), "tactics/aa.yaml", "tactics/zz.yaml"}
     assert str(caught.value).splitlines() == [str(problem) for problem in problems]
-
-
-def test_a_place_without_catalogue_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="run the command in the root"):
-        load_catalogue(tmp_path)
 
 
 def test_a_missing_bibliography_is_a_problem(tmp_path: Path) -> None:
