@@ -20,11 +20,12 @@ SMOKE_PRESET = "smoke"
 """Preset of tests; never published."""
 
 DEFAULT_PRESET = "default"
+"""Preset of published results; those of another one stand beside them."""
+
 BASELINE = "baseline"
 TACTIC = "tactic"
 NO_METER = "none"
 """Source of energy of a run without a meter."""
-"""Preset of published results; those of another one stand beside them."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DeviceSlug = Annotated[
@@ -251,7 +252,7 @@ class Results(Conditions):
     def arms(self) -> tuple[str, ...]:
         """Arms without the control: the baseline, the tactic, then rivals by name."""
         ran = {repeat.arm for repeat in self.repeats} - {CONTROL}
-        leading = [arm for arm in ("baseline", "tactic") if arm in ran]
+        leading = [arm for arm in (BASELINE, TACTIC) if arm in ran]
         return (*leading, *sorted(ran.difference(leading)))
 
     @property
