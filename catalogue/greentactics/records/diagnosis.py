@@ -163,15 +163,11 @@ def diagnose(
         places: Finds the places of the given paths in the file.
         refused: Paths that were refused before, so that nothing is said twice.
     """
-    found = [
-        (_path(detail), detail)
-        for detail in error.errors(include_url=False)
-        if not _follows_from_items(detail)
-    ]
+    details = [detail for detail in error.errors(include_url=False) if not _follows_from_items(detail)]
     found = [
         (path, detail)
-        for path, detail in found
-        if not refused or not any(path[:end] in refused for end in range(len(path) + 1))
+        for path, detail in zip(map(_path, details), details, strict=True)
+        if refused.isdisjoint(path[:end] for end in range(len(path) + 1))
     ][: PROBLEMS_SHOWN + 1]
     tree = schema_tree(model)
     where = places([path for path, _ in found])
@@ -181,7 +177,8 @@ def diagnose(
         place = where.key(path) if at_key else where.value(path)
         raw = where.values[path].raw if path in where.values else None
         if model is Record and detail["type"] == "extra_forbidden" and path[-1] in _DRAFT_KEYS:
-            rule, expected, got, cure = _say_draft_key(str(path[-1]))
+            rule, expected = Rule.DRAFT_KEY, "a record without the keys of a draft"
+            got, cure = f"the key {quoted(str(path[-1]))}", _DRAFT_KEYS[str(path[-1])]
         else:
             rule, expected, got, cure = _say(detail, path, raw, tree)
         problems.append(Problem(file, place.line, place.column, dotted(path), rule, expected, got, cure))
@@ -204,43 +201,46 @@ def _path(detail: ErrorDetails) -> FieldPath:
 
 def _say(detail: ErrorDetails, path: FieldPath, raw: str | None, tree: SchemaTree) -> Said:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
-    found = _found(value, raw)
+    found, name = _found(value, raw), str(path[-1]) if path else ""
     if kind in list(Rule):
         return Rule(kind), detail["msg"], str(context.get("found", found)), ""
-    if kind == "json_invalid":
-        return Rule.JSON_SYNTAX, "JSON in Unicode", str(context["error"]), "measure again"
-    if kind == "missing":
-        return _say_missing(path, tree)
-    if kind == "extra_forbidden":
-        return _say_unknown(path, tree)
-    if kind in ("enum", "literal_error"):
-        return _say_vocabulary(value, path, found, tree)
-    if kind == "date_type":
-        return Rule.BAD_DATE, "a date such as 2026-01-31", found, ""
-    if kind == "string_pattern_mismatch" and (said := _say_address(str(context["pattern"]), value)):
-        return said
-    if kind == "string_pattern_mismatch":
-        rule, expected = _FORMS.get(
-            str(context["pattern"]), (Rule.BAD_CHECKSUM, f"text of the form {context['pattern']}")
-        )
-        return rule, expected, found, ""
-    if kind == "string_too_short":
-        return Rule.EMPTY_TEXT, "text", found, "write it, or remove the key"
-    if kind == "string_too_long":
-        limit = context["max_length"]
-        return Rule.TEXT_TOO_LONG, f"at most {limit} characters", f"{len(value)} characters", "shorten it"
-    if kind in ("too_short", "too_long"):
-        return _say_length(kind, context)
+    match kind:
+        case "json_invalid":
+            return Rule.JSON_SYNTAX, "JSON in Unicode", str(context["error"]), "measure again"
+        case "missing":
+            description = str(tree.at(path).get("description", "")).split("\n")[0].rstrip(".")
+            cure = f"add `{name}:`" + (f" ({description})" if description else "")
+            return Rule.MISSING_KEY, "a value", "nothing", cure
+        case "extra_forbidden":
+            keys = tree.keys(path[:-1])
+            cure = did_you_mean(name.lower().replace("-", "_"), keys) or did_you_mean(name, keys)
+            return Rule.UNKNOWN_KEY, one_of(keys, name), f"the key {quoted(name)}", cure or "remove it"
+        case "enum" | "literal_error":
+            terms, word = tree.terms(path), value if isinstance(value, str) else ""
+            return Rule.VOCABULARY, one_of(terms, word), found, did_you_mean(word, terms) if word else ""
+        case "date_type":
+            return Rule.BAD_DATE, "a date such as 2026-01-31", found, ""
+        case "string_pattern_mismatch":
+            pattern = str(context["pattern"])
+            rule, expected = _FORMS.get(pattern, (Rule.BAD_CHECKSUM, f"text of the form {pattern}"))
+            return _say_address(pattern, value) or (rule, expected, found, "")
+        case "string_too_short":
+            return Rule.EMPTY_TEXT, "text", found, "write it, or remove the key"
+        case "string_too_long":
+            expected = f"at most {context['max_length']} characters"
+            return Rule.TEXT_TOO_LONG, expected, f"{len(value)} characters", "shorten it"
+        case "too_short":
+            found = str(context["actual_length"] or "none")
+            return Rule.TOO_FEW, f"at least {context['min_length']}", found, "add what is missing"
+        case "too_long":
+            found = str(context.get("actual_length") or "more")
+            return Rule.TOO_MANY, f"at most {context['max_length']}", found, ""
+        case "model_type" | "model_attributes_type":
+            cure = f"write its keys: {', '.join(tree.keys(path)[:8])}"
+            return Rule.WRONG_TYPE, "a mapping of keys", found, cure
     if kind in _LIMITS:
         limit_key, words = _LIMITS[kind]
         return Rule.OUT_OF_RANGE, f"{words} {context[limit_key]:g}", found, ""
-    if kind in ("model_type", "model_attributes_type"):
-        return (
-            Rule.WRONG_TYPE,
-            "a mapping of keys",
-            found,
-            f"write its keys: {', '.join(tree.keys(path)[:8])}",
-        )
     return _say_type(kind, detail["msg"], value, raw, found)
 
 
@@ -262,46 +262,11 @@ def _say_address(pattern: str, value: object) -> Said | None:
     )
 
 
-def _say_missing(path: FieldPath, tree: SchemaTree) -> Said:
-    name = str(path[-1])
-    description = str(tree.at(path).get("description", "")).split("\n")[0].rstrip(".")
-    cure = f"add `{name}:`" + (f" ({description})" if description else "")
-    return Rule.MISSING_KEY, "a value", "nothing", cure
-
-
-def _say_unknown(path: FieldPath, tree: SchemaTree) -> Said:
-    keys, name = tree.keys(path[:-1]), str(path[-1])
-    cure = did_you_mean(name.lower().replace("-", "_"), keys) or did_you_mean(name, keys) or "remove it"
-    return Rule.UNKNOWN_KEY, one_of(keys, name), f"the key {quoted(name)}", cure
-
-
-def _say_draft_key(name: str) -> Said:
-    expected = "a record without the keys of a draft"
-    return Rule.DRAFT_KEY, expected, f"the key {quoted(name)}", _DRAFT_KEYS[name]
-
-
-def _say_vocabulary(value: object, path: FieldPath, found: str, tree: SchemaTree) -> Said:
-    terms, word = tree.terms(path), value if isinstance(value, str) else ""
-    return Rule.VOCABULARY, one_of(terms, word), found, did_you_mean(word, terms) if word else ""
-
-
-def _say_length(kind: str, context: Mapping[str, Any]) -> Said:
-    actual = context.get("actual_length")
-    if kind == "too_short":
-        found = "none" if actual == 0 else str(actual)
-        return Rule.TOO_FEW, f"at least {context['min_length']}", found, "add what is missing"
-    return Rule.TOO_MANY, f"at most {context['max_length']}", "more" if actual is None else str(actual), ""
-
-
 def _say_type(kind: str, message: str, value: object, raw: str | None, found: str) -> Said:
     expected = _TYPES.get(kind)
     if expected is None:
-        return (
-            Rule.WRONG_TYPE,
-            message.removeprefix("Input should be ").removeprefix("Value error, "),
-            found,
-            "",
-        )
+        expected = message.removeprefix("Input should be ").removeprefix("Value error, ")
+        return Rule.WRONG_TYPE, expected, found, ""
     cure = ""
     if expected == "text" and raw is not None and not isinstance(value, str):
         cure = f'write "{shown(raw)}"'
