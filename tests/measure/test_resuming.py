@@ -13,7 +13,6 @@ import pytest
 
 from greentactics.measure import measuring
 from greentactics.measure.measuring import (
-    Destination,
     Existing,
     is_this_machine,
     measure,
@@ -25,19 +24,7 @@ from greentactics.measure.runner import Request
 from greentactics.models.results import DeviceInfo
 from greentactics.records.loading import load_results
 from greentactics.text.problems import UserError
-
-
-def existing(destination: Destination, choice: Existing) -> Destination:
-    return dataclasses.replace(destination, existing=choice)
-
-
-def started(root: Path) -> list[str]:
-    path = root / "started"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def kept(request: Request) -> list[str]:
-    return sorted(path.stem for path in partial_folder(request).glob("runs/*.json"))
+from tests.examples.measuring_runs import existing, kept, started
 
 
 def test_refuses_to_replace_results_unasked(request_two, destination, recorder, tell):
@@ -100,11 +87,6 @@ def interrupted(request_two, destination, recorder, tell) -> Request:
     return request_two
 
 
-def test_an_interruption_keeps_what_has_finished_and_leaves_no_process(interrupted):
-    assert len(kept(interrupted)) == 2
-    assert is_gone(int((interrupted.root / "child").read_text()))
-
-
 def is_gone(process: int) -> bool:
     for _ in range(1500):
         status = Path(f"/proc/{process}/stat")
@@ -114,7 +96,9 @@ def is_gone(process: int) -> bool:
     return False
 
 
-def test_an_unfinished_run_is_not_overwritten_unasked(interrupted, destination, recorder):
+def test_an_interruption_keeps_what_has_finished_and_leaves_no_process(interrupted, destination, recorder):
+    assert len(kept(interrupted)) == 2
+    assert is_gone(int((interrupted.root / "child").read_text()))
     with pytest.raises(
         UserError, match=r"2 finished repeats is there; continue it with --resume, or begin anew"
     ):
@@ -194,12 +178,8 @@ def test_resume_without_an_unfinished_run_says_so(request_two, destination, reco
     assert "no unfinished run to continue; a new one is begun" in recorder.lines
 
 
-def this_machine(destination: Destination, choice: Existing) -> Destination:
-    return dataclasses.replace(destination, existing=choice, slug="this-machine")
-
-
 def test_if_needed_keeps_results_that_hold(request_two, destination, recorder):
-    place = this_machine(destination, Existing.IF_NEEDED)
+    place = dataclasses.replace(destination, existing=Existing.IF_NEEDED, slug="this-machine")
     first = measure(request_two, place, recorder)
     second = measure(request_two, place, recorder)
     assert not first.reused
@@ -217,7 +197,7 @@ def test_if_needed_keeps_results_that_hold(request_two, destination, recorder):
     ],
 )
 def test_if_needed_measures_anew_for_another_request(request_two, destination, recorder, change, reason):
-    place = this_machine(destination, Existing.IF_NEEDED)
+    place = dataclasses.replace(destination, existing=Existing.IF_NEEDED, slug="this-machine")
     measure(request_two, place, recorder)
     other = dataclasses.replace(request_two, **change)
     assert not measure(other, place, recorder).reused
@@ -227,7 +207,7 @@ def test_if_needed_measures_anew_for_another_request(request_two, destination, r
 def test_if_needed_measures_anew_when_the_recipe_or_the_data_have_changed(
     request_two, destination, recorder, tmp_path
 ):
-    place = this_machine(destination, Existing.IF_NEEDED)
+    place = dataclasses.replace(destination, existing=Existing.IF_NEEDED, slug="this-machine")
     recipe = request_two.root / "recipes" / "fake_tactic.py"
     without = measure(request_two, place, recorder)
     settings = without.results.config | {"data": ["fashion-mnist", "digits"]}

@@ -9,28 +9,15 @@ from pathlib import Path
 import pytest
 
 from greentactics.measure.journal import locked
-from greentactics.measure.measuring import Destination, Existing, device_slug, measure, partial_folder
+from greentactics.measure.measuring import Existing, device_slug, measure, partial_folder
 from greentactics.measure.processes import child_environment, interleave, stop_all
-from greentactics.measure.runner import Request
 from greentactics.models.results import DeviceInfo
 from greentactics.records.git import Revision
 from greentactics.records.loading import load_results
 from greentactics.text.problems import UserError
+from tests.examples.measuring_runs import existing, kept, started
 
 DEVICE = DeviceInfo(kind="cpu", name="AMD EPYC", cores=2, memory_bytes=1, system="Linux", machine="x86_64")
-
-
-def existing(destination: Destination, choice: Existing) -> Destination:
-    return dataclasses.replace(destination, existing=choice)
-
-
-def started(root: Path) -> list[str]:
-    path = root / "started"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def kept(request: Request) -> list[str]:
-    return sorted(path.stem for path in partial_folder(request).glob("runs/*.json"))
 
 
 def nothing_temporary(root: Path) -> bool:
