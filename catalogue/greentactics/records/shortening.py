@@ -77,6 +77,9 @@ class _Shortener(ast.NodeTransformer):
         self._caught = 0
         """How many blocks around this one may answer an exception."""
 
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return node  # the commonest of nodes, and nothing is taken out of it
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for name in node._fields:
             value = getattr(node, name, None)
@@ -215,7 +218,7 @@ def _acts(node: ast.AST) -> bool:
         and not (
             isinstance(part, ast.Call) and getattr(part.func, "attr", getattr(part.func, "id", "")) in _PLAIN
         )
-        for part in ast.walk(node)
+        for part in walk([node])
     )
 
 
@@ -247,7 +250,7 @@ def _drop_unread(function: Function) -> set[str]:
         return node.value is not None and _acts(node.value)
 
     while True:
-        parts = list(walk(function.body))
+        parts = walk(function.body)
         read = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
         read.update(*(part.names for part in parts if isinstance(part, ast.Global | ast.Nonlocal)))
         dropped = False
