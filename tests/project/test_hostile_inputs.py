@@ -250,13 +250,23 @@ def test_a_hostile_record_is_a_problem(name: str, tmp_path: Path) -> None:
     [
         (b"[" * 900_000, Rule.NESTING_TOO_DEEP),
         (b"{" + b'"a": 1,' * 90_000 + b'"a": 1}', Rule.JSON_DUPLICATE_KEY),
+        (b'{"a": {"b": 1, "b": 2}, "a": 3}', Rule.JSON_DUPLICATE_KEY),
         (b'{"a": [-Infinity]}', Rule.JSON_SYNTAX),
         (b'{"a": ' + b"9" * 10_000 + b"}", Rule.JSON_SYNTAX),
         (b'{"a": "\\ud800"}', Rule.FORBIDDEN_CHARACTER),
         (bytes(range(256)), Rule.ENCODING),
         (b"", Rule.JSON_SYNTAX),
     ],
-    ids=["deep lists", "repeated key", "infinity", "long number", "half a character", "binary", "nothing"],
+    ids=[
+        "deep lists",
+        "repeated key",
+        "repeated key within another",
+        "infinity",
+        "long number",
+        "half a character",
+        "binary",
+        "nothing",
+    ],
 )
 def test_a_hostile_results_file_is_a_problem(data: bytes, rule: Rule, tmp_path: Path) -> None:
     (tmp_path / "device.json").write_bytes(data)

@@ -7,8 +7,8 @@ import yaml
 
 from greentactics.text import yaml_source
 from greentactics.text.files import decode
-from greentactics.text.problems import Place, Rule
-from greentactics.text.yaml_source import Refusal, parse_yaml, plain_value, tree_of_right_yaml
+from greentactics.text.problems import Finding, Place, Rule
+from greentactics.text.yaml_source import parse_yaml, plain_value, tree_of_right_yaml
 from tests.examples.example_files import record_text
 
 
@@ -43,7 +43,7 @@ def test_plain_scalars_with_one_meaning(text: str, value: object) -> None:
 )
 def test_plain_scalars_that_yaml_programs_disagree_about(text: str) -> None:
     found = plain_value(text)
-    assert isinstance(found, Refusal)
+    assert isinstance(found, Finding)
     assert found.rule is Rule.SILENT_CONVERSION
     assert text[:20] in found.found
     assert f'"{text[:20]}' in found.cure

@@ -1,9 +1,8 @@
-"""BibTeX to entries; the other direction is `export.bibtex`."""
+"""BibTeX, in and out."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +11,9 @@ from bibtexparser.entrypoint import parse_string
 from bibtexparser.middlewares.names import parse_single_name_into_parts, split_multiple_persons_names
 from bibtexparser.model import DuplicateBlockKeyBlock, DuplicateFieldKeyBlock, Entry, ParsingFailedBlock
 
+from greentactics.citing.identifiers import ARXIV_FORM
 from greentactics.citing.latex import Plain, plain, verbatim
 from greentactics.citing.raw_entries import (
-    ARXIV_FORM,
     MAX_REFERENCES,
     Fields,
     LeftOut,
@@ -94,7 +93,7 @@ _ARCHIVES = {
 }
 """Archives that BibLaTeX knows, and what an identifier follows in an address there."""
 _TITLES = ("title", "subtitle", "titleaddon")
-_ARXIV = re.compile(rf"(?:arxiv:\s*)?(?:{ARXIV_FORM})", re.IGNORECASE)
+_ARXIV = re.compile(rf"(?:arxiv:\s*)?{ARXIV_FORM}", re.IGNORECASE)
 _Pairs = Sequence[tuple[str, str]]
 """Names and values of fields."""
 _NAME_PART = re.compile(r"\s*(family|given|prefix|suffix)\s*=\s*(.*?)\s*", re.DOTALL)
@@ -108,13 +107,8 @@ def read_bibtex(text: str, file: str) -> list[RawEntry]:
     """
     if text.count("@") > 10 * MAX_REFERENCES:
         found, cure = "more", "split the file"
-        raise CatalogueError(
-            [
-                Problem(
-                    file, 1, 1, "", Rule.TOO_MANY_VALUES, f"at most {MAX_REFERENCES:,} entries", found, cure
-                )
-            ]
-        )
+        expected = f"at most {MAX_REFERENCES:,} entries"
+        raise CatalogueError.of_file(file, Rule.TOO_MANY_VALUES, expected, found, cure)
     # What cannot be read is reported below, with its place; the parser would also write it to the log.
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
     try:
@@ -140,7 +134,7 @@ def read_bibtex(text: str, file: str) -> list[RawEntry]:
         ]
     except (RecursionError, ValueError, IndexError) as error:
         found = "braces nested too deep" if isinstance(error, RecursionError) else shown(str(error), 120)
-        raise CatalogueError([Problem(file, 1, 1, "", Rule.WRONG_TYPE, "BibTeX", found)]) from None
+        raise CatalogueError.of_file(file, Rule.WRONG_TYPE, "BibTeX", found) from None
 
 
 def _value(raw: str, strings: Mapping[str, str], depth: int = 0) -> str:
@@ -444,8 +438,3 @@ def _author_text(reference: Reference, index: int) -> str:
 def _escaped(text: str | None) -> str:
     flat = " ".join((text or "").split())
     return "".join(_SPECIAL.get(sign, sign) for sign in flat)
-
-
-def json_text(value: object) -> str:
-    """Return JSON with a final newline, the same bytes for the same value."""
-    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from greentactics.citing.bibtex import json_text
 from greentactics.citing.raw_entries import LeftOut, RawEntry, numbered_pages, split_date, titled
 from greentactics.models.bibliography import Reference
-from greentactics.text.problems import CatalogueError, Problem, Rule
+from greentactics.text.json_source import json_text
+from greentactics.text.problems import CatalogueError, Rule
 
 _TYPES = {
     "book-chapter": "chapter",
@@ -56,19 +56,18 @@ def read_csl_json(text: str, file: str) -> list[RawEntry]:
     try:
         tree: object = json.loads(text)
     except json.JSONDecodeError as error:
-        problem = Problem(file, error.lineno, error.colno, "", Rule.JSON_SYNTAX, "JSON", error.msg.lower())
-        raise CatalogueError([problem]) from None
+        raise CatalogueError.of_file(
+            file, Rule.JSON_SYNTAX, "JSON", error.msg.lower(), line=error.lineno, column=error.colno
+        ) from None
     except (RecursionError, ValueError):
-        problem = Problem(file, 1, 1, "", Rule.NESTING_TOO_DEEP, "entries of CSL-JSON", "something larger")
-        raise CatalogueError([problem]) from None
+        expected, found = "entries of CSL-JSON", "something larger"
+        raise CatalogueError.of_file(file, Rule.NESTING_TOO_DEEP, expected, found) from None
     if isinstance(tree, dict) and isinstance(tree.get("items"), list):
         tree = tree["items"]
     items = tree if isinstance(tree, list) else [tree]
-    for item in items:
-        if not isinstance(item, dict):
-            cure = "export the entry as CSL-JSON"
-            problem = Problem(file, 1, 1, "", Rule.WRONG_TYPE, "a mapping or a list of them", "else", cure)
-            raise CatalogueError([problem])
+    if not all(isinstance(item, dict) for item in items):
+        expected, cure = "a mapping or a list of them", "export the entry as CSL-JSON"
+        raise CatalogueError.of_file(file, Rule.WRONG_TYPE, expected, "else", cure)
     return [_entry(item, number) for number, item in enumerate(items, start=1)]
 
 

@@ -19,9 +19,9 @@ _WHOLE_DOI = re.compile(
     rf"(?:doi:?\s*)?((?:https?://)?(?:(?:dx\.|www\.)?doi\.org/)+)?({_PREFIX.replace('/', '(?:/|%2F)')}\S+)",
     re.IGNORECASE,
 )
-_NEW_ARXIV = r"[0-9]{2}(?:0[1-9]|1[0-2])\.[0-9]{4,5}"
-_OLD_ARXIV = r"[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7}"
-_ARXIV = re.compile(rf"(?<![0-9.])(?:{_NEW_ARXIV}|{_OLD_ARXIV})(?:v[0-9]+)?(?![0-9])")
+ARXIV_FORM = r"(?:[0-9]{2}(?:0[1-9]|1[0-2])\.[0-9]{4,5}|[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7})(?:v[0-9]+)?"
+"""Regular expression of an identifier at arXiv, since 2007 and before."""
+_ARXIV = re.compile(rf"(?<![0-9.]){ARXIV_FORM}(?![0-9])")
 _ARXIV_DOI = re.compile(r"10\.48550/arxiv\.(.+)", re.IGNORECASE)
 _LABELLED_ARXIV = re.compile(r"arxiv(?:\.org/(?:abs|pdf|html)/|:\s*)([^\s()\[\]]+)", re.IGNORECASE)
 _TIDY = re.compile(r"(?:doi:?\s*)?(?:https?://(?:dx\.)?doi\.org/)?10\.\S+", re.IGNORECASE)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from greentactics.citing.identifiers import Identifier, find_identifiers, parse_identifier
+from greentactics.citing.identifiers import ARXIV_FORM, Identifier, find_identifiers, parse_identifier
 from greentactics.models.bibliography import Reference
 from greentactics.records.diagnosis import diagnose
 from greentactics.text.files import PROBLEMS_SHOWN, readable
@@ -56,7 +56,6 @@ _ADDRESSES = frozenset({"DOI", "arxiv", "URL"})
 _DASHES = re.compile(r"\s*(?:--+|[\u2010-\u2015\u2212])\s*")
 _OTHERS_BEHIND = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
 _OTHERS = re.compile(r"(?:and )?others|et\.? al\.?", re.IGNORECASE)
-ARXIV_FORM = r"[0-9]{4}\.[0-9]{4,5}(?:v[0-9]+)?|[a-z-]+(?:\.[A-Z]{2})?/[0-9]{7}(?:v[0-9]+)?"
 _ONLY_ARXIV = re.compile(
     rf"(?:(?:arxiv(?: e-?prints?| preprints?)?|corr)(?:,?\s+(?:arxiv:\s*|abs/)?({ARXIV_FORM}))?"
     rf"|(?:arxiv:\s*|abs/)({ARXIV_FORM}))(?:\s*\[[\w., -]+\])?(?:\s*\([0-9]{{4}}\))?\.?",
@@ -184,12 +183,10 @@ def references_of(entries: Sequence[RawEntry], file: str) -> list[ReadReference]
         CatalogueError: Entries are wrong; it carries the problems of all of them.
     """
     if not entries:
-        problem = Problem(file, 1, 1, "", Rule.EMPTY_FILE, "at least one entry", "none")
-        raise CatalogueError([problem])
+        raise CatalogueError.of_file(file, Rule.EMPTY_FILE, "at least one entry", "none")
     if len(entries) > MAX_REFERENCES:
-        found, cure = f"{len(entries):,}", "split the file"
-        expected = f"at most {MAX_REFERENCES:,} entries"
-        raise CatalogueError([Problem(file, 1, 1, "", Rule.TOO_MANY_VALUES, expected, found, cure)])
+        expected, found = f"at most {MAX_REFERENCES:,} entries", f"{len(entries):,}"
+        raise CatalogueError.of_file(file, Rule.TOO_MANY_VALUES, expected, found, "split the file")
     references: list[ReadReference] = []
     problems: list[Problem] = []
     for entry in entries:
@@ -231,13 +228,8 @@ def _problems(error: ValidationError, entry: RawEntry, file: str) -> list[Proble
     return problems
 
 
-def date_parts(text: str) -> list[int]:
-    """Return year, month and day that a text begins with, as far as it has them and they are possible."""
-    return split_date(text)[0]
-
-
 def split_date(text: str) -> tuple[list[int], str]:
-    """Return year, month and day that a text begins with, and what follows them but a time of day."""
+    """Return the possible year, month and day that a text begins with, and what follows but a time of day."""
     match = _DATE.match(text)
     if not match:
         return [], text.strip()
@@ -311,7 +303,9 @@ def _as_preprint(kind: str, texts: dict[str, str]) -> str:
     found = {name: match[1] or match[2] or ""
              for name in names if (match := _ONLY_ARXIV.fullmatch(texts.get(name, "")))}  # fmt: skip
     given = [
-        own for name in ("arxiv", "DOI") if (own := _parsed(texts.get(name, ""))) and own.kind == "arXiv"
+        own
+        for name in ("arxiv", "DOI")
+        if (own := identifier_in(texts.get(name, ""))) and own.kind == "arXiv"
     ]
     stated = [Identifier("arXiv", identifier) for identifier in found.values() if identifier]
     if not given and not stated:
@@ -333,7 +327,7 @@ def _identifiers(texts: dict[str, str], left_out: list[LeftOut]) -> dict[str, st
     found: dict[str, str] = {}
     for name in ("DOI", "arxiv"):
         if text := html.unescape(texts.get(name, "")):
-            identifier = _parsed(text)
+            identifier = identifier_in(text)
             own = "arxiv" if identifier and identifier.kind == "arXiv" else name
             value = identifier.value if identifier else text
             if found.setdefault(own, value) != value:
@@ -358,7 +352,8 @@ def _host(url: str) -> str:
         return ""
 
 
-def _parsed(text: str) -> Identifier | None:
+def identifier_in(text: str) -> Identifier | None:
+    """Return the identifier that a text is; None where it is none."""
     try:
         return parse_identifier(text)
     except UserError:

@@ -30,7 +30,7 @@ class _Draft(BaseModel):
 
 
 def read_references(path: Path) -> list[tuple[str, ReadReference]]:
-    """Read a file of BibTeX, RIS or CSL-JSON, or the references of a draft record.
+    """Read a file of BibTeX, RIS or CSL-JSON, or the references of a draft record; - is standard input.
 
     Returns:
         References, each with the key by which a draft cites it; the key is empty in all other formats.
@@ -39,7 +39,7 @@ def read_references(path: Path) -> list[tuple[str, ReadReference]]:
         CatalogueError: The file cannot be read, or entries are wrong.
         UserError: The file holds none of these.
     """
-    source = read_named_file(path, max_bytes=RECORD_BYTES, mark_is_fine=path.suffix != ".yaml")
+    source = read_named_file(path, max_bytes=RECORD_BYTES)
     if path.suffix == ".yaml":
         return _references_of_draft(source)
     return [("", reference) for reference in parse_references(source.text, source.file)]

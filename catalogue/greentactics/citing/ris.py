@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from greentactics.citing.identifiers import parse_identifier
-from greentactics.citing.raw_entries import Fields, LeftOut, RawEntry, numbered_pages, split_date
+from greentactics.citing.raw_entries import (
+    Fields,
+    LeftOut,
+    RawEntry,
+    identifier_in,
+    numbered_pages,
+    split_date,
+)
 from greentactics.models.bibliography import Name, Reference
-from greentactics.text.problems import CatalogueError, Problem, Rule, UserError, quoted
+from greentactics.text.problems import CatalogueError, Rule, quoted
 
 _TYPES = {
     "article": "UNPB",
@@ -97,15 +103,13 @@ def read_ris(text: str, file: str) -> list[RawEntry]:
 
 
 def _outside(file: str, line: int, text: str) -> CatalogueError:
-    cure = "begin each entry with a line such as `TY  - JOUR`"
-    return CatalogueError(
-        [Problem(file, line, 1, "", Rule.WRONG_TYPE, "the first line of an entry", quoted(text), cure)]
-    )
+    expected, cure = "the first line of an entry", "begin each entry with a line such as `TY  - JOUR`"
+    return CatalogueError.of_file(file, Rule.WRONG_TYPE, expected, quoted(text), cure, line=line)
 
 
 def _unended(file: str, line: int) -> CatalogueError:
-    expected, cure = "a line `ER  - ` at the end of the entry", "add it"
-    return CatalogueError([Problem(file, line, 1, "", Rule.WRONG_TYPE, expected, "none", cure)])
+    expected = "a line `ER  - ` at the end of the entry"
+    return CatalogueError.of_file(file, Rule.WRONG_TYPE, expected, "none", "add it", line=line)
 
 
 def _entry(given: Mapping[str, list[str]], line: int) -> RawEntry:
@@ -122,7 +126,7 @@ def _entry(given: Mapping[str, list[str]], line: int) -> RawEntry:
     if fields.peek("AN").lower().startswith("arxiv:"):
         texts["arxiv"] = fields.get("AN")
     # Some programs write the DOI where RIS has the type of the work, or an address of a picture.
-    elsewhere = next((tag for tag in ("M3", "L3") if _is_identifier(fields.peek(tag))), "")
+    elsewhere = next((tag for tag in ("M3", "L3") if identifier_in(fields.peek(tag))), "")
     if elsewhere and not texts["DOI"]:
         texts["DOI"] = fields.get(elsewhere)
     authors = [*fields.all("AU", "A1")]
@@ -152,14 +156,6 @@ def _date(fields: Fields, left_out: list[LeftOut]) -> tuple[list[int], str]:
         if other != tag and (own != parts[: len(own)] or more not in ("", rest))
     ]
     return parts, ""
-
-
-def _is_identifier(text: str) -> bool:
-    try:
-        parse_identifier(text)
-    except UserError:
-        return False
-    return True
 
 
 def _name(author: str) -> dict[str, str]:

@@ -13,15 +13,13 @@ from greentactics.citing.entries import add_references, entry_text, find_identif
 from greentactics.citing.identifiers import parse_identifier
 from greentactics.citing.lookup import look_up
 from greentactics.citing.raw_entries import ReadReference
-from greentactics.citing.reading import parse_references, read_references
+from greentactics.citing.reading import read_references
 from greentactics.citing.ris import ris
 from greentactics.cli.group import example, root_of
 from greentactics.records.loading import load_catalogue
-from greentactics.text.files import RECORD_BYTES, read_standard_input
 from greentactics.text.problems import CatalogueError, UserError
 
 _FORMATS = ("bibtex", "csl-json", "ris")
-_STANDARD_INPUT = Path("-")
 
 
 @click.command(
@@ -86,7 +84,7 @@ def _references(
             mistakes.append(str(error))
     for file in files:
         try:
-            found += _read(file)
+            found += read_references(file)
         except (UserError, CatalogueError) as error:
             mistakes.append(str(error))
     known = read_bibliography(root)
@@ -100,13 +98,6 @@ def _references(
     if mistakes:
         raise UserError("\n".join(mistakes))
     return found
-
-
-def _read(file: Path) -> list[tuple[str, ReadReference]]:
-    if file != _STANDARD_INPUT:
-        return read_references(file)
-    source = read_standard_input(RECORD_BYTES)
-    return [("", reference) for reference in parse_references(source.text, source.file)]
 
 
 @click.command(

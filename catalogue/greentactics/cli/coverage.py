@@ -11,12 +11,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from greentactics.citing.bibtex import json_text
 from greentactics.cli.group import example, root_of
 from greentactics.contribute.importing.archive_coverage import Entry, cover
 from greentactics.contribute.importing.archive_posts import read_posts
 from greentactics.models.vocabulary import Category
 from greentactics.records.loading import load_catalogue
+from greentactics.text.json_source import json_text
 
 ARCHIVE_VARIABLE = "GREENTACTICS_ARCHIVE"
 ARCHIVE_REPOSITORY = "https://github.com/S2-group/AwesomeAndDarkTactics"

@@ -11,12 +11,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from greentactics.citing.bibtex import json_text
 from greentactics.cli.group import example, root_of
 from greentactics.evidence.runs import TacticRun, tactic_runs
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.evidence.verdict import verdict_output
 from greentactics.records.loading import load_catalogue, load_results_folder
+from greentactics.text.json_source import json_text
 
 _WIDTH_WITHOUT_TERMINAL = 160
 

@@ -14,7 +14,7 @@ from greentactics.contribute.draft_files import write_draft
 from greentactics.contribute.issue import draft_of
 from greentactics.records.earlier_catalogue import read_earlier_catalogue
 from greentactics.records.loading import load_catalogue
-from greentactics.text.files import RECORD_BYTES, read_named_file, read_standard_input
+from greentactics.text.files import RECORD_BYTES, read_named_file
 
 
 @click.command(epilog=example("greentactics diff", "greentactics diff HEAD~1 --format markdown"))
@@ -81,10 +81,7 @@ def from_issue(context: click.Context, file: Path) -> None:
     nothing.
     """
     root = root_of(context)
-    if str(file) == "-":
-        source = read_standard_input(RECORD_BYTES)
-    else:
-        source = read_named_file(file, max_bytes=RECORD_BYTES)
+    source = read_named_file(file, max_bytes=RECORD_BYTES)
     draft = draft_of(root, source, datetime.datetime.now(datetime.UTC).date())
     cure = "finish it, or move it away"
     written = write_draft(root, draft.id, draft.text, replace=False, cure=cure)

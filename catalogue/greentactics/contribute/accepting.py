@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -28,8 +27,8 @@ from greentactics.records.checks import results_findings
 from greentactics.records.documents import Document, read_document
 from greentactics.records.ids import former_ids
 from greentactics.records.loading import Catalogue
-from greentactics.text.files import catalogue_locked, decode, display_name
-from greentactics.text.json_source import parse_json
+from greentactics.text.files import catalogue_locked, display_name
+from greentactics.text.json_source import parse_json, values_of
 from greentactics.text.problems import (
     CatalogueError,
     FieldPath,
@@ -79,21 +78,11 @@ def personal_findings(tree: object) -> Iterator[tuple[FieldPath, str]]:
             yield path, what
 
 
-def infinite_findings(tree: object) -> Iterator[FieldPath]:
+def infinite_findings(tree: object) -> Iterator[Finding]:
     """Yield the places of numbers that are not finite; JSON can spell them as 1e999."""
-    for path, value in _leaves(tree):
+    for path, value in values_of(tree):
         if isinstance(value, float) and not math.isfinite(value):
-            yield path
-
-
-def unstorable_findings(tree: object) -> Iterator[Finding]:
-    """Yield the places of text with characters that no file of the catalogue may hold."""
-    for path, text in _texts(tree):
-        if not (text.isascii() and text.isprintable()):
-            for problem in decode(json.dumps(text, ensure_ascii=False).encode(errors="replace"), "").problems[
-                :1
-            ]:
-                yield Finding(path, problem.rule, problem.expected, problem.found, problem.cure)
+            yield _out_of_range(path, "a finite number", "one that is too large")
 
 
 def plausibility_findings(results: Results, now: datetime.datetime) -> Iterator[Finding]:
@@ -195,23 +184,11 @@ def _unlike(path: FieldPath, expected: str, found: str, file: str) -> Finding:
 
 def _texts(tree: object) -> Iterator[tuple[FieldPath, str]]:
     """Yield keys and texts, each with the path of its value."""
-    for path, value in _leaves(tree):
+    for path, value in values_of(tree):
         if path and isinstance(path[-1], str) and value is not None:
             yield path, path[-1]
         if isinstance(value, str):
             yield path, value
-
-
-def _leaves(tree: object) -> Iterator[tuple[FieldPath, object]]:
-    """Yield each value with its path, mappings and lists included, without recursion."""
-    waiting: list[tuple[FieldPath, object]] = [((), tree)]
-    while waiting:
-        path, value = waiting.pop()
-        yield path, value
-        if isinstance(value, dict):
-            waiting.extend(((*path, key), child) for key, child in value.items())
-        elif isinstance(value, list):
-            waiting.extend(((*path, index), child) for index, child in enumerate(value))
 
 
 ACCEPTED_BYTES = 5_000_000
@@ -279,19 +256,16 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
 
 def _read(file: Path) -> Document[Results]:
     """Read the file if it has the name and the size of one."""
+    name = display_name(file, None)
     if file.suffix != ".json":
-        problem = Problem(
-            display_name(file, None), 1, 1, "", Rule.UNEXPECTED_FILE, "a file named <device>.json",
-            printable(file.name),
+        expected, cure = (
+            "a file named <device>.json",
             "name the file that `greentactics measure ID --out FILE.json` wrote",
-        )  # fmt: skip
-        raise CatalogueError([problem])
-    if file.is_file() and file.stat().st_size > ACCEPTED_BYTES:
-        size = f"{file.stat().st_size:,} bytes"
-        problem = Problem(
-            display_name(file, None), 1, 1, "", Rule.FILE_TOO_LARGE, f"at most {ACCEPTED_BYTES:,} bytes", size
         )
-        raise CatalogueError([problem])
+        raise CatalogueError.of_file(name, Rule.UNEXPECTED_FILE, expected, printable(file.name), cure)
+    if file.is_file() and file.stat().st_size > ACCEPTED_BYTES:
+        expected, size = f"at most {ACCEPTED_BYTES:,} bytes", f"{file.stat().st_size:,} bytes"
+        raise CatalogueError.of_file(name, Rule.FILE_TOO_LARGE, expected, size)
     return read_document(file, Results, root=None)
 
 
@@ -303,11 +277,7 @@ def _problems(
     findings = [
         *_by_the_rules(results, catalogue),
         *plausibility_findings(results, now),
-        *unstorable_findings(tree),
-        *(
-            Finding(path, Rule.OUT_OF_RANGE, "a finite number", "one that is too large", "measure again")
-            for path in infinite_findings(tree)
-        ),
+        *infinite_findings(tree),
         *(
             Finding(path, PERSONAL_DATA, "no trace of the machine's owner", what, "take it out of the recipe")
             for path, what in personal_findings(tree)

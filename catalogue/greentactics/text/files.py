@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -24,6 +24,7 @@ from greentactics.text.problems import CatalogueError, FieldPath, Finding, Probl
 RECORD_BYTES = 1_000_000
 RESULTS_BYTES = 64_000_000
 PROBLEMS_SHOWN = 100
+STANDARD_INPUT = Path("-")
 
 _LONGEST_TYPED_LINE = 10_000
 
@@ -43,8 +44,6 @@ _NOT_COMPOSED = (
     "a letter and its accent as two characters",
     "type the word again",
 )
-
-_LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
 
 _CONTROL_BYTES = bytes({*range(32), 127} - {ord("\n")})
 
@@ -69,51 +68,40 @@ def display_name(path: Path, root: Path | None) -> str:
     return printable(path.as_posix())
 
 
-def read_text_file(path: Path, *, root: Path | None, max_bytes: int, mark_is_fine: bool = False) -> TextFile:
+def read_text_file(path: Path, *, root: Path | None, max_bytes: int) -> TextFile:
     """Read a file that may be hostile.
 
     Args:
         path: The file.
         root: Folder which the file must not leave through a link; None where any place is good.
         max_bytes: Size above which the file is refused without being read.
-        mark_is_fine: Whether a byte-order mark of UTF-8 is left out, as other programs write it, not refused.
 
     Raises:
         CatalogueError: The file cannot be read as text.
     """
     file = display_name(path, root)
-    data = _read_bytes(path, file, root, max_bytes)
-    return decode(data.removeprefix(codecs.BOM_UTF8) if mark_is_fine else data, file)
+    return decode(_read_bytes(path, file, root, max_bytes), file)
 
 
-def read_standard_input(max_bytes: int) -> TextFile:
-    """Read what is piped into a command; a byte-order mark of UTF-8 is left out.
+def read_named_file(path: Path, *, max_bytes: int) -> TextFile:
+    """Read what a user named: a file, a pipe such as the shell's <(...), or - for standard input.
 
-    Raises:
-        CatalogueError: It is no text, or too long.
-    """
-    return _read_stream(sys.stdin.buffer, "standard input", max_bytes)
-
-
-def read_named_file(path: Path, *, max_bytes: int, mark_is_fine: bool = False) -> TextFile:
-    """Read a file that a user named; a pipe, such as the shell's <(...), to its end.
+    A byte-order mark of UTF-8, which other programs write, is left out.
 
     Raises:
         CatalogueError: It cannot be read as text, or is too long.
     """
-    if not path.is_fifo():
-        return read_text_file(path, root=None, max_bytes=max_bytes, mark_is_fine=mark_is_fine)
-    with errors_name(path), path.open("rb") as stream:
-        return _read_stream(stream, display_name(path, None), max_bytes)
-
-
-def _read_stream(stream: IO[bytes], file: str, max_bytes: int) -> TextFile:
-    data = stream.read(max_bytes + 1)
+    file = "standard input" if path == STANDARD_INPUT else display_name(path, None)
+    if path == STANDARD_INPUT:
+        data = sys.stdin.buffer.read(max_bytes + 1)
+    elif path.is_fifo():
+        with errors_name(path), path.open("rb") as stream:
+            data = stream.read(max_bytes + 1)
+    else:
+        data = _read_bytes(path, file, None, max_bytes)
     if len(data) > max_bytes:
-        expected = f"at most {max_bytes:,} bytes"
-        raise CatalogueError(
-            [Problem(file, 1, 1, "", Rule.FILE_TOO_LARGE, expected, "more", "shorten it or split it")]
-        )
+        expected, cure = f"at most {max_bytes:,} bytes", "shorten it or split it"
+        raise CatalogueError.of_file(file, Rule.FILE_TOO_LARGE, expected, "more", cure)
     return decode(data.removeprefix(codecs.BOM_UTF8), file)
 
 
@@ -124,21 +112,17 @@ def decode(data: bytes, file: str) -> TextFile:
         CatalogueError: The bytes are not UTF-8 without byte-order mark.
     """
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise CatalogueError(
-            [Problem(file, 1, 1, "", Rule.ENCODING, "UTF-8 without byte-order mark", "a byte-order mark",
-                     "save the file as plain UTF-8")]
-        )  # fmt: skip
+        expected, cure = "UTF-8 without byte-order mark", "save the file as plain UTF-8"
+        raise CatalogueError.of_file(file, Rule.ENCODING, expected, "a byte-order mark", cure)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line_start = before.rfind(b"\n") + 1
-        column = len(before[line_start:].decode("utf-8", "replace")) + 1
-        found = f"byte 0x{data[error.start]:02x}"
-        problem = Problem(
-            file, before.count(b"\n") + 1, column, "", Rule.ENCODING, "UTF-8", found, "save the file as UTF-8"
-        )
-        raise CatalogueError([problem]) from None
+        before = data[: error.start].decode("utf-8", "replace")
+        line, column = line_and_column(before, len(before))
+        found, cure = f"byte 0x{data[error.start]:02x}", "save the file as UTF-8"
+        raise CatalogueError.of_file(
+            file, Rule.ENCODING, "UTF-8", found, cure, line=line, column=column
+        ) from None
     text = text.replace("\r\n", "\n")
     if text.isascii() and len(data.translate(None, _CONTROL_BYTES)) == len(data) - data.count(b"\r\n"):
         return TextFile(file, text, ())
@@ -146,11 +130,6 @@ def decode(data: bytes, file: str) -> TextFile:
     if problems:
         text = _FORBIDDEN.sub(" ", text)
     return TextFile(file, text, tuple(problems))
-
-
-def without_long_references(text: str) -> str:
-    """Return HTML without numbers of characters that no character has; some are too long to be converted."""
-    return _LONG_REFERENCE.sub("\ufffd", text)
 
 
 def character_finding(path: FieldPath, value: str, *, at_key: bool = False) -> Finding | None:
@@ -175,18 +154,12 @@ def visible(text: str) -> str:
 
 
 def _read_bytes(path: Path, file: str, root: Path | None, max_bytes: int) -> bytes:
-    def refuse(rule: Rule, expected: str, found: str, cure: str = "") -> CatalogueError:
-        return CatalogueError([Problem(file, 1, 1, "", rule, expected, found, cure)])
-
+    refuse = partial(CatalogueError.of_file, file)
     try:
         real = path if root is None else Path(os.path.realpath(path, strict=True))
         if root is not None and not real.is_relative_to(root):
-            raise refuse(
-                Rule.OUTSIDE_TREE,
-                "a file inside the catalogue",
-                "a link to a place outside",
-                "copy it here",
-            )
+            expected = "a file inside the catalogue"
+            raise refuse(Rule.OUTSIDE_TREE, expected, "a link to a place outside", "copy it here")
         # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come. Windows has another
         # flag, without which line ends are changed.
         flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -225,11 +198,10 @@ def _forbidden_characters(text: str, file: str) -> list[Problem]:
     tab_lines = set()
     for match in itertools.islice(_FORBIDDEN.finditer(text), PROBLEMS_SHOWN + 1):
         line, column = line_and_column(text, match.start())
-        if match[0] == "\t":
-            if line not in tab_lines:
-                tab_lines.add(line)
-                problems.append(Problem(file, line, column, "", *_wrong_character("\t")))
-            continue
+        if match[0] == "\t":  # one for the whole line, as indentation has several
+            if line in tab_lines:
+                continue
+            tab_lines.add(line)
         problems.append(Problem(file, line, column, "", *_wrong_character(match[0])))
     return problems
 
@@ -244,8 +216,6 @@ def _wrong_character(character: str) -> tuple[Rule, str, str, str]:
 
 
 def _not_normalised(text: str, file: str) -> list[Problem]:
-    if text.isascii():
-        return []
     problems = []
     for number, line in enumerate(text.split("\n"), start=1):
         if unicodedata.is_normalized("NFC", line):

@@ -5,20 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from greentactics.text.files import PROBLEMS_SHOWN, TextFile, character_finding, line_and_column
 from greentactics.text.problems import (
-    START,
     CatalogueError,
     FieldPath,
     Finding,
     Place,
     Places,
-    Problem,
     Rule,
-    dotted,
     quoted,
 )
 
@@ -26,12 +24,6 @@ MAX_VALUES = 1_000_000
 
 _CONSTANT = re.compile(r"(?<=[:\[,\s])(?:-?Infinity|NaN)")
 _SPACE = re.compile(r"[ \t\n\r]*")
-
-
-class _Repeated(dict[str, Any]):
-    """An object in which a key stands twice."""
-
-    key = ""
 
 
 def parse_json(source: TextFile) -> object:
@@ -45,59 +37,73 @@ def parse_json(source: TextFile) -> object:
     if source.problems:
         raise CatalogueError(source.problems)
     if text.count(",") + text.count("[") + text.count("{") > MAX_VALUES:
-        raise CatalogueError(
-            [Problem(file, 1, 1, "", Rule.TOO_MANY_VALUES, f"at most {MAX_VALUES:,} values", "more")]
-        )
-    repeated: list[_Repeated] = []
+        raise CatalogueError.of_file(file, Rule.TOO_MANY_VALUES, f"at most {MAX_VALUES:,} values", "more")
+    repeated: list[tuple[object, str]] = []
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
-        if len(values) == len(pairs):
-            return values
-        marked = _Repeated(values)
-        seen: set[str] = set()
-        marked.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        repeated.append(marked)
-        return marked
+        if len(values) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            repeated.append((values, next(key for key, count in counts.items() if count > 1)))
+        return values
 
     try:
         tree: object = json.loads(text, object_pairs_hook=mapping, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        problem = Problem(
-            file, error.lineno, error.colno, "", Rule.JSON_SYNTAX, "JSON", error.msg.lower(), "measure again"
-        )
-        raise CatalogueError([problem]) from None
+        raise _no_json(file, error.msg.lower(), error.lineno, error.colno) from None
     except RecursionError:
-        problem = Problem(file, 1, 1, "", Rule.NESTING_TOO_DEEP, "fewer levels of nesting", "more")
-        raise CatalogueError([problem]) from None
+        raise CatalogueError.of_file(file, Rule.NESTING_TOO_DEEP, "fewer levels of nesting", "more") from None
     except ValueError as error:
         constant = _CONSTANT.search(text)
         line, column = line_and_column(text, constant.start()) if constant else (1, 1)
-        problem = Problem(file, line, column, "", Rule.JSON_SYNTAX, "JSON", str(error), "measure again")
-        raise CatalogueError([problem]) from None
+        raise _no_json(file, str(error), line, column) from None
     if repeated:
-        raise CatalogueError([_repeated_problem(source, tree, repeated[0])])
+        marked, key = repeated[-1]  # the outermost, as another may have been replaced with what holds it
+        above = next(path for path, value in values_of(tree) if value is marked)
+        found = f"{quoted(key)} again"
+        finding = Finding(
+            (*above, key), Rule.JSON_DUPLICATE_KEY, "each key once", found, "measure again", at_key=True
+        )
+        raise CatalogueError([places_in_json(text, [finding.path]).problem(file, finding)])
     if "\\" in text:
-        findings = list(itertools.islice(_character_findings(tree, ()), PROBLEMS_SHOWN))
+        findings = list(itertools.islice(_character_findings(tree), PROBLEMS_SHOWN))
         if findings:
             places = places_in_json(text, [finding.path for finding in findings])
             raise CatalogueError([places.problem(file, finding) for finding in findings])
     return tree
 
 
-def _character_findings(tree: object, path: FieldPath) -> Iterator[Finding]:
-    """Yield the texts with characters that only escapes can have brought in."""
-    if isinstance(tree, str):
-        if finding := character_finding(path, tree):
+def values_of(tree: object) -> Iterator[tuple[FieldPath, object]]:
+    """Yield each value of a tree with its path, mappings and lists included, without recursion."""
+    waiting: list[tuple[FieldPath, object]] = [((), tree)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        if isinstance(value, dict):
+            waiting.extend(((*path, key), child) for key, child in value.items())
+        elif isinstance(value, list):
+            waiting.extend(((*path, index), child) for index, child in enumerate(value))
+
+
+def json_text(value: object) -> str:
+    """Return JSON with a final newline, the same bytes for the same value."""
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _character_findings(tree: object) -> Iterator[Finding]:
+    """Yield the keys and texts with characters that only escapes can have brought in."""
+    for path, value in values_of(tree):
+        key = path[-1] if path else 0
+        if isinstance(key, str) and (finding := character_finding(path, key, at_key=True)):
             yield finding
-    elif isinstance(tree, dict):
-        for key, value in tree.items():
-            if finding := character_finding((*path, key), key, at_key=True):
-                yield finding
-            yield from _character_findings(value, (*path, key))
-    elif isinstance(tree, list):
-        for index, value in enumerate(tree):
-            yield from _character_findings(value, (*path, index))
+        if isinstance(value, str) and (finding := character_finding(path, value)):
+            yield finding
+
+
+def _no_json(file: str, found: str, line: int, column: int) -> CatalogueError:
+    return CatalogueError.of_file(
+        file, Rule.JSON_SYNTAX, "JSON", found, "measure again", line=line, column=column
+    )
 
 
 def places_in_json(text: str, paths: Iterable[FieldPath]) -> Places:
@@ -118,26 +124,6 @@ def places_in_json(text: str, paths: Iterable[FieldPath]) -> Places:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which is no number in JSON")
-
-
-def _repeated_problem(source: TextFile, tree: object, marked: _Repeated) -> Problem:
-    path = (*_path_of(tree, marked), marked.key)
-    place = places_in_json(source.text, [path]).keys.get(path, START)
-    return Problem(source.file, place.line, place.column, dotted(path), Rule.JSON_DUPLICATE_KEY,
-                   "each key once", f"{quoted(marked.key)} again", "measure again")  # fmt: skip
-
-
-def _path_of(tree: object, wanted: object) -> FieldPath:
-    waiting: list[tuple[FieldPath, object]] = [((), tree)]
-    while waiting:
-        path, value = waiting.pop()
-        if value is wanted:
-            return path
-        parts: Iterable[tuple[str | int, object]] = (
-            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        )
-        waiting.extend(((*path, part), child) for part, child in parts if isinstance(child, dict | list))
-    return ()
 
 
 def _locate(text: str, path: FieldPath) -> tuple[int, int] | None:

@@ -157,6 +157,21 @@ class CatalogueError(Exception):
         self.problems: tuple[Problem, ...] = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    @classmethod
+    def of_file(
+        cls,
+        file: str,
+        rule: str,
+        expected: str,
+        found: str,
+        cure: str = "",
+        *,
+        line: int = 1,
+        column: int = 1,
+    ) -> CatalogueError:
+        """Return the error with the one mistake that keeps a file from being read; see `Problem`."""
+        return cls([Problem(file, line, column, "", rule, expected, found, cure)])
+
 
 class UserError(Exception):
     """A mistake that is not tied to a place in a file; the message says what to do."""

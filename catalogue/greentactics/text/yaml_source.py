@@ -7,8 +7,8 @@ expanded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -34,24 +34,10 @@ _CONVERTED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a scalar may not stand without quotes."""
-
-    rule: Rule
-    """The rule."""
-    expected: str
-    """What should stand there."""
-    found: str
-    """What stands there, and what is wrong with it."""
-    cure: str
-    """What to write."""
-
-
-def plain_value(text: str) -> str | int | float | bool | Refusal:
-    """Return what a scalar without quotes means, or why it is refused."""
+def plain_value(text: str) -> str | int | float | bool | Finding:
+    """Return what a scalar without quotes means, or why it is refused, wherever it stands."""
     if not text:
-        return Refusal(Rule.EMPTY_VALUE, "a value", "nothing", "write one, or remove the key")
+        return Finding((), Rule.EMPTY_VALUE, "a value", "nothing", "write one, or remove the key")
     if len(text) <= _LONGEST_WORD and text.lower() in _WORDS:
         return _word(text)
     if text[0] not in _NUMBER_STARTS:
@@ -63,17 +49,17 @@ def plain_value(text: str) -> str | int | float | bool | Refusal:
     if _CONVERTED.fullmatch(text):
         found = f"{shown(text)}, which YAML programs read as different numbers, times or text"
         cure = f'write "{shown(text)}" if it is text, or a number in plain decimals such as 1000 or 0.5'
-        return Refusal(Rule.SILENT_CONVERSION, "text in quotes or a plain number", found, cure)
+        return Finding((), Rule.SILENT_CONVERSION, "text in quotes or a plain number", found, cure)
     return text
 
 
-def _word(text: str) -> bool | Refusal:
+def _word(text: str) -> bool | Finding:
     if text in ("true", "false"):
         return text == "true"
     if text == "null":
-        return Refusal(Rule.EMPTY_VALUE, "a value", "null", "write one, or remove the key")
+        return Finding((), Rule.EMPTY_VALUE, "a value", "null", "write one, or remove the key")
     found = f"{text}, which YAML programs take for a truth value, nothing or a sign"
-    return Refusal(Rule.SILENT_CONVERSION, "text in quotes", found, f'write "{text}"')
+    return Finding((), Rule.SILENT_CONVERSION, "text in quotes", found, f'write "{text}"')
 
 
 MAX_DEPTH = 20
@@ -111,12 +97,16 @@ class YamlSource:
         """Paths of refused values."""
         self.parsed = parsed
         """Whether the whole file could be read."""
-        self._values, self._keys = reader.values, reader.keys
+        self._reader = reader
 
     @property
     def places(self) -> Places:
         """Where the values stand; made when asked for, as most files are right."""
-        return _places(self._values, self._keys)
+        values, keys = self._reader.values, self._reader.keys
+        return Places(
+            {path: _place(event) for path, event in values.items()},
+            {path: _place(event) for path, event in keys.items()},
+        )
 
 
 class _StopReadingError(Exception):
@@ -143,13 +133,6 @@ def parse_yaml(source: TextFile) -> YamlSource:
         places = Places({finding.path: _place(event)}, {})
         problems.append(places.problem(source.file, finding))
     return YamlSource(source, reader, tree, problems, parsed)
-
-
-def _places(values: Mapping[FieldPath, yaml.Event], keys: Mapping[FieldPath, yaml.Event]) -> Places:
-    return Places(
-        {path: _place(event) for path, event in values.items()},
-        {path: _place(event) for path, event in keys.items()},
-    )
 
 
 def _place(event: yaml.Event) -> Place:
@@ -288,8 +271,8 @@ class _Reader:
 
     def _plain(self, event: yaml.ScalarEvent, path: FieldPath) -> object:
         value = plain_value(event.value)
-        if isinstance(value, Refusal):
-            self._refuse(event, Finding(path, value.rule, value.expected, value.found, value.cure))
+        if isinstance(value, Finding):
+            self._refuse(event, replace(value, path=path))
             return None
         return value
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NamedTuple
 
-from greentactics.text.files import without_long_references
-
 _BLOCKS = frozenset(re.findall(r"\w+", """
     address article aside blockquote br dd div dl dt figure footer form h1 h2 h3 h4 h5 h6 header hr li main
     nav ol p pre section table td th tr ul
@@ -16,6 +14,8 @@ _BLOCKS = frozenset(re.findall(r"\w+", """
 _UNSEEN = frozenset({"script", "style", "template", "title"})
 
 
+_LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
+"""Numbers that no character has; some are too long to be converted."""
 _NO_TAG = re.compile(r"<(?![^<>]*>)|<(?=!\[)")
 
 
@@ -84,7 +84,7 @@ def lines_of_html(text: str) -> Page:
     reader = _Reader()
     # The parser takes time quadratic in the number of tags that do not end, and stops at marked sections of
     # SGML; of both nothing is read.
-    reader.feed(_NO_TAG.sub("&lt;", without_long_references(_without_comments(text))))
+    reader.feed(_NO_TAG.sub("&lt;", _LONG_REFERENCE.sub("\ufffd", _without_comments(text))))
     reader.close()
     reader.end_line()
     return reader.page
