@@ -13,6 +13,7 @@ from greentactics.measure.measuring import Destination
 from greentactics.measure.runner import Request
 from greentactics.models.results import Failure
 from tests.built_site import real_site, site_with_local_results
+from tests.examples.example_files import copy_valid
 
 __all__ = ["real_site", "site_with_local_results"]
 
@@ -34,6 +35,12 @@ def nothing_of_this_machine(
     monkeypatch.setenv("GREENTACTICS_METER", "none")
     monkeypatch.delenv("GREENTACTICS_DATA", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "no-data"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small catalogue that is right, to be changed."""
+    return copy_valid(tmp_path).resolve()
 
 
 @pytest.fixture

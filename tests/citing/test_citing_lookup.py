@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greentactics.citing import lookup
 from greentactics.citing.entries import read_bibliography
 from greentactics.citing.raw_entries import without_markup
-from greentactics.cli.main import main
-from tests.examples.example_files import copy_valid
+from tests.examples.command_line import call
 from tests.examples.registry_answers import ANSWER, ARXIV_ANSWER, CSL
 
 
@@ -81,13 +80,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
         thread.join()
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return copy_valid(tmp_path)
-
-
 def cite(root: Path, *identifiers: str) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), "cite", *identifiers])
+    return call(root, "cite", *identifiers)
 
 
 def refused(root: Path, identifier: str = "10.1234/abc") -> str:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from greentactics.citing.bibtex import bibtex
 from greentactics.citing.csl_json import csl_json
@@ -15,10 +15,9 @@ from greentactics.citing.latex import plain, verbatim
 from greentactics.citing.raw_entries import ReadReference
 from greentactics.citing.reading import parse_references
 from greentactics.citing.ris import ris
-from greentactics.cli.main import main
 from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.text.problems import CatalogueError
-from tests.examples.example_files import copy_valid
+from tests.examples.command_line import call
 from tests.examples.records import REAL
 
 SICI = "10.1002/(SICI)1096-987X(199803)19:4<377::AID-JCC1>3.0.CO;2-P"
@@ -182,8 +181,7 @@ def test_entries_that_are_no_work_are_refused_with_the_reason() -> None:
     assert bib("", "mvbook").reference.type == "book"
 
 
-def test_two_articles_of_an_issue_are_two(tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_two_articles_of_an_issue_are_two(root: Path) -> None:
     entry = "@article{{{}, author={{{}}}, title={{{}}}, year=1998, journal={{J}}, doi={{{}}}}}\n"
     text = entry.format("a", "Doe, J.", "One", SICI) + entry.format("b", "Roe, R.", "Two", OTHER_SICI)
     done = cite(root, text)
@@ -267,11 +265,10 @@ def test_nothing_of_what_is_written_here_is_left_out_when_it_is_read() -> None:
 
 
 def cite(root: Path, text: str | bytes, *options: str) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), "cite", "--file", "-", *options], input=text)
+    return call(root, "cite", "--file", "-", *options, typed=text)
 
 
-def test_what_is_not_carried_over_is_said_once(tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_what_is_not_carried_over_is_said_once(root: Path) -> None:
     text = "@article{x, author={Doe, Jane}, title={New}, year=2020, issn={1234-5678}, journal={J}}"
     done = cite(root, text)
     assert done.stdout == "doe-2020: added; cite it under `sources:` of a record\n"
@@ -280,13 +277,12 @@ def test_what_is_not_carried_over_is_said_once(tmp_path: Path) -> None:
     assert (again.stdout, again.stderr) == ("doe-2020: already there, with the same title\n", "")
 
 
-def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_a_byte_order_mark_is_no_harm(root: Path, tmp_path: Path) -> None:
     data = "\ufeffTY  - JOUR\nTI  - M\u00e4r\nAU  - Doe, Jane\nPY  - 2020\nER  - \n".encode()
     path = tmp_path / "marked.ris"
     path.write_bytes(data)
     assert cite(root, data, "--dry-run").exit_code == 0
-    done = CliRunner().invoke(main, ["--root", str(root), "cite", "--file", str(path)])
+    done = call(root, "cite", "--file", path)
     assert done.stdout.startswith("doe-2020: added")
 
 

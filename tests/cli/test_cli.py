@@ -10,20 +10,15 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 import greentactics
 from greentactics.cli.main import main
 from greentactics.records.git import find_root
 from greentactics.records.loading import load_results
+from tests.examples.command_line import call
 
 MEASURE = ("measure", "fake-tactic", "--seeds", "1")
 REVIEW = {"accept", "diff", "from-issue"}
-
-
-def invoke(root: Path | None, *arguments: object) -> Result:
-    place = () if root is None else ("--root", str(root))
-    return CliRunner().invoke(main, [*place, *map(str, arguments)])
 
 
 def all_commands() -> list[tuple[str, ...]]:
@@ -40,7 +35,7 @@ def all_commands() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("path", all_commands(), ids=" ".join)
 def test_every_command_explains_itself_with_an_example(path):
-    result = invoke(None, *path, "--help")
+    result = call(None, *path, "--help")
     assert result.exit_code == 0
     assert "Example:\n" in result.output
     assert re.search(rf"^    greentactics {' '.join(path)}", result.output, re.MULTILINE)
@@ -72,13 +67,13 @@ def test_the_list_of_commands_says_what_they_say_and_imports_none():
 
 
 def test_says_its_version():
-    assert invoke(None, "--version").output == f"greentactics {greentactics.__version__}\n"
+    assert call(None, "--version").output == f"greentactics {greentactics.__version__}\n"
 
 
 def test_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in (("check",), ("run", "fake-tactic"), MEASURE, ("verdict", "x"), ("render", "--out", "x")):
-        result = invoke(None, *command)
+        result = call(None, *command)
         assert result.exit_code == 1
         assert "expected a checkout of Green Tactics" in result.stderr
         assert "name it with --root" in result.stderr
@@ -88,14 +83,14 @@ def test_finds_the_checkout_from_below(checkout, monkeypatch):
     below = checkout / "recipes" / "results" / "deep"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    result = invoke(None, "run", "fake-tactic", "--arm", "baseline")
+    result = call(None, "run", "fake-tactic", "--arm", "baseline")
     assert result.exit_code == 0, result.output
     assert find_root(below) == checkout.resolve()
 
 
 def test_run_shows_a_table_and_stores_nothing(checkout):
     before = sorted(checkout.rglob("*.json"))
-    result = invoke(checkout, "run", "fake-tactic", "--seeds", "2")
+    result = call(checkout, "run", "fake-tactic", "--seeds", "2")
     assert result.exit_code == 0, result.output
     assert re.search(r"energy .* 10\.1 MAC .* 2\.050 MAC .* 4\.050 MAC", result.stdout)
     assert re.search(r"modelled .* 4\.9x lower \[\d\.\d, \d\.\d\]", result.stdout)
@@ -108,7 +103,7 @@ def test_run_shows_a_table_and_stores_nothing(checkout):
 
 
 def test_run_with_one_seed_gives_no_interval(checkout):
-    result = invoke(checkout, "run", "fake-tactic")
+    result = call(checkout, "run", "fake-tactic")
     assert "5.0x lower" in result.stdout
     assert "[" not in result.stdout
     assert "1 seed, so no interval" in result.stdout
@@ -116,7 +111,7 @@ def test_run_with_one_seed_gives_no_interval(checkout):
 
 def test_run_fails_when_a_repeat_fails(checkout, tell):
     tell("tactic-1", print="out of luck", exit=4)
-    result = invoke(checkout, "run", "fake-tactic", "--seeds", "2")
+    result = call(checkout, "run", "fake-tactic", "--seeds", "2")
     assert result.exit_code == 1
     assert "tactic, seed 1: failed with exit code 4\n" in result.stderr
     assert "    out of luck\n" in result.stderr
@@ -125,7 +120,7 @@ def test_run_fails_when_a_repeat_fails(checkout, tell):
 
 def test_run_fails_when_everything_fails(checkout, tell):
     tell("all", exit=4)
-    result = invoke(checkout, "run", "fake-tactic")
+    result = call(checkout, "run", "fake-tactic")
     assert result.exit_code == 1
     assert "no repeat of baseline, tactic, magnitude finished" in result.stderr
     assert result.stdout == ""
@@ -133,13 +128,13 @@ def test_run_fails_when_everything_fails(checkout, tell):
 
 def test_run_works_beside_a_broken_record(checkout):
     (checkout / "tactics" / "fake-tactic.yaml").write_text("id: [")
-    result = invoke(checkout, "run", "fake-tactic", "--arm", "baseline")
+    result = call(checkout, "run", "fake-tactic", "--arm", "baseline")
     assert result.exit_code == 0
     assert "the catalogue has mistakes, see `greentactics check`; no metric is put first" in result.stderr
 
 
 def test_measure_stores(checkout):
-    result = invoke(checkout, *MEASURE)
+    result = call(checkout, *MEASURE)
     assert result.exit_code == 0, result.output
     path = checkout / "recipes" / "results" / "fake-tactic" / "cpu-amd-epyc-2-cores.json"
     assert result.stdout == f"{path}: 3 repeats, digits\n"
@@ -149,21 +144,21 @@ def test_measure_stores(checkout):
 def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
     tell("tactic-1", exit=4)
     arguments = ("measure", "fake-tactic", "--seeds", "2", "--out-dir", tmp_path / "results")
-    result = invoke(checkout, *arguments)
+    result = call(checkout, *arguments)
     assert result.exit_code == 1
     assert "failed repeats: 1; the results are marked as incomplete" in result.stderr
     assert "run the missing ones with --resume" in result.stderr
-    refused = invoke(checkout, *arguments)
+    refused = call(checkout, *arguments)
     assert refused.exit_code == 1
     assert "--replace" in refused.stderr
     tell("tactic-1")
-    assert invoke(checkout, *arguments, "--resume").exit_code == 0
+    assert call(checkout, *arguments, "--resume").exit_code == 0
 
 
 def test_measure_keeps_what_holds(checkout):
     arguments = (*MEASURE, "--if-needed", "--device-slug", "this-machine")
-    assert invoke(checkout, *arguments).exit_code == 0
-    again = invoke(checkout, *arguments)
+    assert call(checkout, *arguments).exit_code == 0
+    again = call(checkout, *arguments)
     assert again.exit_code == 0
     assert re.search(
         r"kept, as the recipe is unchanged: digits, measured .* UTC; measure anew with --replace",
@@ -189,14 +184,14 @@ def test_measure_keeps_what_holds(checkout):
     ],
 )
 def test_wrong_usage(checkout, arguments, message):
-    result = invoke(checkout, *arguments)
+    result = call(checkout, *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
 
 
 def test_a_folder_that_cannot_be_written(checkout, tmp_path):
     (tmp_path / "file").touch()
-    result = invoke(checkout, *MEASURE, "--out-dir", tmp_path / "file" / "results")
+    result = call(checkout, *MEASURE, "--out-dir", tmp_path / "file" / "results")
     assert result.exit_code == 1
     assert "results cannot be written there; choose another place with --out-dir or --out" in result.stderr
     assert not (checkout / "started").exists()
@@ -215,7 +210,7 @@ def test_troubles_of_the_system_are_told_in_a_line(checkout, monkeypatch, error,
         raise error
 
     monkeypatch.setattr("greentactics.cli.measure.perform", fail)
-    result = invoke(checkout, "run", "fake-tactic")
+    result = call(checkout, "run", "fake-tactic")
     assert result.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 1)
     assert result.stderr == message
 
@@ -226,64 +221,62 @@ def repository() -> Path:
 
 
 def test_check_of_this_repository(repository):
-    result = invoke(repository, "check")
+    result = call(repository, "check")
     assert result.exit_code == 0, result.output
-    assert json.loads(invoke(repository, "check", "--format", "json").output)["problems"] == []
+    assert json.loads(call(repository, "check", "--format", "json").output)["problems"] == []
 
 
 def test_check_fails_on_mistakes(checkout):
     (checkout / "tactics" / "wrong.yaml").write_text("id: [")
-    result = invoke(checkout, "check")
+    result = call(checkout, "check")
     assert result.exit_code == 1
     assert re.search(r"^tactics/wrong\.yaml:\d+:\d+: expected ", result.output, re.MULTILINE)
 
 
 def test_verdict(repository, tmp_path):
-    result = invoke(repository, "verdict", "consider-energy-aware-pruning", "--results", tmp_path)
+    result = call(repository, "verdict", "consider-energy-aware-pruning", "--results", tmp_path)
     assert result.exit_code == 0, result.output
     assert result.output.startswith("published: ")
     assert result.output.count("\n") == 1
 
 
 def test_verdict_of_an_unknown_tactic(repository):
-    result = invoke(repository, "verdict", "consider-nothing")
+    result = call(repository, "verdict", "consider-nothing")
     assert result.exit_code == 2
     assert "consider-nothing: no such tactic; there are" in " ".join(result.output.split())
 
 
 def test_render(repository, tmp_path):
-    result = invoke(repository, "render", "--out", tmp_path / "pages", "--results", tmp_path)
+    result = call(repository, "render", "--out", tmp_path / "pages", "--results", tmp_path)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "pages" / "tactics" / "consider-energy-aware-pruning" / "index.md").is_file()
     assert re.search(r"\d+ generated files written to", result.output)
     again = ("render", "--out", tmp_path / "pages", "--results", tmp_path)
-    refused = invoke(repository, *again)
+    refused = call(repository, *again)
     assert refused.exit_code == 1
     assert "expected an empty folder" in " ".join(refused.output.split())
-    assert invoke(repository, *again, "--replace").exit_code == 0
+    assert call(repository, *again, "--replace").exit_code == 0
 
 
 def test_schema(checkout):
-    assert "catalogue/schema/record.schema.json: written\n" in invoke(checkout, "schema").output
+    assert "catalogue/schema/record.schema.json: written\n" in call(checkout, "schema").output
     assert (checkout / "catalogue" / "schema" / "record.schema.json").is_file()
-    assert invoke(checkout, "schema").output == "the schemas are up to date\n"
+    assert call(checkout, "schema").output == "the schemas are up to date\n"
 
 
 def test_measures_into_one_file_for_another_checkout(checkout, tmp_path):
     file = tmp_path / "mine.json"
-    result = invoke(checkout, *MEASURE, "--out", file)
+    result = call(checkout, *MEASURE, "--out", file)
     assert result.exit_code == 0, result.output
     assert f"{file}: 3 repeats, digits" in result.stdout
     assert "file it with `greentactics accept`" in result.stdout
     assert load_results(file).device_slug == "cpu-amd-epyc-2-cores"
     assert not (checkout / "recipes" / "results").exists()
-    again = invoke(checkout, *MEASURE, "--out", file)
+    again = call(checkout, *MEASURE, "--out", file)
     assert again.exit_code == 1
     assert f"{file}: a file of this name is there; name another, or replace it with --replace" in again.stderr
-    assert invoke(checkout, *MEASURE, "--out", file, "--replace").exit_code == 0
-    assert (
-        "kept, as the recipe is unchanged" in invoke(checkout, *MEASURE, "--out", file, "--if-needed").stdout
-    )
+    assert call(checkout, *MEASURE, "--out", file, "--replace").exit_code == 0
+    assert "kept, as the recipe is unchanged" in call(checkout, *MEASURE, "--out", file, "--if-needed").stdout
 
 
 @pytest.mark.parametrize(
@@ -299,7 +292,7 @@ def test_measures_into_one_file_for_another_checkout(checkout, tmp_path):
 )
 def test_refuses_places_for_the_one_file(checkout, monkeypatch, arguments, message):
     monkeypatch.chdir(checkout)
-    result = invoke(checkout, *MEASURE, *arguments)
+    result = call(checkout, *MEASURE, *arguments)
     assert result.exit_code != 0
     assert message in result.stderr
     assert not (checkout / "started").exists()
@@ -318,7 +311,7 @@ def test_refuses_places_for_the_one_file(checkout, monkeypatch, arguments, messa
     ],
 )  # fmt: skip
 def test_absurd_numbers_are_refused_with_the_bounds(checkout, option, number, bounds):
-    result = invoke(checkout, *MEASURE, option, number)
+    result = call(checkout, *MEASURE, option, number)
     assert result.exit_code == 2
     assert f"Invalid value for '{option}': " in result.stderr
     assert f"is not in the range {bounds}." in result.stderr
@@ -327,7 +320,7 @@ def test_absurd_numbers_are_refused_with_the_bounds(checkout, option, number, bo
 def test_measure_with_a_checkout_that_cannot_be_written_to(checkout, tmp_path, monkeypatch):
     out = tmp_path / "elsewhere" / "mine.json"
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK or Path(path) != checkout)
-    result = invoke(checkout, *MEASURE, "--out", out)
+    result = call(checkout, *MEASURE, "--out", out)
     assert result.exit_code == 1
     assert re.search(r"build/partial/.*: finished repeats are kept there .* measure in a copy", result.stderr)
 
@@ -336,10 +329,10 @@ def test_measure_writes_to_a_pipe_and_through_a_link(checkout, tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
     with ThreadPoolExecutor() as pool:
         received = pool.submit((tmp_path / "pipe.json").read_bytes)
-        assert invoke(checkout, *MEASURE, "--out", tmp_path / "pipe.json").exit_code == 0
+        assert call(checkout, *MEASURE, "--out", tmp_path / "pipe.json").exit_code == 0
         assert json.loads(received.result())["tactic"] == "fake-tactic"
     (tmp_path / "link.json").symlink_to("target.json")
-    assert invoke(checkout, *MEASURE, "--out", tmp_path / "link.json").exit_code == 0
+    assert call(checkout, *MEASURE, "--out", tmp_path / "link.json").exit_code == 0
     assert (tmp_path / "link.json").is_symlink()
     assert load_results(tmp_path / "target.json").tactic == "fake-tactic"
 
@@ -349,16 +342,16 @@ def test_results_that_cannot_be_written_are_not_lost(checkout, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("greentactics.measure.measuring.write_atomically", full)
-    result = invoke(checkout, *MEASURE)
+    result = call(checkout, *MEASURE)
     assert result.exit_code == 1
     assert re.search(r"\.json: No space left on device; all repeats are kept in .* --resume", result.stderr)
     monkeypatch.undo()
-    assert invoke(checkout, *MEASURE, "--resume").exit_code == 0
+    assert call(checkout, *MEASURE, "--resume").exit_code == 0
 
 
 def test_a_data_folder_that_is_not_there_is_named(checkout, tmp_path, monkeypatch):
     monkeypatch.setenv("GREENTACTICS_DATA", str(tmp_path / "no"))
     for command in (("data", "list"), ("run", "fake-tactic")):
-        result = invoke(checkout, *command)
+        result = call(checkout, *command)
         assert result.exit_code == 0
         assert f"GREENTACTICS_DATA={tmp_path / 'no'}: there is no such folder" in result.stderr

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +17,10 @@ from greentactics.citing.entries import (
     read_bibliography,
     slug,
 )
-from greentactics.cli.main import main
 from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.text.problems import CatalogueError, UserError
 from tests.citing.test_citing_formats import NAME, REFERENCES
+from tests.examples.command_line import call
 from tests.examples.example_files import copy_valid
 from tests.examples.records import REAL
 
@@ -37,17 +36,6 @@ def reference(**changes) -> Reference:
         "issued": Issued(date_parts=((2021,),)),
     }
     return Reference(**(values | changes))
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    copied = copy_valid(tmp_path)
-    (copied / "recipes").mkdir(exist_ok=True)
-    return copied
-
-
-def run(root: Path, *arguments: object, text: str | bytes | None = None) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), *map(str, arguments)], input=text)
 
 
 def references_text(root: Path) -> str:
@@ -175,18 +163,18 @@ def test_a_wrong_bibliography_is_reported_and_left(root: Path) -> None:
 
 
 def test_cite_from_standard_input_and_again(root: Path) -> None:
-    first = run(root, "cite", "--file", "-", text=BIBTEX)
+    first = call(root, "cite", "--file", "-", typed=BIBTEX)
     assert (first.exit_code, first.stdout) == (
         0,
         "muller-2021: added; cite it under `sources:` of a record\n",
     )
     assert "DOI: 10.1234/new\n" in references_text(root)
-    again = run(root, "cite", "--file", "-", text=BIBTEX)
+    again = call(root, "cite", "--file", "-", typed=BIBTEX)
     assert (again.exit_code, again.stdout) == (0, "muller-2021: already there, with the same DOI\n")
 
 
 def test_standard_input_that_is_too_long(root: Path) -> None:
-    finished = run(root, "cite", "--file", "-", text=b"x" * 1_000_001)
+    finished = call(root, "cite", "--file", "-", typed=b"x" * 1_000_001)
     assert finished.exit_code == 1
     assert "standard input:1:1: expected at most 1,000,000 bytes, got more" in finished.stderr
 
@@ -195,13 +183,13 @@ def test_a_dry_run_changes_nothing(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "entry.bib"
     file.write_text(BIBTEX, encoding="utf-8")
     before = references_text(root)
-    finished = run(root, "cite", "--dry-run", "--file", file)
+    finished = call(root, "cite", "--dry-run", "--file", file)
     assert finished.stdout.startswith("muller-2021:\n  type: article-journal\n  title: A new thing\n")
     assert references_text(root) == before
 
 
 def test_a_work_that_is_there_is_not_looked_up(root: Path) -> None:
-    finished = run(root, "cite", f"https://doi.org/{HELD.upper()}")
+    finished = call(root, "cite", f"https://doi.org/{HELD.upper()}")
     assert (finished.exit_code, finished.stdout) == (0, "smith-2020: already there, with the same DOI\n")
 
 
@@ -210,7 +198,7 @@ def test_all_mistakes_are_named_at_once_and_nothing_is_added(root: Path, tmp_pat
     good.write_text(BIBTEX, encoding="utf-8")
     bad.write_text("@book{b, title={T}, year=2020}", encoding="utf-8")
     before = references_text(root)
-    finished = run(
+    finished = call(
         root, "cite", "nonsense", "10.1/x", "--file", good, "--file", bad, "--file", tmp_path / "no"
     )
     assert finished.exit_code == 1
@@ -221,12 +209,12 @@ def test_all_mistakes_are_named_at_once_and_nothing_is_added(root: Path, tmp_pat
 
 
 def test_standard_input_has_a_limit_and_an_encoding(root: Path) -> None:
-    assert "at most 1,000,000 bytes" in run(root, "cite", "--file", "-", text="x" * 1_000_001).stderr
-    assert "expected UTF-8, got byte 0xff" in run(root, "cite", "--file", "-", text=b"@book{\xff}").stderr
+    assert "at most 1,000,000 bytes" in call(root, "cite", "--file", "-", typed="x" * 1_000_001).stderr
+    assert "expected UTF-8, got byte 0xff" in call(root, "cite", "--file", "-", typed=b"@book{\xff}").stderr
 
 
 def test_cite_needs_something_to_cite(root: Path) -> None:
-    finished = run(root, "cite")
+    finished = call(root, "cite")
     assert finished.exit_code == 2
     assert "name a DOI, an arXiv identifier, or a file with --file" in finished.stderr
 
@@ -244,8 +232,8 @@ references:
 def test_the_references_of_a_draft_are_added_and_changed_keys_named(root: Path, tmp_path: Path) -> None:
     draft = tmp_path / "a-draft.yaml"
     draft.write_text(DRAFT, encoding="utf-8")
-    run(root, "cite", "--file", "-", text=BIBTEX)
-    finished = run(root, "cite", "--file", draft)
+    call(root, "cite", "--file", "-", typed=BIBTEX)
+    finished = call(root, "cite", "--file", draft)
     assert finished.stdout.splitlines() == [
         "muller-2021a: added; cite it under `sources:` of a record",
         "muller-2021a: the draft calls it muller-2021; change the key there",
@@ -266,7 +254,7 @@ def test_the_references_of_a_draft_are_added_and_changed_keys_named(root: Path, 
 def test_wrong_drafts(root: Path, tmp_path: Path, text: str, message: str) -> None:
     draft = tmp_path / "a-draft.yaml"
     draft.write_text(text, encoding="utf-8")
-    finished = run(root, "cite", "--file", draft)
+    finished = call(root, "cite", "--file", draft)
     assert finished.exit_code == 1
     assert message in finished.stderr
 
@@ -275,13 +263,13 @@ def test_wrong_drafts(root: Path, tmp_path: Path, text: str, message: str) -> No
     ("format_", "start"), [("bibtex", "@article{smith"), ("csl-json", "["), ("ris", "TY  - ")]
 )
 def test_the_bibliography_in_each_format(root: Path, format_: str, start: str) -> None:
-    whole = run(root, "bibliography", "--format", format_)
+    whole = call(root, "bibliography", "--format", format_)
     assert (whole.exit_code, whole.stdout[: len(start)]) == (0, start)
-    assert run(root, "bibliography", "base-awesome", "--format", format_).stdout == whole.stdout
+    assert call(root, "bibliography", "base-awesome", "--format", format_).stdout == whole.stdout
 
 
 def test_the_bibliography_of_an_unknown_tactic(root: Path) -> None:
-    finished = run(root, "bibliography", "nothing")
+    finished = call(root, "bibliography", "nothing")
     assert finished.exit_code == 2
     assert "nothing: no such tactic; there are base-awesome" in finished.stderr
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from greentactics.cli import data as commands_data
-from greentactics.cli.main import main
 from greentactics.models import datasets
 from greentactics.models.datasets import DataFile
+from tests.examples.command_line import call
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -79,12 +79,8 @@ def publish(monkeypatch):
     return published
 
 
-def command(*arguments: object, typed: str | None = None) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=typed)
-
-
 def fetch(folder: Path, base_url: str) -> Result:
-    return command("data", "fetch", "fashion-mnist", "--dest", folder, "--yes", "--base-url", base_url)
+    return call(None, "data", "fetch", "fashion-mnist", "--dest", folder, "--yes", "--base-url", base_url)
 
 
 def test_fetches_and_says_when_all_is_there(tmp_path, base_url, server, publish):
@@ -170,22 +166,22 @@ def test_says_that_the_folder_cannot_be_made(tmp_path, base_url, publish):
 @pytest.mark.parametrize("typed", ["n\n", ""])
 def test_downloads_nothing_without_consent(tmp_path, base_url, server, publish, typed):
     arguments = ("data", "fetch", "fashion-mnist", "--dest", tmp_path / "new", "--base-url", base_url)
-    result = command(*arguments, typed=typed)
+    result = call(None, *arguments, typed=typed)
     assert result.exit_code == 1
     assert "nothing was downloaded; --yes downloads without asking" in result.output
     assert server.asked == []
     assert not (tmp_path / "new").exists()
-    assert command(*arguments, typed="y\n").exit_code == 0
+    assert call(None, *arguments, typed="y\n").exit_code == 0
     assert (tmp_path / "new" / "good.gz").read_bytes() == CONTENT
 
 
 def test_uses_the_named_data_folder(tmp_path, base_url, publish, monkeypatch):
     monkeypatch.setenv("GREENTACTICS_DATA", str(tmp_path))
-    assert "not found in" in command("data", "list").output
-    assert command("data", "fetch", "fashion-mnist", "--yes", "--base-url", base_url).exit_code == 0
+    assert "not found in" in call(None, "data", "list").output
+    assert call(None, "data", "fetch", "fashion-mnist", "--yes", "--base-url", base_url).exit_code == 0
     assert (tmp_path / "fashion-mnist" / "good.gz").exists()
-    listed = command("data", "list")
+    listed = call(None, "data", "list")
     assert "digits: comes with scikit-learn" in listed.output
     assert "complete, checksums right" in listed.output
     (tmp_path / "fashion-mnist" / "good.gz").write_bytes(b"damaged")
-    assert "missing or damaged: good.gz; repair with" in command("data", "list").output
+    assert "missing or damaged: good.gz; repair with" in call(None, "data", "list").output

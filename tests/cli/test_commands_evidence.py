@@ -6,9 +6,8 @@ import dataclasses
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from greentactics.cli.main import main
+from tests.examples.command_line import call
 from tests.examples.records import DARK, PRUNING, SPARSITY, catalogue
 from tests.examples.synthetic import SHA, results, timing
 
@@ -24,7 +23,7 @@ def show(monkeypatch):
         made_up = catalogue(PRUNING, SPARSITY, DARK, results=entries, sha256=SHA)
         made_up = dataclasses.replace(made_up, timing_sha256=TIMING_SHA)
         monkeypatch.setattr("greentactics.cli.evidence.load_catalogue", lambda root: made_up)
-        finished = CliRunner().invoke(main, ["evidence", *arguments])
+        finished = call(None, "evidence", *arguments)
         assert finished.exit_code == 0, finished.output
         return finished.output
 

@@ -6,22 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from greentactics.cli.main import main
 from greentactics.contribute.importing.drafts import Draft, draft_text
 from tests.contribute.test_importing_patterns import PATTERN
 from tests.examples.archive_entries import AWESOME, DARK
-from tests.examples.example_files import copy_valid, needs_any_name
+from tests.examples.command_line import call
+from tests.examples.example_files import needs_any_name
 
 NAME = "2023-01-02-skip-what-nobody-reads.md"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    copied = copy_valid(tmp_path)
-    (copied / "recipes").mkdir(exist_ok=True)
-    return copied
 
 
 @pytest.fixture
@@ -34,10 +27,6 @@ def archive(tmp_path: Path) -> Path:
     return folder
 
 
-def run(root: Path, *arguments: object) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), *map(str, arguments)])
-
-
 def refusals(finished: Result) -> list[str]:
     """Return what a command says of files that it did not import."""
     return [line for line in finished.stderr.splitlines() if ": not carried over: " not in line]
@@ -48,7 +37,7 @@ def drafts(root: Path) -> dict[str, str]:
 
 
 def test_importing_twice_changes_nothing(root: Path, archive: Path) -> None:
-    first = run(root, "import", "aadt", archive)
+    first = call(root, "import", "aadt", archive)
     assert first.exit_code == 0, first.output
     assert first.stdout.splitlines() == [
         "drafts/show-everything.yaml: written; 1 point to clarify",
@@ -61,18 +50,18 @@ def test_importing_twice_changes_nothing(root: Path, archive: Path) -> None:
     assert 'tags "shiny"' in lost
     written = drafts(root)
     assert list(written) == ["show-everything.yaml", "skip-what-nobody-reads.yaml"]
-    second = run(root, "import", "aadt", archive)
+    second = call(root, "import", "aadt", archive)
     assert second.exit_code == 0
     assert "drafts/skip-what-nobody-reads.yaml: unchanged; 8 points" in second.stdout
     assert drafts(root) == written
 
 
 def test_an_edited_draft_is_overwritten_only_when_asked_for(root: Path, archive: Path) -> None:
-    run(root, "import", "aadt", archive)
+    call(root, "import", "aadt", archive)
     written = drafts(root)
     path = root / "drafts" / "skip-what-nobody-reads.yaml"
     path.write_text("title: My words\n", encoding="utf-8")
-    refused = run(root, "import", "aadt", archive)
+    refused = call(root, "import", "aadt", archive)
     assert refused.exit_code == 1
     assert refused.stderr == (
         "drafts/skip-what-nobody-reads.yaml: expected no such file, or the text that is to be written, got "
@@ -82,7 +71,7 @@ def test_an_edited_draft_is_overwritten_only_when_asked_for(root: Path, archive:
     assert path.read_text(encoding="utf-8") == "title: My words\n"
     assert (
         "drafts/skip-what-nobody-reads.yaml: replaced"
-        in run(root, "import", "aadt", archive, "--replace").stdout
+        in call(root, "import", "aadt", archive, "--replace").stdout
     )
     assert drafts(root) == written
 
@@ -91,7 +80,7 @@ def test_one_bad_file_does_not_stop_the_others(root: Path, archive: Path) -> Non
     (archive / "posts" / "again.md").write_text(AWESOME, encoding="utf-8")
     (archive / "posts" / "bad.md").write_text("x", encoding="utf-8")
     (archive / "posts" / "latin.md").write_bytes(b"\xff")
-    finished = run(root, "import", "aadt", archive)
+    finished = call(root, "import", "aadt", archive)
     assert finished.exit_code == 1
     assert finished.stdout.splitlines()[-1] == "2 in drafts/, 3 not imported"
     again, bad, latin = refusals(finished)
@@ -105,7 +94,7 @@ def test_names_that_no_terminal_shows_are_escaped(root: Path, archive: Path) -> 
     (archive / "posts" / NAME).rename(archive / "posts" / "\udcff\u202e.md")
     (archive / "posts" / "\nbad.md").write_text("x", encoding="utf-8")
     (archive / "posts" / "\udcfe.md").write_text(AWESOME, encoding="utf-8")
-    finished = run(root, "import", "aadt", archive)
+    finished = call(root, "import", "aadt", archive)
     assert finished.exit_code == 1
     bad, again = refusals(finished)
     assert bad.startswith("posts/\\nbad.md:1: expected front matter")
@@ -120,7 +109,7 @@ def test_links_out_of_the_folder_are_not_followed(root: Path, archive: Path, tmp
     folder.mkdir()
     (folder / "out.md").symlink_to(secret)
     (folder / "folder").symlink_to(archive)
-    finished = run(root, "import", "aadt", folder)
+    finished = call(root, "import", "aadt", folder)
     assert finished.exit_code == 1
     assert (
         "out.md:1:1: expected a file inside the catalogue, got a link to a place outside" in finished.stderr
@@ -132,7 +121,7 @@ def test_drafts_are_not_written_through_links(root: Path, archive: Path, tmp_pat
     outside = tmp_path / "outside"
     outside.mkdir()
     (root / "drafts").symlink_to(outside)
-    finished = run(root, "import", "aadt", archive)
+    finished = call(root, "import", "aadt", archive)
     assert finished.exit_code == 1
     assert "drafts: expected a folder, got a link or a file; remove it" in finished.stderr
     (root / "drafts").unlink()
@@ -140,23 +129,23 @@ def test_drafts_are_not_written_through_links(root: Path, archive: Path, tmp_pat
     target = outside / "target.yaml"
     target.write_text("x: y\n", encoding="utf-8")
     (root / "drafts" / "show-everything.yaml").symlink_to(target)
-    run(root, "import", "aadt", archive, "--replace")
+    call(root, "import", "aadt", archive, "--replace")
     assert target.read_text(encoding="utf-8") == "x: y\n"
     assert not (root / "drafts" / "show-everything.yaml").is_symlink()
 
 
 def test_a_path_without_files_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    finished = run(root, "import", "gsf", tmp_path / "empty")
+    finished = call(root, "import", "gsf", tmp_path / "empty")
     assert finished.exit_code == 1
     assert "empty: expected 1 to 2,000 files of text in it, got 0" in finished.stderr
-    assert "expected a file of this name, got none" in run(root, "import", "gsf", tmp_path / "no.md").stderr
+    assert "expected a file of this name, got none" in call(root, "import", "gsf", tmp_path / "no.md").stderr
 
 
 def test_patterns_are_written_by_the_same_means(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "send-fewer-words.md"
     path.write_text(PATTERN, encoding="utf-8")
-    finished = run(root, "import", "gsf", path)
+    finished = call(root, "import", "gsf", path)
     assert finished.stdout.splitlines()[0] == "drafts/send-fewer-words.yaml: written; 4 points to clarify"
     assert finished.stderr == (
         'drafts/send-fewer-words.yaml: not carried over: version "1.0", submitted_by "somebody", '
@@ -166,9 +155,9 @@ def test_patterns_are_written_by_the_same_means(root: Path, tmp_path: Path) -> N
 
 
 def test_check_leaves_drafts_alone_until_it_is_asked(root: Path, archive: Path) -> None:
-    run(root, "import", "aadt", archive)
-    assert run(root, "check").stdout == "3 records, 1 reference, 1 result file: no problems\n"
-    asked = run(root, "check", root / "drafts" / "show-everything.yaml")
+    call(root, "import", "aadt", archive)
+    assert call(root, "check").stdout == "3 records, 1 reference, 1 result file: no problems\n"
+    asked = call(root, "check", root / "drafts" / "show-everything.yaml")
     assert asked.exit_code == 1
     assert ":1: title: expected a value, got nothing; add `title:`" in asked.stdout
     assert asked.stdout.splitlines()[-1].startswith("1 record, 0 references, 0 result files: ")
@@ -181,11 +170,11 @@ def test_a_finished_record_may_wait_in_drafts(root: Path) -> None:
     text = text.replace("id: base-awesome", "id: another")
     draft = root / "drafts" / "another.yaml"
     draft.write_text(f"{text}quarantine: {{a: b}}\n", encoding="utf-8")
-    assert run(root, "check", draft).stdout == "1 record, 0 references, 0 result files: no problems\n"
+    assert call(root, "check", draft).stdout == "1 record, 0 references, 0 result files: no problems\n"
     draft.write_text(text.replace("smith-2020", "smith-2021"), encoding="utf-8")
     assert (
         'sources.0.key: expected a key of tactics/references.yaml, got "smith-2021"'
-        in run(root, "check", draft).stdout
+        in call(root, "check", draft).stdout
     )
 
 
@@ -200,6 +189,6 @@ def test_the_whole_archive_is_imported(root: Path, variable: str) -> None:
         pytest.skip(f"needs {variable}, a folder of the archive with _posts/")
     posts = Path(os.environ[variable], "_posts")
     count = len([*posts.glob("*/*.m*")])
-    finished = run(root, "import", "aadt", posts)
+    finished = call(root, "import", "aadt", posts)
     assert finished.stdout.splitlines()[-1] == f"{count} in drafts/, 0 not imported"
     assert len(drafts(root)) == count > 0

@@ -5,25 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from greentactics.cli import meters as commands_meters
-from greentactics.cli.main import main
 from tests.evidence.test_carbon import metered
-from tests.examples.example_files import REPOSITORY, copy_valid
+from tests.examples.command_line import call
+from tests.examples.example_files import REPOSITORY
 from tests.examples.synthetic import results
 
 TACTIC = "base-awesome"
 SCI = ("sci", TACTIC, "--grid-intensity", "56", "--grid-source", "operator, 2025")
-
-
-def invoke(root: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), *arguments])
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return copy_valid(tmp_path)
 
 
 def store(folder: Path, **energy_j: float) -> None:
@@ -37,18 +27,18 @@ def store(folder: Path, **energy_j: float) -> None:
 
 def test_meters_lists_those_of_this_machine(monkeypatch) -> None:
     monkeypatch.setenv("GREENTACTICS_METER", "none")
-    shown = invoke(REPOSITORY, "meters")
+    shown = call(REPOSITORY, "meters")
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.startswith("process clocks  wall time, processor time\n")
     assert max(map(len, shown.stdout.splitlines())) <= 100
-    record = json.loads(invoke(REPOSITORY, "meters", "--json").stdout)
+    record = json.loads(call(REPOSITORY, "meters", "--json").stdout)
     assert record["used"]["cpu"] == "process clocks"
     assert {"RAPL", "NVML", "zeus"} < {meter["name"] for meter in record["meters"]}
 
 
 def test_meters_shows_the_list_also_where_the_choice_cannot_be_had(monkeypatch) -> None:
     monkeypatch.setenv("GREENTACTICS_METER", "watt")
-    shown = invoke(REPOSITORY, "meters")
+    shown = call(REPOSITORY, "meters")
     assert shown.exit_code == 1
     assert "RAPL" in shown.stdout
     assert "GREENTACTICS_METER: expected one of auto, none, rapl, nvml, zeus, got 'watt'" in shown.stdout
@@ -56,7 +46,7 @@ def test_meters_shows_the_list_also_where_the_choice_cannot_be_had(monkeypatch) 
 
 def test_meters_needs_the_recipes(root: Path) -> None:
     (root / "recipes" / "__init__.py").touch()
-    shown = invoke(root, "meters")
+    shown = call(root, "meters")
     assert shown.exit_code == 1
     assert shown.stderr.startswith("recipes.common.meters: ")
     assert "No module named" in shown.stderr
@@ -67,7 +57,7 @@ def test_meters_says_so_when_there_is_no_answer(root: Path, monkeypatch) -> None
         raise subprocess.TimeoutExpired(command, timeout)
 
     monkeypatch.setattr(commands_meters.subprocess, "run", hang)
-    shown = invoke(root, "meters")
+    shown = call(root, "meters")
     assert shown.exit_code == 1
     assert shown.stderr == "recipes.common.meters: no answer after 120 s; a driver may hang\n"
 
@@ -75,7 +65,7 @@ def test_meters_says_so_when_there_is_no_answer(root: Path, monkeypatch) -> None
 def test_sci_of_published_and_own_results(root: Path, tmp_path: Path) -> None:
     store(root / "recipes" / "results", s0=3.6e5)
     store(tmp_path / "own", s0=7.2e5, s1=3.6e5)
-    shown = invoke(root, *SCI, "--results", str(tmp_path / "own"))
+    shown = call(root, *SCI, "--results", str(tmp_path / "own"))
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.startswith(f"{TACTIC}, arm tactic\nSoftware Carbon Intensity (ISO/IEC 21031:2024)")
     assert shown.stdout.count("M is left out") == 2
@@ -85,7 +75,7 @@ def test_sci_of_published_and_own_results(root: Path, tmp_path: Path) -> None:
 
 def test_sci_as_json_with_embodied_emissions(root: Path) -> None:
     store(root / "build" / "results", s0=3.6e5)
-    shown = invoke(root, *SCI, "--embodied-g", "12", "--embodied-source", "maker", "--json")
+    shown = call(root, *SCI, "--embodied-g", "12", "--embodied-source", "maker", "--json")
     record = json.loads(shown.stdout)
     assert (record["standard"], record["tactic"], record["arm"]) == ("ISO/IEC 21031:2024", TACTIC, "tactic")
     assert record["sci"][0]["sci_g"] == pytest.approx(17.6)
@@ -94,7 +84,7 @@ def test_sci_as_json_with_embodied_emissions(root: Path) -> None:
 def test_sci_counts_a_folder_once(root: Path) -> None:
     published = root / "recipes" / "results"
     store(published, s0=3.6e5)
-    assert len(json.loads(invoke(root, *SCI, "--json", "--results", str(published)).stdout)["sci"]) == 1
+    assert len(json.loads(call(root, *SCI, "--json", "--results", str(published)).stdout)["sci"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +93,7 @@ def test_sci_counts_a_folder_once(root: Path) -> None:
 def test_sci_without_metered_energy_gives_no_number(root: Path, has_results: bool, found: str) -> None:
     if has_results:
         store(root / "recipes" / "results")
-    shown = invoke(root, *SCI)
+    shown = call(root, *SCI)
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert shown.stderr.startswith(
         f"recipes/results/{TACTIC} and build/results/{TACTIC}: expected metered energy of tactic, got {found}"
@@ -113,7 +103,7 @@ def test_sci_without_metered_energy_gives_no_number(root: Path, has_results: boo
 
 def test_sci_of_an_arm_that_was_not_run(root: Path) -> None:
     store(root / "recipes" / "results", s0=3.6e5)
-    shown = invoke(root, *SCI, "--arm", "tactik")
+    shown = call(root, *SCI, "--arm", "tactik")
     assert shown.exit_code == 1
     assert shown.stderr == "--arm: expected one of baseline, tactic, got 'tactik'\n"
 
@@ -138,6 +128,6 @@ def test_sci_of_an_arm_that_was_not_run(root: Path) -> None:
     ],
 )
 def test_sci_wrong_usage(root: Path, arguments: tuple[str, ...], message: str) -> None:
-    shown = invoke(root, *arguments)
+    shown = call(root, *arguments)
     assert shown.exit_code == 2
     assert message in shown.stderr

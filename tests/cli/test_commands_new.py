@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greentactics.cli import new as commands_new
-from greentactics.cli.main import main
 from greentactics.contribute import new as scaffold_files
 from greentactics.contribute.new import scaffold_names, similar_records, write_new
 from greentactics.models.bibliography import Bibliography
@@ -27,7 +26,8 @@ from greentactics.records.recipes import read_outline
 from greentactics.site.pages import render_site
 from greentactics.text.files import decode
 from greentactics.text.problems import Rule, UserError
-from tests.examples.example_files import REPOSITORY, copy_valid
+from tests.examples.command_line import call
+from tests.examples.example_files import REPOSITORY
 from tests.examples.records import REAL
 
 TITLE = "Answer easy inputs from an early exit"
@@ -35,13 +35,8 @@ ID = "answer-easy-inputs-from-an-early-exit"
 RECORD, RECIPE, TEST = scaffold_names(ID)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return copy_valid(tmp_path).resolve()
-
-
 def new(root: Path, *arguments: str, typed: str | None = None) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), "new", *arguments], input=typed)
+    return call(root, "new", *arguments, typed=typed)
 
 
 def all_files(root: Path) -> dict[Path, bytes]:

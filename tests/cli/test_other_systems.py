@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-import greentactics
-from tests.examples.example_files import copy_valid
+from tests.examples.command_line import environment
 
 # Libraries choose by the system at their import, so they come first; ours must do without.
 WITHOUT = """
@@ -28,20 +24,13 @@ main(sys.argv[1:], prog_name="greentactics")
 """
 
 
-def run(root: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run(root: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-c", WITHOUT, "--root", str(root), *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(Path(greentactics.__file__).parents[1])} | environment,
+        env=environment(**variables),
         capture_output=True,
         check=False,
     )
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = copy_valid(tmp_path)
-    (root / "recipes").mkdir(exist_ok=True)
-    return root
 
 
 def test_check_and_render_need_no_module_or_function_of_unix(root: Path) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import greentactics
-from tests.examples.example_files import copy_valid
+from tests.examples.command_line import environment
 
 ENTRY = "@article{k, author={Name, A.}, title={Work of its own}, journal={J}, year={2021}}"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = copy_valid(tmp_path)
-    (root / "recipes").mkdir(exist_ok=True)
-    return root
 
 
 def shell(root: Path, line: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +18,7 @@ def shell(root: Path, line: str) -> subprocess.CompletedProcess[str]:
     ours = f'greentactics() {{ "{sys.executable}" -m greentactics --root "{root}" "$@"; }}; set -o pipefail; '
     return subprocess.run(
         ["bash", "-c", ours + line],
-        env=os.environ | {"PYTHONPATH": str(Path(greentactics.__file__).parents[1])},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

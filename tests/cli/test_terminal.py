@@ -10,29 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-import greentactics
-from greentactics.cli.main import main
-
-PACKAGE_ROOT = Path(greentactics.__file__).parents[1]
+from tests.examples.command_line import call, environment
 
 
 def measure_process(root: Path, **options: object) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "greentactics",
-        "--root",
-        str(root),
-        "measure",
-        "fake-tactic",
-        "--seeds",
-        "2",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "greentactics", "--root", str(root), "measure", "fake-tactic"]
     return subprocess.Popen(
-        [*command, "--seeds", "2"], env=environment, text=True, stderr=subprocess.PIPE, **options
+        [*command, "--seeds", "2"], env=environment(), text=True, stderr=subprocess.PIPE, **options
     )
 
 
@@ -49,8 +34,7 @@ def test_ctrl_c_says_how_to_go_on(checkout, tell, number):
     assert "Traceback" not in message
     assert re.search(r"Interrupted: \d finished repeats? kept in .*; continue with --resume", message)
     tell("tactic-1")
-    again = ["--root", str(checkout), "measure", "fake-tactic", "--seeds", "2", "--resume"]
-    result = CliRunner().invoke(main, again)
+    result = call(checkout, "measure", "fake-tactic", "--seeds", "2", "--resume")
     assert result.exit_code == 0, result.output
 
 
@@ -58,7 +42,7 @@ def test_shows_a_bar_on_a_terminal(checkout):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "greentactics", "--root", str(checkout), "run", "fake-tactic"],
-        env=os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "TERM": "xterm", "COLUMNS": "120"},
+        env=environment(TERM="xterm", COLUMNS="120"),
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     )

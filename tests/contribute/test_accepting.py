@@ -9,28 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greentactics.cli.main import main
 from greentactics.contribute.accepting import ACCEPTED_BYTES
 from greentactics.evidence.tactic import join
 from greentactics.records.loading import load_catalogue, load_results
+from tests.examples.command_line import call
 from tests.examples.device_results import HERE, OURS, TACTIC, THEIRS, document, theirs, timed
 from tests.examples.example_files import copy_valid
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(root: Path) -> Path:
     """A catalogue in which one device has reproduced the tactic."""
-    folder = copy_valid(tmp_path)
-    (folder / HERE / f"{OURS}.json").write_text(json.dumps(document("Example processor")))
-    return folder
+    (root / HERE / f"{OURS}.json").write_text(json.dumps(document("Example processor")))
+    return root
 
 
 def accept(root: Path, file: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), "accept", str(file), *arguments])
+    return call(root, "accept", file, *arguments)
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_a_second_device_lifts_the_level(root, offer):
     assert "evidence of base-measured: E3 before, E4 now: reproduced here on 2 devices" in result.output
     filed = load_results(root / HERE / f"{THEIRS}.json")
     assert filed.model_dump(mode="json")["repeats"][0]["duration_s"] == theirs()["repeats"][0]["duration_s"]
-    assert CliRunner().invoke(main, ["--root", str(root), "check"]).exit_code == 0
+    assert call(root, "check").exit_code == 0
     catalogue = load_catalogue(root)
     assert "2.5x lower" in join(catalogue, {})[TACTIC].verdict
 

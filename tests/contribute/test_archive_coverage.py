@@ -8,15 +8,14 @@ import os
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from greentactics.cli.main import main
 from greentactics.contribute.importing.archive_coverage import cover
 from greentactics.contribute.importing.archive_posts import read_posts
 from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.models.record import Alias, Change, Correction, Effect, Impact, SourceUse
 from greentactics.models.vocabulary import Artifact, Direction, Group, Kind, Participant, Quality, TacticType
 from greentactics.text.problems import UserError
+from tests.examples.command_line import call
 from tests.examples.records import PRUNING, ROOT, catalogue, claim
 
 CATEGORY = "green-ml-enabled-systems"
@@ -227,7 +226,7 @@ def run(tmp_path, monkeypatch):
 
     def invoke(*arguments: str, records=(RECORD,)):
         monkeypatch.setattr("greentactics.cli.coverage.load_catalogue", lambda root: made(*records))
-        return CliRunner().invoke(main, ["coverage", "aadt", *arguments])
+        return call(None, "coverage", "aadt", *arguments)
 
     return invoke
 
@@ -279,6 +278,6 @@ def test_without_a_folder_the_command_says_how_to_get_one(run) -> None:
 
 @pytest.mark.skipif("GREENTACTICS_ARCHIVE" not in os.environ, reason="needs GREENTACTICS_ARCHIVE")
 def test_our_records_hold_the_whole_category() -> None:
-    finished = CliRunner().invoke(main, ["--root", str(ROOT), "coverage", "aadt"])
+    finished = call(ROOT, "coverage", "aadt")
     assert finished.stdout.splitlines()[-1] == "30 of 30 entries held, 0 fields missing", finished.output
     assert finished.exit_code == 0

@@ -7,11 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greentactics.cli.main import main
 from greentactics.contribute.diff import (
     ADDED,
     CHANGED,
@@ -24,6 +23,7 @@ from greentactics.contribute.diff import (
 from greentactics.models.vocabulary import Status
 from greentactics.text.problems import UserError
 from tests.evidence.test_evidence import OTHER_DEVICE
+from tests.examples.command_line import call
 from tests.examples.example_files import copy_valid
 from tests.examples.git_history import commit_all, git
 from tests.examples.records import DARK, PRUNING, SPARSITY, catalogue, claim, with_claims
@@ -33,16 +33,15 @@ BASE = "main at 0123456789ab"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(root: Path) -> Path:
     """A repository with one commit on main."""
-    folder = copy_valid(tmp_path)
-    git(folder, "init", "--quiet")
-    commit_all(folder, "first")
-    return folder
+    git(root, "init", "--quiet")
+    commit_all(root, "first")
+    return root
 
 
 def diff(root: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["--root", str(root), "diff", *arguments])
+    return call(root, "diff", *arguments)
 
 
 def change(path: Path, old: str, new: str) -> None:

@@ -7,16 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greentactics.cli.main import main
 from greentactics.contribute.issue import NEW_TACTIC, draft_of, read_fields
 from greentactics.records.loading import load_catalogue
 from greentactics.text.files import decode
 from greentactics.text.problems import CatalogueError
 from greentactics.text.yaml_source import tree_of_right_yaml
+from tests.examples.command_line import call
 from tests.examples.example_files import REPOSITORY, copy_valid
 
 FEW = settings(max_examples=30)
@@ -72,17 +72,21 @@ def filled(**changes: str | None) -> str:
     return "\r\n\r\n".join(parts) + "\r\n"
 
 
+def with_form(root: Path) -> Path:
+    """Return a checkout after it has got the form of this one."""
+    (root / NEW_TACTIC.parent).mkdir(parents=True)
+    shutil.copy(REPOSITORY / NEW_TACTIC, root / NEW_TACTIC)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = copy_valid(tmp_path)
-    (folder / NEW_TACTIC.parent).mkdir(parents=True)
-    shutil.copy(REPOSITORY / NEW_TACTIC, folder / NEW_TACTIC)
-    return folder
+def root(root: Path) -> Path:
+    return with_form(root)
 
 
 def from_issue(root: Path, text: str) -> Result:
     (root / "issue.md").write_text(text, encoding="utf-8", newline="")
-    return CliRunner().invoke(main, ["--root", str(root), "from-issue", str(root / "issue.md")])
+    return call(root, "from-issue", root / "issue.md")
 
 
 def line_of(text: str, words: str) -> int:
@@ -97,7 +101,7 @@ def test_a_filled_form_becomes_a_record(root):
     assert "smith-2020" not in result.stdout
     draft = root / "drafts" / "stop-when-nothing-is-gained.yaml"
     assert "# To do: add with greentactics cite: doe-1998 (10.1000/example.2)" in draft.read_text()
-    checked = CliRunner().invoke(main, ["--root", str(root), "check"])
+    checked = call(root, "check")
     assert checked.exit_code == 0, "a draft is no part of the catalogue"
     draft.rename(root / "tactics" / draft.name)
     record = load_catalogue(root).records["stop-when-nothing-is-gained"]
@@ -112,13 +116,13 @@ def test_a_filled_form_becomes_a_record(root):
     assert record.effort.level == "S"
     assert record.impact.claims[0].range.high == 30
     assert record.created == record.modified == record.history[-1].date
-    problems = CliRunner().invoke(main, ["--root", str(root), "check"]).stdout
+    problems = call(root, "check").stdout
     assert problems.count("expected a key of tactics/references.yaml") == problems.count("expected") == 1
 
 
 def test_standard_input_is_read_too(root):
     given_text = filled().encode()
-    result = CliRunner().invoke(main, ["--root", str(root), "from-issue", "-"], input=given_text)
+    result = call(root, "from-issue", "-", typed=given_text)
     assert result.exit_code == 0, result.stderr
     assert (root / "drafts" / "stop-when-nothing-is-gained.yaml").is_file()
 
@@ -229,7 +233,7 @@ def test_a_checkout_without_the_form(root):
 
 def test_a_text_that_is_too_long(root):
     assert "expected at most 1,000,000 bytes" in from_issue(root, "x" * 1_000_001).stderr
-    piped = CliRunner().invoke(main, ["--root", str(root), "from-issue", "-"], input=b"x" * 1_000_001)
+    piped = call(root, "from-issue", "-", typed=b"x" * 1_000_001)
     assert piped.exit_code == 1
     assert piped.stderr == (
         "standard input:1:1: expected at most 1,000,000 bytes, got more; shorten it or split it\n"
@@ -238,10 +242,7 @@ def test_a_text_that_is_too_long(root):
 
 @pytest.fixture(scope="module")
 def shared_root(tmp_path_factory) -> Path:
-    folder = copy_valid(tmp_path_factory.mktemp("issue"))
-    (folder / NEW_TACTIC.parent).mkdir(parents=True)
-    shutil.copy(REPOSITORY / NEW_TACTIC, folder / NEW_TACTIC)
-    return folder
+    return with_form(copy_valid(tmp_path_factory.mktemp("issue")))
 
 
 def draft_or_problems(root: Path, text: str) -> str | list[str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from greentactics.cli.main import main
 from greentactics.evidence.runs import tactic_runs
@@ -21,7 +20,8 @@ from greentactics.evidence.verdict import verdict_line
 from greentactics.evidence.wording import sentence
 from greentactics.records.recipes import read_outline
 from tests.examples import synthetic
-from tests.examples.example_files import REPOSITORY, copy_valid
+from tests.examples.command_line import call
+from tests.examples.example_files import REPOSITORY
 from tests.examples.records import PRUNING, REAL
 
 PAGES = REPOSITORY / "catalogue" / "pages"
@@ -152,13 +152,12 @@ def test_a_missing_browser_is_installed_where_that_is_allowed(
     assert ("apt-get install" in done.stdout) == installs
 
 
-def test_the_worked_example_quotes_what_new_prints(tmp_path: Path) -> None:
+def test_the_worked_example_quotes_what_new_prints(root: Path) -> None:
     text = WORKED_EXAMPLE.read_text(encoding="utf-8")
     block = r"^(greentactics new [^\n]+)\n```\n\n```[^\n]+\n(.*?)^```$"
     quoted = re.search(block, text, re.MULTILINE | re.DOTALL)
     assert quoted
-    arguments = ["--root", str(copy_valid(tmp_path)), *shlex.split(quoted[1])[1:]]
-    result = CliRunner().invoke(main, arguments)
+    result = call(root, *shlex.split(quoted[1])[1:])
     assert result.exit_code == 0, result.output
     assert result.stdout == quoted[2]
     named = re.findall(r"\b(?:catalogue|recipes|tactics|tests)/[\w./-]+\.(?:json|py|yaml)\b", text)

@@ -36,7 +36,6 @@ from tests.examples.archive_entries import AWESOME, DARK, HTML, PAGE
 from tests.examples.example_files import (
     REPOSITORY,
     VALID,
-    copy_valid,
     needs_any_name,
     record_text,
     record_tree,
@@ -123,9 +122,9 @@ def files_of(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_a_changed_input_comes_to_a_clean_answer(name: str, tmp_path: Path) -> None:
+def test_a_changed_input_comes_to_a_clean_answer(name: str, root: Path, tmp_path: Path) -> None:
     text, command, place = INPUTS[name]
-    root, path = copy_valid(tmp_path), tmp_path / place
+    path = tmp_path / place
     (root / NEW_TACTIC.parent).mkdir(parents=True)
     shutil.copy(REPOSITORY / NEW_TACTIC, root / NEW_TACTIC)
     arguments = ["--root", str(root), *command, str(path)]
@@ -182,8 +181,7 @@ def hostile_record(identifier: str, piece: str) -> dict[str, Any]:
     return tree
 
 
-def test_pages_of_hostile_texts_are_safe(tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_pages_of_hostile_texts_are_safe(root: Path) -> None:
     for number, piece in enumerate(PIECES):
         path = root / "tactics" / f"hostile-{number}.yaml"
         path.write_text(json.dumps(hostile_record(path.stem, piece)), encoding="utf-8")
@@ -234,9 +232,8 @@ LARGE: dict[str, tuple[Callable[[], bytes], Rule]] = {
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_hostile_record_is_a_problem(name: str, tmp_path: Path) -> None:
+def test_a_hostile_record_is_a_problem(name: str, root: Path) -> None:
     make, rule = LARGE[name]
-    root = copy_valid(tmp_path)
     (root / "tactics" / "hostile.yaml").write_bytes(make())
     problems = checks.check(root).problems
     assert {problem.file for problem in problems} == {"tactics/hostile.yaml"}
@@ -275,8 +272,7 @@ def test_a_hostile_results_file_is_a_problem(data: bytes, rule: Rule, tmp_path: 
     assert rule in {problem.rule for problem in caught.value.problems}
 
 
-def test_a_named_pipe_and_a_device_are_refused_without_waiting(tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_a_named_pipe_and_a_device_are_refused_without_waiting(root: Path) -> None:
     os.mkfifo(root / "tactics" / "pipe.yaml")
     messages = [str(problem) for problem in checks.check(root).problems]
     assert messages == ["tactics/pipe.yaml:1:1: expected a regular file, got a named pipe"]
@@ -284,11 +280,10 @@ def test_a_named_pipe_and_a_device_are_refused_without_waiting(tmp_path: Path) -
     assert [problem.rule for problem in device.problems] == [Rule.NOT_A_FILE]
 
 
-def test_a_file_without_permission_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_permission_is_a_problem(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: object, flags: int) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
-    root = copy_valid(tmp_path)
     monkeypatch.setattr(text_file.os, "open", refuse)
     messages = [str(problem) for problem in checks.check(root).problems]
     assert (
@@ -309,8 +304,7 @@ def test_a_folder_of_records_that_is_a_link_to_elsewhere_is_refused(tmp_path: Pa
     [("a\nb.yaml", "a\\nb.yaml"), ("\u202ex.yml", "\\u202ex.yml"), ("\udcff.yaml", "\\udcff.yaml")],
     ids=["line end", "mark of direction", "not UTF-8"],
 )
-def test_a_name_that_no_terminal_shows_is_escaped(name: str, shown: str, tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_a_name_that_no_terminal_shows_is_escaped(name: str, shown: str, root: Path) -> None:
     (root / "tactics" / name).write_text(record_text(), encoding="utf-8")
     for paths in ([], [root / "tactics" / name]):
         problems = checks.check(root, paths).problems if paths else checks.check(root).problems
@@ -318,8 +312,7 @@ def test_a_name_that_no_terminal_shows_is_escaped(name: str, shown: str, tmp_pat
         assert all(str(problem).isprintable() for problem in problems)
 
 
-def test_a_recipe_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
-    root = copy_valid(tmp_path)
+def test_a_recipe_that_is_nested_too_deep_is_named(root: Path) -> None:
     (root / "recipes" / "base_measured.py").write_text(f"x = {'not ' * 50_000}1\n", encoding="utf-8")
     messages = [str(problem) for problem in checks.check(root).problems]
     assert messages == ["recipes/base_measured.py:1:1: expected Python, got code that is nested too deep"]

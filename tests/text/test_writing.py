@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import greentactics
 from greentactics.text.files import LOCK, catalogue_locked, write_atomically
 from greentactics.text.problems import UserError
+from tests.examples.command_line import environment
 
 
 def names(folder: Path) -> list[str]:
@@ -109,7 +109,7 @@ def test_one_command_waits_for_the_other_and_gives_up(
     held += "with catalogue_locked(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     other = subprocess.Popen(
         [sys.executable, "-c", held, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(Path(greentactics.__file__).parents[1])},
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
