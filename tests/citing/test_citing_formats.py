@@ -74,31 +74,11 @@ def back(text: str) -> list[Reference]:
     return [read.reference for read in parse_references(text, "file")]
 
 
+@pytest.mark.parametrize("write", [csl_json, ris, bibtex], ids=lambda write: write.__name__)
 @settings(max_examples=25)
 @given(st.lists(REFERENCES, min_size=1, max_size=3))
-def test_csl_json_and_back(references: list[Reference]) -> None:
-    assert back(csl_json({f"key-{n}": each for n, each in enumerate(references)})) == references
-
-
-@settings(max_examples=25)
-@given(st.lists(REFERENCES, min_size=1, max_size=3))
-def test_ris_and_back(references: list[Reference]) -> None:
-    assert back(ris({f"key-{n}": each for n, each in enumerate(references)})) == references
-
-
-@settings(max_examples=25)
-@given(st.lists(REFERENCES, min_size=1, max_size=3))
-def test_bibtex_and_back(references: list[Reference]) -> None:
-    text = bibtex({f"key-{n}": each for n, each in enumerate(references)})
-    assert back(text) == references
-
-
-def test_the_real_bibliography_survives_all_formats() -> None:
-    references = list(REAL.bibliography.values())
-    assert len(references) > 100
-    assert back(csl_json(REAL.bibliography)) == references
-    assert back(ris(REAL.bibliography)) == references
-    assert back(bibtex(REAL.bibliography)) == references
+def test_out_and_back(write: Callable[[dict[str, Reference]], str], references: list[Reference]) -> None:
+    assert back(write({f"key-{number}": each for number, each in enumerate(references)})) == references
 
 
 BIBTEX = r"""
@@ -135,7 +115,6 @@ def test_bibtex_as_publishers_write_it() -> None:
         ("month = 7", (2024, 7)),
         ('month = "5~" # mar', (2024,)),
         ("month = {13}, day = 5", (2024,)),
-        ("month = may, day = {32}", (2024, 5)),
         ("day = 5", (2024,)),
     ],
 )

@@ -71,7 +71,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         monkeypatch.setattr(lookup, "RESOLVER", f"http://127.0.0.1:{server.server_address[1]}/resolve/")
         yield state

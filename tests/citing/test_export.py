@@ -45,20 +45,6 @@ def test_braces_stay_balanced_and_lines_single(text) -> None:
     assert len(entry.splitlines()) == 8
 
 
-@pytest.mark.parametrize(
-    ("kind", "bibtex_type"),
-    [
-        ("article", "misc"),
-        ("report", "techreport"),
-        ("thesis", "phdthesis"),
-        ("webpage", "misc"),
-        ("book", "book"),
-    ],
-)
-def test_types(kind, bibtex_type) -> None:
-    assert bibtex_entry("x-2022", reference(type=kind)).startswith(f"@{bibtex_type}{{x-2022,")
-
-
 def test_chosen_keys_stand_in_the_order_given_and_once() -> None:
     text = bibtex(REAL.bibliography, ["yang-2017", "chen-2017", "yang-2017", "missing-2000"])
     assert text.index("{yang-2017,") < text.index("{chen-2017,")

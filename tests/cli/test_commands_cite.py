@@ -173,12 +173,6 @@ def test_cite_from_standard_input_and_again(root: Path) -> None:
     assert (again.exit_code, again.stdout) == (0, "muller-2021: already there, with the same DOI\n")
 
 
-def test_standard_input_that_is_too_long(root: Path) -> None:
-    finished = call(root, "cite", "--file", "-", typed=b"x" * 1_000_001)
-    assert finished.exit_code == 1
-    assert "standard input:1:1: expected at most 1,000,000 bytes, got more" in finished.stderr
-
-
 def test_a_dry_run_changes_nothing(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "entry.bib"
     file.write_text(BIBTEX, encoding="utf-8")
@@ -266,12 +260,6 @@ def test_the_bibliography_in_each_format(root: Path, format_: str, start: str) -
     whole = call(root, "bibliography", "--format", format_)
     assert (whole.exit_code, whole.stdout[: len(start)]) == (0, start)
     assert call(root, "bibliography", "base-awesome", "--format", format_).stdout == whole.stdout
-
-
-def test_the_bibliography_of_an_unknown_tactic(root: Path) -> None:
-    finished = call(root, "bibliography", "nothing")
-    assert finished.exit_code == 2
-    assert "nothing: no such tactic; there are base-awesome" in finished.stderr
 
 
 def test_works_added_at_the_same_time_are_all_kept(root: Path) -> None:

@@ -124,7 +124,6 @@ def test_sci_of_an_arm_that_was_not_run(root: Path) -> None:
         ),
         ((*SCI, "--embodied-g", "3"), "--embodied-g: expected its source in --embodied-source, got none"),
         ((*SCI, "--embodied-source", "x"), "--embodied-g: expected a number from 0, got none"),
-        (("sci", "no-such", *SCI[2:]), "no-such: no such tactic; there are "),
     ],
 )
 def test_sci_wrong_usage(root: Path, arguments: tuple[str, ...], message: str) -> None:

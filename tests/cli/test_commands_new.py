@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from greentactics.cli import new as commands_new
 from greentactics.contribute import new as scaffold_files
 from greentactics.contribute.new import scaffold_names, similar_records, write_new
-from greentactics.models.bibliography import Bibliography
 from greentactics.models.record import Record
 from greentactics.records.checks import check
 from greentactics.records.formatting import formatted
@@ -76,24 +75,18 @@ def test_only_hints_are_wrong_with_what_is_written(root: Path) -> None:
     assert f"tactics/{ID}/index.md" in render_site(load_catalogue(root), {})
 
 
-def test_what_is_written_is_in_order(root: Path) -> None:
-    assert new(root, TITLE).exit_code == 0
-    source = decode((root / RECORD).read_bytes(), RECORD)
+@pytest.mark.parametrize("title", [TITLE, "Abcdefg " * 9 + "Abcdefgh"], ids=["a title", "the longest"])
+def test_what_is_written_is_in_order(root: Path, title: str) -> None:
+    assert new(root, title).exit_code == 0
+    record, recipe, test = scaffold_names(slug(title))
+    source = decode((root / record).read_bytes(), record)
     assert formatted(source, Record) == source.text
     shutil.copy(REPOSITORY / "pyproject.toml", root)
     for command in (["check"], ["format", "--check"]):
         known = 'lint.isort.known-first-party = ["recipes", "tests"]'
-        arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", known, RECIPE, TEST]
+        arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", known, recipe, test]
         ruff = subprocess.run(arguments, cwd=root, capture_output=True, text=True)
         assert ruff.returncode == 0, ruff.stdout
-
-
-def test_lines_stay_short_with_the_longest_title(root: Path) -> None:
-    title = "Abcdefg " * 9 + "Abcdefgh"
-    assert new(root, title).exit_code == 0
-    for name in scaffold_names(slug(title)):
-        if name.endswith(".py"):
-            assert max(map(len, (root / name).read_text(encoding="utf-8").splitlines())) <= 110
 
 
 def test_what_is_chosen_needs_no_hint(root: Path) -> None:
@@ -171,12 +164,6 @@ def test_all_files_or_none(root: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_new(root, {"first.txt": "1", "second.txt": "\ud800"})
     assert not [name for name in ("first.txt", "second.txt", "deep/second.txt") if (root / name).exists()]
-
-
-def test_without_a_title_and_a_terminal_usage_is_told(root: Path) -> None:
-    result = new(root)
-    assert result.exit_code == 2
-    assert "Missing argument 'TITLE'." in result.stderr
 
 
 @pytest.fixture
@@ -257,11 +244,3 @@ def test_text_is_read_back_as_it_was(text: str) -> None:
     line = f"title: {scaffold_files._scalar(text)}\n"
     source = decode(line.encode(), "a.yaml")
     assert source.problems or tree_of_right_yaml(source) == {"title": text}
-
-
-def test_the_bibliography_is_left_alone(root: Path) -> None:
-    path = root / "tactics" / "references.yaml"
-    before = path.read_bytes()
-    assert new(root, TITLE, "--source", "smith-2020").exit_code == 0
-    assert path.read_bytes() == before
-    assert formatted(decode(before, "references.yaml"), Bibliography) is not None

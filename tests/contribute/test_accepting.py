@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from greentactics.contribute.accepting import ACCEPTED_BYTES
 from greentactics.evidence.tactic import join
 from greentactics.records.loading import load_catalogue, load_results
+from greentactics.text.json_source import values_of
 from tests.examples.command_line import call
 from tests.examples.device_results import HERE, OURS, TACTIC, THEIRS, document, theirs, timed
 from tests.examples.example_files import copy_valid
@@ -275,18 +276,11 @@ def test_any_content_gives_a_clean_error(shared_root, content):
     assert isinstance(result.exception, SystemExit)
 
 
-def paths_of(value: Any, path: tuple = ()) -> list[tuple]:
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    return [path, *(deeper for key, child in children for deeper in paths_of(child, (*path, key)))]
-
-
 @settings(max_examples=40)
 @given(data=st.data())
 def test_any_change_gives_a_clean_answer(shared_root, data):
     found: Any = copy.deepcopy(document("Another processor 4 cores", seeds=2))
-    *parents, last = data.draw(st.sampled_from([path for path in paths_of(found) if path]))
+    *parents, last = data.draw(st.sampled_from([path for path, _ in values_of(found) if path]))
     place = found
     for part in parents:
         place = place[part]

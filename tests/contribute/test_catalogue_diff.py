@@ -21,7 +21,6 @@ from greentactics.contribute.diff import (
     render_diff,
 )
 from greentactics.models.vocabulary import Status
-from greentactics.text.problems import UserError
 from tests.evidence.test_evidence import OTHER_DEVICE
 from tests.examples.command_line import call
 from tests.examples.example_files import copy_valid
@@ -264,11 +263,6 @@ def test_a_long_comment_is_cut_and_says_so():
     text = render_diff(made_up("word " * 2_000, count=20), BASE, "markdown")
     assert len(text) < 65_536
     assert re.search(r"\n\n\d+ more, left out here for their length; `greentactics diff` shows all\.$", text)
-
-
-def test_an_unknown_format():
-    with pytest.raises(UserError, match="html: no such format; expected one of text, markdown, recipes"):
-        render_diff(made_up("x"), BASE, "html")
 
 
 @given(st.lists(st.text(st.sampled_from("`~#*@<>|[]()!$\n\r a-+"), max_size=60), min_size=1, max_size=4))

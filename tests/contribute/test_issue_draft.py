@@ -231,15 +231,6 @@ def test_a_checkout_without_the_form(root):
     assert "expected the form for a new tactic; bring it back with git" in from_issue(root, filled()).stderr
 
 
-def test_a_text_that_is_too_long(root):
-    assert "expected at most 1,000,000 bytes" in from_issue(root, "x" * 1_000_001).stderr
-    piped = call(root, "from-issue", "-", typed=b"x" * 1_000_001)
-    assert piped.exit_code == 1
-    assert piped.stderr == (
-        "standard input:1:1: expected at most 1,000,000 bytes, got more; shorten it or split it\n"
-    )
-
-
 @pytest.fixture(scope="module")
 def shared_root(tmp_path_factory) -> Path:
     return with_form(copy_valid(tmp_path_factory.mktemp("issue")))

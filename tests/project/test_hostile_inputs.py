@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from greentactics.records.loading import load_catalogue, load_results
 from greentactics.records.rules import record_findings
 from greentactics.site.pages import render_site
 from greentactics.text import files as text_file
+from greentactics.text.json_source import values_of
 from greentactics.text.problems import CatalogueError, Rule
 from tests.contribute.test_importing_patterns import PATTERN
 from tests.contribute.test_issue_draft import filled
@@ -95,18 +96,9 @@ def changed_tree(draw: st.DrawFn, tree: Any) -> Any:
     """Draw a tree with other values in one to three places."""
     tree = copy.deepcopy(tree)
     for _ in range(draw(st.integers(1, 3))):
-        *above, last = draw(st.sampled_from([path for path, _ in places(tree)]))
+        *above, last = draw(st.sampled_from([path for path, _ in values_of(tree) if path]))
         at(tree, above)[last] = draw(st.sampled_from((*VALUES, *PIECES)))
     return tree
-
-
-def places(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Yield path and value of everything in a tree."""
-    if path:
-        yield path, tree
-    if isinstance(tree, dict | list):
-        for part, value in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
-            yield from places(value, (*path, part))
 
 
 def at(tree: Any, path: Sequence[str | int]) -> Any:
@@ -170,7 +162,7 @@ def test_changed_results_load_or_are_refused(tmp_path_factory: pytest.TempPathFa
 def hostile_record(identifier: str, piece: str) -> dict[str, Any]:
     """Return a record that has a text in every field that takes it."""
     tree = record_tree() | {"id": identifier}
-    for path, value in list(places(tree)):
+    for path, value in list(values_of(tree)):
         if not isinstance(value, str) or path == ("id",):
             continue
         changed = copy.deepcopy(tree)

@@ -13,7 +13,6 @@ from greentactics.text.yaml_source import parse_yaml
 
 RULES = (Rule.FORBIDDEN_CHARACTER, Rule.TAB, Rule.NOT_NORMALISED)
 UNSEEN = r"\0 \t \x85 \L \u200B \u202E \u2067 \uFEFF \u3164 \uE000 \uFFFD \U000E0041 cafe\u0301 w\u200Dord"
-UNSEEN_JSON = r"\u0000 \t \u0085 \u202e \ud800 \udbff\udfff e\u0301"
 
 
 @pytest.mark.parametrize("escape", UNSEEN.split())
