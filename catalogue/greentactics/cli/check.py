@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, get_args
 
 import click
 
@@ -16,9 +15,7 @@ from greentactics.records.checks import check as check_catalogue
 from greentactics.records.formatting import format_files
 from greentactics.records.loading import catalogue_root
 from greentactics.text.files import display_name
-from greentactics.text.problems import Problem, UserError
-
-ReportFormat = Literal["text", "github", "json"]
+from greentactics.text.problems import Problem
 
 
 def render(report: CheckReport, format: str) -> str:  # noqa: A002 - the word users type
@@ -28,17 +25,11 @@ def render(report: CheckReport, format: str) -> str:  # noqa: A002 - the word us
         report: The report.
         format: `text`: one line a problem, then a summary; `github`: workflow commands that annotate the
             files of a pull request, then a summary; `json`: an object for programs.
-
-    Raises:
-        UserError: The format is unknown.
     """
     if format == "json":
         return _json(report)
-    if format == "github":
-        return "\n".join([*map(_annotation, report.problems), report.summary])
-    if format == "text":
-        return "\n".join([*map(str, report.problems), report.summary])
-    raise UserError(f"{format}: no such format; expected one of {', '.join(get_args(ReportFormat))}")
+    lines = map(_annotation if format == "github" else str, report.problems)
+    return "\n".join([*lines, report.summary])
 
 
 def _json(report: CheckReport) -> str:

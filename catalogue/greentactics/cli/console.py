@@ -172,10 +172,9 @@ def results_table(results: Results, headline: tuple[str, ...] = ()) -> Table:
     return table
 
 
-def print_results(results: Results, headline: tuple[str, ...] = ()) -> None:
-    """Print the table on stdout; without a terminal it is as wide as it needs to be."""
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(results_table(results, headline))
+def print_table(table: Table) -> None:
+    """Print a table on stdout; without a terminal it is as wide as it needs to be."""
+    Console(width=None if sys.stdout.isatty() else 160).print(table, markup=False)
 
 
 def _cell(results: Results, arm: str, metric: str) -> Text:

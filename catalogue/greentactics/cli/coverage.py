@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from greentactics.cli.console import print_table
 from greentactics.cli.group import example, root_of
 from greentactics.contribute.importing.archive_coverage import Entry, cover
 from greentactics.contribute.importing.archive_posts import read_posts
@@ -20,7 +19,6 @@ from greentactics.text.json_source import json_text
 
 ARCHIVE_VARIABLE = "GREENTACTICS_ARCHIVE"
 ARCHIVE_REPOSITORY = "https://github.com/S2-group/AwesomeAndDarkTactics"
-_WIDTH_WITHOUT_TERMINAL = 160
 
 
 @click.group(epilog=example("greentactics coverage aadt --dir AwesomeAndDarkTactics"))
@@ -68,14 +66,13 @@ def aadt(context: click.Context, folder: Path | None, category: str, as_json: bo
 
 
 def _print(entries: Sequence[Entry]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
     table = Table()
     for column in ("entry", "ours", "missing"):
         table.add_column(column, overflow="fold")
     for entry in entries:
         missing = ", ".join(entry.missing) if entry.held_by else "the whole entry"
         table.add_row(entry.post.name, ", ".join(entry.held_by), missing)
-    console.print(table, markup=False)
+    print_table(table)
     for entry in entries:
         for word in entry.not_understood:
             click.echo(f"not understood: {word}")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from greentactics.cli.group import example, root_of
+from greentactics.cli.console import print_table
+from greentactics.cli.group import RESULTS_OPTION, example, root_of
 from greentactics.evidence.runs import TacticRun, tactic_runs
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.evidence.verdict import verdict_output
 from greentactics.records.loading import load_catalogue, load_results_folder
 from greentactics.text.json_source import json_text
-
-_WIDTH_WITHOUT_TERMINAL = 160
 
 
 @click.command(epilog=example("greentactics evidence", "greentactics evidence --json"))
@@ -34,8 +31,7 @@ def evidence(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json_text([_entry(tactic) for tactic in tactics]), nl=False)
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    console.print(_table(tactics))
+    print_table(_table(tactics))
 
 
 def results_state(tactic: Tactic) -> str:
@@ -91,12 +87,7 @@ def _results_entry(run: TacticRun) -> dict[str, Any]:
 
 @click.command(epilog=example("greentactics verdict consider-energy-aware-pruning"))
 @click.argument("tactic", metavar="ID")
-@click.option(
-    "--results",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Results of this machine.  [default: build/results]",
-)
+@RESULTS_OPTION
 @click.pass_context
 def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     """Print what is claimed of a tactic beside what was measured."""

@@ -19,6 +19,12 @@ from greentactics.records.git import find_root
 from greentactics.text.problems import CatalogueError, UserError
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+RESULTS_OPTION = click.option(
+    "--results",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Results of this machine.  [default: build/results]",
+)
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 

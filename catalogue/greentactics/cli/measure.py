@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from greentactics.cli.console import print_results, repeat_progress
+from greentactics.cli.console import print_table, repeat_progress, results_table
 from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
 from greentactics.evidence.runs import needs_control
 from greentactics.evidence.wording import stored_line
@@ -59,29 +59,28 @@ _SHARED = (
 )
 
 
-def shared_options(command: Command) -> Command:
-    """Add the options that `run` and `measure` have in common."""
-    for option in reversed(_SHARED):
-        command = option(command)
-    return command
-
-
-def seeds_option(default: int) -> Callable[[Command], Command]:
-    """Return the option for the number of seeds."""
-    return click.option(
+def shared_options(*, seeds: int) -> Callable[[Command], Command]:
+    """Return a decorator that adds the options of `run` and `measure`; the seeds differ."""
+    seed_count = click.option(
         "--seeds",
         "seed_count",
         type=click.IntRange(1, MOST_SEEDS),
-        default=default,
+        default=seeds,
         show_default=True,
         help="Number of seeds, counted from 0; intervals need at least 2.",
     )
 
+    def decorate(command: Command) -> Command:
+        for option in reversed((seed_count, *_SHARED)):
+            command = option(command)
+        return command
+
+    return decorate
+
 
 @click.command(epilog=example("greentactics run consider-energy-aware-pruning --preset smoke --seeds 2"))
 @click.argument("tactic", metavar="ID")
-@seeds_option(1)
-@shared_options
+@shared_options(seeds=1)
 @click.pass_context
 def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run a tactic's recipe and show a table; nothing is stored."""
@@ -94,7 +93,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     missing = performed.arms_missing(arms)
     if len(missing) < len(arms):
         results = performed.results(device_slug(performed.runs[0].device))
-        print_results(results, _headline(_loaded(request.root, tactic), tactic))
+        print_table(results_table(results, _headline(_loaded(request.root, tactic), tactic)))
     if missing:
         raise UserError(f"no repeat of {', '.join(missing)} finished")
     context.exit(0 if performed.complete else 1)
@@ -108,8 +107,7 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     )
 )
 @click.argument("tactic", metavar="ID")
-@seeds_option(5)
-@shared_options
+@shared_options(seeds=5)
 @click.option(
     "--jobs",
     type=click.IntRange(1, MOST_JOBS),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from greentactics.cli.group import FiniteRange, example, root_of
+from greentactics.cli.group import RESULTS_OPTION, FiniteRange, example, root_of
 from greentactics.evidence.carbon import STANDARD, MeteredEnergy, Stated, as_json, as_text, metered_energy
 from greentactics.measure.processes import child_environment
 from greentactics.records.loading import load_results_folder
@@ -66,12 +66,7 @@ def meters(context: click.Context, json_: bool) -> None:
 @click.option("--arm", default="tactic", show_default=True, help="The arm.")
 @click.option("--embodied-g", type=FiniteRange(0, 1e9), help="Embodied emissions in g, shared out to one R.")
 @click.option("--embodied-source", help="Where that figure comes from.")
-@click.option(
-    "--results",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Results of this machine.  [default: build/results]",
-)
+@RESULTS_OPTION
 @click.option("--json", "json_", is_flag=True, help="As JSON, for tools.")
 @click.pass_context
 def sci(

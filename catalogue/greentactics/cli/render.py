@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from greentactics.api.schemas import write_schema_files
-from greentactics.cli.group import example, root_of
+from greentactics.cli.group import RESULTS_OPTION, example, root_of
 from greentactics.records.loading import load_catalogue, load_results_folder
 from greentactics.site.pages import rendered_files, write_site
 from greentactics.site.recipe_files import recipe_archives
@@ -21,12 +21,7 @@ from greentactics.site.recipe_files import recipe_archives
     required=True,
     help="Folder to write to; made when missing.",
 )
-@click.option(
-    "--results",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Results of this machine.  [default: build/results]",
-)
+@RESULTS_OPTION
 @click.option(
     "--site-url",
     metavar="URL",

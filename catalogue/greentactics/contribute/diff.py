@@ -14,7 +14,6 @@ from greentactics.models.record import Claim, Record, SourceUse
 from greentactics.models.vocabulary import Status
 from greentactics.records.loading import Catalogue
 from greentactics.text.escaping import fence_for, one_line
-from greentactics.text.problems import UserError
 
 ADDED, CHANGED, WITHDRAWN, REMOVED = "added", "changed", "withdrawn", "removed"
 KINDS = (ADDED, CHANGED, WITHDRAWN, REMOVED)
@@ -200,17 +199,12 @@ def render_diff(diff: CatalogueDiff, base: str, format: str) -> str:  # noqa: A0
         base: The earlier state, as it is called in the text.
         format: `text`: for a terminal; `markdown`: for a comment on a pull request; `recipes`: the tactics
             whose recipe computes something else, one a line.
-
-    Raises:
-        UserError: The format is unknown.
     """
     if format == "recipes":
         return "\n".join(diff.recipes)
-    if format == "text":
-        return "\n\n".join([_summary(diff, base), *map(_block, diff.records), *_remarks(diff)])
     if format == "markdown":
         return _markdown(diff, base)
-    raise UserError(f"{format}: no such format; expected one of {', '.join(FORMATS)}")
+    return "\n\n".join([_summary(diff, base), *map(_block, diff.records), *_remarks(diff)])
 
 
 def _summary(diff: CatalogueDiff, base: str) -> str:
@@ -231,12 +225,12 @@ def _remarks(diff: CatalogueDiff) -> Iterator[str]:
             yield f"{words}: {', '.join(map(one_line, names))}"
 
 
-def _block(change: RecordChange) -> str:
+def _block(change: RecordChange, heading: str = "  ", indent: str = "    ") -> str:
     lines = [f"{change.kind}: {change.id}"]
     for aspect in change.aspects:
-        lines += [f"  {aspect.name}", *(f"    {line}" for line in _lines(aspect))]
+        lines += [f"{heading}{aspect.name}", *(f"{indent}{line}" for line in _lines(aspect))]
     if change.fields:
-        lines.append(f"  other fields: {', '.join(change.fields)}")
+        lines.append(f"{heading}other fields: {', '.join(change.fields)}")
     return "\n".join(lines)
 
 
@@ -253,7 +247,7 @@ def _markdown(diff: CatalogueDiff, base: str) -> str:
     """Return Markdown in which all text of records stands in listings, where nothing is interpreted."""
     parts, length = [f"### {_summary(diff, base)}"], 0
     for number, change in enumerate(diff.records):
-        block = _listing(change)
+        block = _fenced(_block(change, heading="# ", indent=""), "diff")
         length += len(block)
         if length > _LONGEST_COMMENT:
             left = len(diff.records) - number
@@ -264,15 +258,6 @@ def _markdown(diff: CatalogueDiff, base: str) -> str:
     if remarks:
         parts.append(_fenced(remarks, "text"))
     return "\n\n".join(parts)
-
-
-def _listing(change: RecordChange) -> str:
-    lines = [f"{change.kind}: {change.id}"]
-    for aspect in change.aspects:
-        lines += [f"# {aspect.name}", *_lines(aspect)]
-    if change.fields:
-        lines.append(f"# other fields: {', '.join(change.fields)}")
-    return _fenced("\n".join(lines), "diff")
 
 
 def _fenced(text: str, language: str) -> str:

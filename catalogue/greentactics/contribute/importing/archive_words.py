@@ -74,7 +74,6 @@ ARTIFACTS: Words = {
     "Neural Networks": (Artifact.MODEL,),
     "Subscribed services": (Artifact.SERVICE,),
     "Technology": (Artifact.TECHNOLOGY,),
-    "cloud services": (Artifact.SERVICE,),
 }
 QUALITIES: Words = {
     "Accuracy": (Quality.FUNCTIONAL_CORRECTNESS,),
@@ -150,11 +149,7 @@ def words_of(field: str, value: str) -> list[str]:
 
 def meanings_of(table: Words, word: str) -> tuple[Term, ...] | None:
     """Return the terms of a word, in capitals or not, with hyphens or not; None where it is in no table."""
-    return table[word] if word in table else _by_spelling(table).get(_spelling(word))
-
-
-def _by_spelling(table: Words) -> Words:
-    return {_spelling(word): terms for word, terms in table.items()}
+    return {_spelling(known): terms for known, terms in table.items()}.get(_spelling(word))
 
 
 def _spelling(word: str) -> str:
