@@ -18,6 +18,7 @@ from greentactics.citing.raw_entries import (
     Fields,
     LeftOut,
     RawEntry,
+    by_word,
     numbered_pages,
     split_date,
     titled,
@@ -26,43 +27,21 @@ from greentactics.models.bibliography import Reference
 from greentactics.text.files import PROBLEMS_SHOWN
 from greentactics.text.problems import CatalogueError, Problem, Rule, shown
 
-_TYPES = {
-    "article": "article-journal",
-    "book": "book",
-    "bookinbook": "chapter",
-    "booklet": "book",
-    "collection": "book",
-    "conference": "paper-conference",
-    "dataset": "dataset",
-    "electronic": "webpage",
-    "inbook": "chapter",
-    "incollection": "chapter",
-    "inproceedings": "paper-conference",
-    "inreference": "chapter",
-    "manual": "report",
-    "mastersthesis": "thesis",
-    "mvbook": "book",
-    "mvcollection": "book",
-    "mvproceedings": "book",
-    "mvreference": "book",
-    "online": "webpage",
-    "phdthesis": "thesis",
-    "preprint": "article",
-    "proceedings": "book",
-    "reference": "book",
-    "report": "report",
-    "software": "software",
-    "softwaremodule": "software",
-    "softwareversion": "software",
-    "standard": "standard",
-    "suppbook": "chapter",
-    "suppcollection": "chapter",
-    "suppperiodical": "article-journal",
-    "techreport": "report",
-    "thesis": "thesis",
-    "unpublished": "article",
-    "www": "webpage",
-}
+_TYPES = by_word(
+    {
+        "article": "preprint unpublished",
+        "article-journal": "article suppperiodical",
+        "book": "book booklet collection mvbook mvcollection mvproceedings mvreference proceedings reference",
+        "chapter": "bookinbook inbook incollection inreference suppbook suppcollection",
+        "dataset": "dataset",
+        "paper-conference": "conference inproceedings",
+        "report": "manual report techreport",
+        "software": "software softwaremodule softwareversion",
+        "standard": "standard",
+        "thesis": "mastersthesis phdthesis thesis",
+        "webpage": "electronic online www",
+    }
+)
 _TEXTS = {
     "volume": ("volume",),
     "issue": ("number", "issue"),
@@ -73,11 +52,6 @@ _TEXTS = {
 _ARTICLE_NUMBERS = ("articleno", "eid", "article-number", "article_number", "elocation-id", "elocationid")
 _MISC_TYPES = ("article", "webpage", "software", "dataset", "standard")
 """Words in the field `type` of an entry `misc` that say what it is."""
-_IN_JOURNALS = frozenset({"article", "suppperiodical"})
-_IN_BOOKS = frozenset(
-    {"bookinbook", "conference", "inbook", "incollection", "inproceedings", "inreference", "suppbook",
-     "suppcollection"}
-)  # fmt: skip
 _INHERITED = frozenset(
     {"author", "booktitle", "date", "day", "editor", "institution", "journal", "journaltitle", "month",
      "number", "organization", "publisher", "school", "volume", "year"}
@@ -206,11 +180,11 @@ def _with_inherited(
 def _inherited_as(field: str, word: str, parent: str) -> str:
     """Return the name that a field of the whole has in its part; empty where it is not handed down."""
     if field in _TITLES:
-        if word in _IN_JOURNALS:
+        if _TYPES.get(word) == "article-journal":
             return f"journal{field}"
         if parent.startswith("mv"):
             return f"main{field}"
-        return f"book{field}" if word in _IN_BOOKS else ""
+        return f"book{field}" if _TYPES.get(word) in ("chapter", "paper-conference") else ""
     if field == "author" and word not in ("inbook", "bookinbook", "suppbook", "book"):
         return ""
     return field if field in _INHERITED else ""
@@ -244,9 +218,7 @@ def _entry(entry: Entry, given: _Pairs) -> RawEntry:
     date, found = _date(fields, left_out)
     authors = [_name(name, left_out) for name in _names(fields, texts, kind, left_out)]
     line = (entry.start_line or 0) + 1
-    return RawEntry(
-        entry.key, line, kind, authors, date, texts, found, fields.carried, [*left_out, *fields.left_out]
-    )
+    return RawEntry(entry.key, line, kind, authors, date, texts, found, [*left_out, *fields.left_out])
 
 
 def _container(
@@ -254,10 +226,10 @@ def _container(
 ) -> str:
     """Return what the work stands in; an address in its place goes to the addresses."""
     journal, book = ("journal", "journaltitle"), ("booktitle", "maintitle")
-    if fields.has(*journal):
+    if fields.peek(*journal):
         return titled(read(*journal).text, read("journalsubtitle").text)
-    if fields.has(*book):
-        name = next(name for name in book if fields.has(name))
+    if fields.peek(*book):
+        name = next(name for name in book if fields.peek(name))
         parts = (name.replace("title", part) for part in ("subtitle", "titleaddon"))
         return titled(read(name).text, *(read(part).text for part in parts))
     published = read("howpublished")
@@ -283,7 +255,7 @@ def _read_eprint(fields: Fields, texts: dict[str, str]) -> None:
     if archive == "arxiv" or (not archive and _ARXIV.fullmatch(eprint)):
         fields.get(*names)
         texts["arxiv"] = verbatim(fields.get("eprint"))
-    elif fields.has("arxivid"):
+    elif fields.peek("arxivid"):
         texts["arxiv"] = verbatim(fields.get("arxivid"))
     elif eprint and archive in _ARCHIVES and not texts["URL"]:
         fields.get(*names)

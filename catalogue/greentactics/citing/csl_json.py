@@ -5,34 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from greentactics.citing.raw_entries import LeftOut, RawEntry, numbered_pages, split_date, titled
+from greentactics.citing.raw_entries import LeftOut, RawEntry, by_word, numbered_pages, split_date, titled
 from greentactics.models.bibliography import Reference
 from greentactics.text.json_source import json_text
 from greentactics.text.problems import CatalogueError, Rule
 
-_TYPES = {
-    "book-chapter": "chapter",
-    "book-part": "chapter",
-    "book-section": "chapter",
-    "dissertation": "thesis",
-    "document": "article",
-    "edited-book": "book",
-    "entry-dictionary": "chapter",
-    "entry-encyclopedia": "chapter",
-    "article-magazine": "article-journal",
-    "article-newspaper": "article-journal",
-    "journal-article": "article-journal",
-    "manuscript": "article",
-    "monograph": "book",
-    "post": "webpage",
-    "post-weblog": "webpage",
-    "posted-content": "article",
-    "preprint": "article",
-    "proceedings": "book",
-    "proceedings-article": "paper-conference",
-    "reference-book": "book",
-    "reference-entry": "chapter",
-}
+_TYPES = by_word(
+    {
+        "article": "document manuscript posted-content preprint",
+        "article-journal": "article-magazine article-newspaper journal-article",
+        "book": "edited-book monograph proceedings reference-book",
+        "chapter": "book-chapter book-part book-section entry-dictionary entry-encyclopedia reference-entry",
+        "paper-conference": "proceedings-article",
+        "thesis": "dissertation",
+        "webpage": "post post-weblog",
+    }
+)
 """Types of CSL and Crossref that the bibliography does not have, and what stands for them here."""
 _TEXTS = ("title", "container-title", "volume", "issue", "page", "publisher", "DOI", "URL", "note")
 _DATES = ("issued", "published", "published-print", "published-online")
@@ -99,8 +87,7 @@ def _entry(item: Mapping[str, object], number: int) -> RawEntry:
         if name not in carried | _ABOUT_THE_RECORD and name != makers and value not in ("", None, [], {})
     ]
     label = _text(item.get("id")) or _text(item.get("DOI")) or f"entry {number}"
-    held = [name for name in item if name in carried or name in (makers, "type", "issued")]
-    return RawEntry(label, 1, kind, names, date, texts, date_text, held, left_out)
+    return RawEntry(label, 1, kind, names, date, texts, date_text, left_out)
 
 
 def _names(

@@ -10,7 +10,7 @@ import html
 import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -99,8 +99,6 @@ class RawEntry:
     """CSL text fields by name; `arxiv` holds the identifier at arXiv."""
     date_text: str = ""
     """What stands where the date should."""
-    carried: Sequence[str] = ()
-    """Names of the file's fields that the entry holds."""
     left_out: Sequence[LeftOut] = ()
     """What of the file it does not hold."""
 
@@ -113,8 +111,6 @@ class ReadReference:
     """The reference."""
     label: str = ""
     """What the file calls its entry."""
-    carried: tuple[str, ...] = ()
-    """Names of the file's fields that it holds."""
     left_out: tuple[LeftOut, ...] = ()
     """What of the file it does not hold."""
 
@@ -122,6 +118,11 @@ class ReadReference:
     def loss(self) -> str:
         """What was not carried over, in words; empty where all was."""
         return loss(self.left_out, f"{quoted(self.label)}: " if self.label else "")
+
+
+def by_word(words: Mapping[str, str]) -> dict[str, str]:
+    """Return the CSL type of each word of a format, from the words of each type with blanks between them."""
+    return {word: kind for kind, own in words.items() for word in own.split()}
 
 
 class Fields:
@@ -149,15 +150,6 @@ class Fields:
         found = [index for name in names for index, (own, _) in enumerate(self._fields) if own == name]
         self._used.update(found)
         return [self._fields[index][1] for index in found]
-
-    def has(self, *names: str) -> bool:
-        """Return whether one of some names is filled."""
-        return any(own in names for own, _ in self._fields)
-
-    @property
-    def carried(self) -> tuple[str, ...]:
-        """Names of the fields that were used."""
-        return tuple(dict.fromkeys(self._fields[index][0] for index in sorted(self._used)))
 
     @property
     def left_out(self) -> list[LeftOut]:
@@ -203,11 +195,7 @@ def references_of(entries: Sequence[RawEntry], file: str) -> list[ReadReference]
         except ValidationError as error:
             problems += _problems(error, entry, file)
         else:
-            references.append(
-                ReadReference(
-                    reference, readable(entry.label), tuple(entry.carried), (*entry.left_out, *left_out)
-                )
-            )
+            references.append(ReadReference(reference, readable(entry.label), (*entry.left_out, *left_out)))
     if problems:
         raise CatalogueError(problems[:PROBLEMS_SHOWN])
     return references

@@ -9,6 +9,7 @@ from greentactics.citing.raw_entries import (
     Fields,
     LeftOut,
     RawEntry,
+    by_word,
     identifier_in,
     numbered_pages,
     split_date,
@@ -16,27 +17,21 @@ from greentactics.citing.raw_entries import (
 from greentactics.models.bibliography import Name, Reference
 from greentactics.text.problems import CatalogueError, Rule, quoted
 
-_TYPES = {
-    "article": "UNPB",
-    "article-journal": "JOUR",
-    "paper-conference": "CPAPER",
-    "book": "BOOK",
-    "chapter": "CHAP",
-    "report": "RPRT",
+_TAGS_OF_TYPES = {
+    "article": "UNPB GEN INPR MANSCPT PREPRINT",
+    "article-journal": "JOUR ABST EJOUR JFULL MGZN NEWS",
+    "paper-conference": "CPAPER CONF",
+    "book": "BOOK EBOOK EDBOOK PAMP",
+    "chapter": "CHAP DICT ECHAP ENCYC",
+    "report": "RPRT GOVDOC",
     "thesis": "THES",
-    "webpage": "ELEC",
+    "webpage": "ELEC BLOG ICOMM WEB",
     "software": "COMP",
-    "dataset": "DATA",
+    "dataset": "DATA AGGR DBASE",
     "standard": "STAND",
 }
-_FURTHER_TYPES = {
-    "ABST": "article-journal", "AGGR": "dataset", "BLOG": "webpage", "CONF": "paper-conference",
-    "DBASE": "dataset", "DICT": "chapter", "EBOOK": "book", "ECHAP": "chapter", "EDBOOK": "book",
-    "EJOUR": "article-journal", "ENCYC": "chapter", "GEN": "article", "GOVDOC": "report", "ICOMM": "webpage",
-    "INPR": "article", "JFULL": "article-journal", "MANSCPT": "article", "MGZN": "article-journal",
-    "NEWS": "article-journal", "PAMP": "book", "PREPRINT": "article", "WEB": "webpage",
-}  # fmt: skip
-_READ_TYPES = {tag: kind for kind, tag in _TYPES.items()} | _FURTHER_TYPES
+"""Words of RIS for each type; the first is the one that is written."""
+_READ_TYPES = by_word(_TAGS_OF_TYPES)
 _TAG = re.compile(r"([A-Z][A-Z0-9])  ?- ?(.*)")
 _TEXT_TAGS = {
     "title": ("TI", "T1", "CT"),
@@ -135,10 +130,8 @@ def _entry(given: Mapping[str, list[str]], line: int) -> RawEntry:
         left_out.append(LeftOut("role", "editor"))
     date, date_text = _date(fields, left_out)
     label = fields.get("ID") or texts["title"]
-    return RawEntry(
-        label, line, kind, [_name(author) for author in authors], date, texts, date_text, fields.carried,
-        [*left_out, *fields.left_out],
-    )  # fmt: skip
+    names = [_name(author) for author in authors]
+    return RawEntry(label, line, kind, names, date, texts, date_text, [*left_out, *fields.left_out])
 
 
 def _date(fields: Fields, left_out: list[LeftOut]) -> tuple[list[int], str]:
@@ -185,7 +178,7 @@ def _text(key: str, reference: Reference) -> str:
     start, end = (span[1], span[2]) if span else (reference.page, None)
     address = reference.url or (f"https://arxiv.org/abs/{reference.arxiv}" if reference.arxiv else None)
     fields: list[tuple[str, str | None]] = [
-        ("TY", _TYPES[reference.type]),
+        ("TY", _TAGS_OF_TYPES[reference.type].split()[0]),
         ("ID", key),
         *(("AU", _author(name)) for name in reference.author),
         ("TI", reference.title),
