@@ -15,7 +15,7 @@ from greentactics.citing.bibtex import bibtex, read_bibtex
 from greentactics.citing.csl_json import csl_json, read_csl_json
 from greentactics.citing.raw_entries import MAX_REFERENCES, RawEntry, references_of
 from greentactics.citing.reading import parse_references
-from greentactics.citing.ris import read_ris, ris
+from greentactics.citing.ris import ris
 from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.text.files import readable
 from greentactics.text.problems import CatalogueError, UserError
@@ -232,22 +232,6 @@ def test_too_many_entries_are_refused() -> None:
 def test_a_key_that_stands_twice_in_a_file_is_no_harm() -> None:
     entry = "@book{{a, title={{{}}}, author={{A, B}}, year=2020}}\n"
     assert [each.title for each in back(entry.format("One") + entry.format("Two"))] == ["One", "Two"]
-
-
-READERS = [read_bibtex, read_csl_json, read_ris]
-
-
-@settings(max_examples=25)
-@given(
-    st.text(alphabet=st.sampled_from('@misc{}(),="\\a1 \nTYERAU-[]:%$~'), max_size=120)
-    | st.text(max_size=60),
-    st.sampled_from(READERS),
-)
-def test_readers_end_with_references_or_problems(
-    text: str, reader: Callable[[str, str], list[RawEntry]]
-) -> None:
-    with suppress(CatalogueError):
-        references_of(reader(text, "file"), "file")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "9" * 5_000, "{" * 100_000])

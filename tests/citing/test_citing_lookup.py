@@ -175,10 +175,9 @@ def test_authors_that_are_groups(
     assert str(read_bibliography(root)[key].author[0]) == shown
 
 
-INCOMPLETE = (
-    "; save the entry from the publisher's page as BibTeX, RIS or CSL-JSON, put it right and run "
-    "`greentactics cite --file FILE`"
-)
+SAVE = "save the entry from the publisher's page as BibTeX, RIS or CSL-JSON"
+AND_RUN = "and run `greentactics cite --file FILE`"
+OFFLINE = f"; without a network, {SAVE} {AND_RUN}"
 
 
 @pytest.mark.parametrize(
@@ -195,45 +194,28 @@ def test_what_is_registered_may_be_incomplete(
     root: Path, registry: Registry, changes: dict[str, object], lacking: str
 ) -> None:
     registry.will_answer(ANSWER | changes)
-    assert refused(root) == f"expected a complete entry, got {lacking}{INCOMPLETE}"
+    assert refused(root) == f"expected a complete entry, got {lacking}; {SAVE}, put it right {AND_RUN}"
 
 
-OFFLINE = (
-    "; without a network, save the entry from the publisher's page as BibTeX, RIS or CSL-JSON and run "
-    "`greentactics cite --file FILE`"
-)
+NOT_FOUND = "expected a registered work, got none of this name; compare it with the first page of the paper"
+TOO_OFTEN = "the server has answered too many questions of late; ask again "
+NO_CSL = f"expected the entry as CSL-JSON, got something else{OFFLINE}"
 
 
 @pytest.mark.parametrize(
     ("answer", "changes", "message"),
     [
-        (
-            b"<html>DOI Not Found</html>",
-            {"status": 404},
-            "expected a registered work, got none of this name; compare it with the first page of the paper",
-        ),
-        (
-            b"",
-            {"status": 429, "headers": {"Retry-After": "30"}},
-            "the server has answered too many questions of late; ask again in 30 s",
-        ),
-        (
-            b"",
-            {"status": 429, "headers": {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}},
-            "the server has answered too many questions of late; ask again later",
-        ),
-        (b"", {"status": 429}, "the server has answered too many questions of late; ask again later"),
+        (b"<html>DOI Not Found</html>", {"status": 404}, NOT_FOUND),
+        (b"", {"status": 429, "headers": {"Retry-After": "30"}}, f"{TOO_OFTEN}in 30 s"),
+        (b"", {"status": 429, "headers": {"Retry-After": "Wed, 21 Oct 2026 07:28"}}, f"{TOO_OFTEN}later"),
+        (b"", {"status": 429}, f"{TOO_OFTEN}later"),
         (b"", {"status": 503}, f"the server answered 503 Service Unavailable{OFFLINE}"),
         (b"", {"status": 599}, f"the server answered 599{OFFLINE}"),
-        (
-            b" <!DOCTYPE html><title>A page</title>",
-            {"headers": {"Content-Type": "text/html"}},
-            f"expected the entry as CSL-JSON, got a page of HTML{OFFLINE}",
-        ),
-        (b"\xff\xfe{", {}, f"expected the entry as CSL-JSON, got something else{OFFLINE}"),
-        (b"", {}, f"expected the entry as CSL-JSON, got something else{OFFLINE}"),
-        (b"[" * 100_000, {}, f"expected the entry as CSL-JSON, got something else{OFFLINE}"),
-        (b'"text"', {}, f"expected the entry as CSL-JSON, got something else{OFFLINE}"),
+        (b" <!DOCTYPE html>", {}, f"expected the entry as CSL-JSON, got a page of HTML{OFFLINE}"),
+        (b"\xff\xfe{", {}, NO_CSL),
+        (b"", {}, NO_CSL),
+        (b"[" * 100_000, {}, NO_CSL),
+        (b'"text"', {}, NO_CSL),
         (b"x" * 2_000_001, {}, f"expected at most 2,000,000 bytes, got more{OFFLINE}"),
         (ANSWER | {"DOI": "10.1234/other"}, {},
          f"expected the work DOI:10.1234/abc, got DOI:10.1234/other{OFFLINE}"),

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from greentactics.citing.entries import read_bibliography
 from greentactics.citing.raw_entries import LeftOut
@@ -138,21 +136,6 @@ def test_the_wording_of_the_archive_stands_in_quarantine_only() -> None:
     for words in ("All is shown at once", "Daily use", "More is more", "Screens a day", "Show less"):
         assert words in quarantine
         assert words not in outside
-
-
-SEEN = [*AWESOME.splitlines(), *DARK.splitlines(), *PAGE.splitlines()]
-LINES = st.lists(st.sampled_from(SEEN) | st.text(), max_size=40)
-
-
-@settings(max_examples=30)
-@given(LINES.map("\n".join) | st.text(), st.sampled_from(["a.md", "a.txt", "a.html"]))
-def test_any_text_becomes_a_draft_or_a_message(text: str, name: str) -> None:
-    try:
-        draft = imported(text, name)
-    except UserError as error:
-        assert str(error)  # noqa: PT017 - either outcome is right
-        return
-    read_back(draft)
 
 
 @pytest.mark.parametrize(
