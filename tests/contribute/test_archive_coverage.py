@@ -138,6 +138,7 @@ def test_an_entry_that_is_held_whole(tmp_path) -> None:
         ({"sources": RECORD.sources[1:]}, "DOI 10.1000/one"),
         ({"sources": RECORD.sources[::2]}, "DOI 10.1000/TWO"),
         ({"sources": RECORD.sources[:2]}, "DOI 10.48550/arXiv.2001.00001"),
+        ({"sources": RECORD.sources[1:], **corrected("resource utilization")}, "DOI 10.1000/one"),
     ],
 )
 def test_each_field_that_a_record_does_not_hold_is_named(tmp_path, changes, missing) -> None:
@@ -145,9 +146,20 @@ def test_each_field_that_a_record_does_not_hold_is_named(tmp_path, changes, miss
     assert covered(tmp_path, changed(**changes)).missing == (missing,)
 
 
-def test_the_catalogue_itself_is_no_source(tmp_path) -> None:
-    write_post(tmp_path, t_source='"A. Author. 2020."', t_source_doi="NA")
-    assert covered(tmp_path, changed(sources=RECORD.sources[3:])).missing == ("t-source",)
+@pytest.mark.parametrize(
+    ("fields", "changes", "missing"),
+    [
+        ({"t_source": '"A. Author. 2020."', "t_source_doi": "NA"}, {"sources": RECORD.sources[3:]},
+         ("t-source",)),
+        ({"t_feature": "", "t_measuredimpact": "NA", "t_relatedQA": None},
+         {"feature": None, "impact": Impact()}, ()),
+        ({"t_diagram": '""'}, {"aliases": (ALIAS.model_copy(update={"diagram": None}),)}, ()),
+    ],
+    ids=["the archive itself is no source", "nothing needs no place", "nor does no diagram"],
+)  # fmt: skip
+def test_what_an_entry_says_decides_what_is_missing(tmp_path, fields, changes, missing) -> None:
+    write_post(tmp_path, **fields)
+    assert covered(tmp_path, changed(**changes)).missing == missing
 
 
 @pytest.mark.parametrize(
@@ -163,18 +175,6 @@ def test_what_the_history_corrects_is_held(tmp_path, changes, field) -> None:
     write_post(tmp_path)
     assert covered(tmp_path, changed(**changes, **corrected(field))).missing == ()
     assert covered(tmp_path, changed(**changes, **corrected(field, "another"))).missing != ()
-
-
-def test_a_resource_is_no_source(tmp_path) -> None:
-    write_post(tmp_path)
-    record = changed(sources=RECORD.sources[1:], **corrected("resource utilization"))
-    assert covered(tmp_path, record).missing == ("DOI 10.1000/one",)
-
-
-def test_fields_without_a_value_need_nothing(tmp_path) -> None:
-    write_post(tmp_path, t_feature="", t_measuredimpact="NA", t_diagram='""', t_relatedQA=None)
-    record = changed(feature=None, impact=Impact(), aliases=(ALIAS.model_copy(update={"diagram": None}),))
-    assert covered(tmp_path, record).missing == ()
 
 
 def test_two_records_may_hold_one_entry_together(tmp_path) -> None:

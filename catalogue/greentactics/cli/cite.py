@@ -15,7 +15,7 @@ from greentactics.citing.lookup import look_up
 from greentactics.citing.raw_entries import ReadReference
 from greentactics.citing.reading import read_references
 from greentactics.citing.ris import ris
-from greentactics.cli.group import example, root_of
+from greentactics.cli.group import example, require_tactics, root_of
 from greentactics.records.loading import load_catalogue
 from greentactics.text.problems import CatalogueError, UserError
 
@@ -119,9 +119,7 @@ def _references(
 def bibliography(context: click.Context, tactics: tuple[str, ...], format_: str) -> None:
     """Print the bibliography, or the sources of the tactics named."""
     catalogue = load_catalogue(root_of(context))
-    if unknown := [tactic for tactic in tactics if tactic not in catalogue.records]:
-        known = ", ".join(catalogue.records)
-        raise click.UsageError(f"{', '.join(unknown)}: no such tactic; there are {known}")
+    require_tactics(tactics, catalogue.records)
     cited = {use.key for tactic in tactics for use in catalogue.records[tactic].sources}
     references = {
         key: reference for key, reference in catalogue.bibliography.items() if not tactics or key in cited

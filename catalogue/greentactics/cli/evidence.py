@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from greentactics.cli.console import print_table
-from greentactics.cli.group import RESULTS_OPTION, example, root_of
+from greentactics.cli.group import RESULTS_OPTION, example, require_tactics, root_of
 from greentactics.evidence.runs import TacticRun, tactic_runs
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.evidence.verdict import verdict_output
@@ -93,8 +93,7 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
     """Print what is claimed of a tactic beside what was measured."""
     root = root_of(context)
     catalogue = load_catalogue(root)
-    if tactic not in catalogue.records:
-        raise click.UsageError(f"{tactic}: no such tactic; there are {', '.join(catalogue.records)}")
+    require_tactics([tactic], catalogue.records)
     record, recipe = catalogue.records[tactic], catalogue.recipes.get(tactic)
     runs = tactic_runs(
         record,

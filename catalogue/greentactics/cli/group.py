@@ -9,7 +9,7 @@ import math
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,16 @@ def root_of(context: click.Context) -> Path:
     """
     named: Path | None = context.find_root().obj
     return find_root(Path.cwd() if named is None else named)
+
+
+def require_tactics(wanted: Iterable[str], known: Collection[str]) -> None:
+    """Stop with the tactics there are where one is asked for that there is not.
+
+    Raises:
+        click.UsageError: It names those that are unknown.
+    """
+    if unknown := [tactic for tactic in wanted if tactic not in known]:
+        raise click.UsageError(f"{', '.join(unknown)}: no such tactic; there are {', '.join(known)}")
 
 
 def example(*commands: str) -> str:

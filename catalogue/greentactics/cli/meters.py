@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from greentactics.cli.group import RESULTS_OPTION, FiniteRange, example, root_of
+from greentactics.cli.group import RESULTS_OPTION, FiniteRange, example, require_tactics, root_of
 from greentactics.evidence.carbon import STANDARD, MeteredEnergy, Stated, as_json, as_text, metered_energy
 from greentactics.measure.processes import child_environment
 from greentactics.records.loading import load_results_folder
@@ -117,8 +117,7 @@ def _metered(root: Path, tactic: str, arm: str, local: Path) -> list[MeteredEner
         CatalogueError: A results file is wrong.
     """
     tactics = sorted(path.stem for path in (root / "tactics").glob("*.yaml") if path.stem != "references")
-    if tactic not in tactics:
-        raise click.UsageError(f"{tactic}: no such tactic; there are {', '.join(tactics)}")
+    require_tactics([tactic], tactics)
     published = root / "recipes" / "results"
     folders = [published, *([] if local.resolve() == published.resolve() else [local])]
     results = [entry for folder in folders for entry in load_results_folder(folder).get(tactic, ())]
