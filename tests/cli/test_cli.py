@@ -125,12 +125,16 @@ def test_run_works_beside_a_broken_record(checkout):
     assert "the catalogue has mistakes, see `greentactics check`; no metric is put first" in result.stderr
 
 
-def test_measure_stores(checkout):
+def test_measure_stores_and_keeps_what_holds(checkout):
     result = call(checkout, *MEASURE)
     assert result.exit_code == 0, result.output
     path = checkout / "recipes" / "results" / "fake-tactic" / "cpu-amd-epyc-2-cores.json"
     assert result.stdout == f"{path}: 3 repeats, digits\n"
     assert load_results(path).complete
+    again = call(checkout, *MEASURE, "--if-needed")
+    assert again.exit_code == 0
+    kept = "kept, as the recipe is unchanged: digits, measured .* UTC; measure anew with --replace"
+    assert re.search(kept, again.output)
 
 
 def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
@@ -145,17 +149,6 @@ def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
     assert "--replace" in refused.stderr
     tell("tactic-1")
     assert call(checkout, *arguments, "--resume").exit_code == 0
-
-
-def test_measure_keeps_what_holds(checkout):
-    arguments = (*MEASURE, "--if-needed", "--device-slug", "this-machine")
-    assert call(checkout, *arguments).exit_code == 0
-    again = call(checkout, *arguments)
-    assert again.exit_code == 0
-    assert re.search(
-        r"kept, as the recipe is unchanged: digits, measured .* UTC; measure anew with --replace",
-        again.output,
-    )
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,12 @@ def wrong(path: str, value: object) -> dict[str, Any]:
         ("{}", "tactic: expected a value, got nothing"),
         ("[" * 100_000, "expected"),
         ('{"seed": NaN}', "NaN, which is no number in JSON"),
+        (json.dumps(theirs()).replace("10.0", "1e999", 1),
+         "repeats.0.values.work_count: expected a finite number, got one that is too large"),
+        *((wrong("config", {"note": f"a{sign}b"}), "config.note: expected visible text, got U+")
+          for sign in ("\u0085", "\u202e", "\x7f")),
+        (document("Example processor") | {"device_slug": "copied", "device": theirs()["device"]},
+         f"repeats.0: expected readings of its own, got those that stand in {HERE}/{OURS}.json; file a run"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_its_place(offer, content, message, root):
@@ -163,26 +169,11 @@ def test_a_metric_that_the_record_names_is_needed(offer):
     assert "metrics: expected the metric accuracy, which the record names, got none" in offer(found).stderr
 
 
-def test_numbers_beyond_all_bounds_are_refused(offer):
-    text = json.dumps(theirs()).replace("10.0", "1e999", 1)
-    result = offer(text)
-    assert result.exit_code == 1
-    assert "repeats.0.values.work_count: expected a finite number, got one that is too large" in result.stderr
-
-
 def test_numbers_too_large_to_compare_are_no_evidence(offer):
     found = theirs()
     for repeat in found["repeats"]:
         repeat["values"]["work_count"] = 1e308 if repeat["arm"] == "tactic" else 5e-324
     assert "E3 before, E3 now: reproduced here on one device" in offer(found).output
-
-
-@pytest.mark.parametrize("hidden", ["a\u0085b", "a\u202eb", "a\x7fb"])
-def test_text_that_no_file_of_the_catalogue_may_hold_is_refused(offer, root, hidden):
-    result = offer(theirs() | {"config": {"note": hidden}})
-    assert result.exit_code == 1
-    assert "config.note: expected visible text, got U+" in result.stderr
-    assert not (root / HERE / f"{THEIRS}.json").exists()
 
 
 def test_names_of_arms_and_units_are_shown_short_and_on_one_line(offer):
@@ -214,17 +205,6 @@ def test_timing_by_another_protocol_is_refused(root, offer):
 
     found = theirs() | {"timing_sha256": "d" * 64, "timings": [timing(0, 2.0).model_dump(mode="json")]}
     assert "timing_sha256: expected the checksum of the timing protocol as it is now" in offer(found).stderr
-
-
-def test_a_copy_under_another_name_is_no_second_device(offer):
-    copied = document("Example processor") | {"device_slug": "copied"}
-    copied["device"]["name"] = "Another processor"
-    result = offer(copied)
-    assert result.exit_code == 1
-    assert (
-        "repeats.0: expected readings of its own, got those that stand in "
-        "recipes/results/base-measured/example-processor.json" in result.stderr
-    )
 
 
 def test_files_that_are_none(root, tmp_path, offer):
