@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from hypothesis import given
-from hypothesis import strategies as st
 
 from greentactics.cli import new as commands_new
-from greentactics.contribute import new as scaffold_files
 from greentactics.contribute.new import scaffold_names, similar_records, write_new
 from greentactics.models.record import Record
 from greentactics.records.checks import check
@@ -234,13 +231,3 @@ def test_similar_intents_and_rare_sources_are_found() -> None:
     found = similar_records(RECORDS, title="Something else", sources=[rare, common])
     assert {similar.reasons for similar in found} == {(f"cites {rare} too",)}
     assert len(found) == cited.count(rare)
-
-
-@given(st.text(min_size=1).filter(str.isprintable))
-def test_text_is_read_back_as_it_was(text: str) -> None:
-    from greentactics.text.yaml_source import tree_of_right_yaml
-
-    text = " ".join(text.split()) or "a"
-    line = f"title: {scaffold_files._scalar(text)}\n"
-    source = decode(line.encode(), "a.yaml")
-    assert source.problems or tree_of_right_yaml(source) == {"title": text}

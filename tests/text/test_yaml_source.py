@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from greentactics.text import yaml_source
 from greentactics.text.files import decode
 from greentactics.text.problems import Finding, Place, Rule
 from greentactics.text.yaml_source import parse_yaml, plain_value, tree_of_right_yaml
+from greentactics.text.yaml_text import scalar_text
 from tests.examples.example_files import record_text
 
 
@@ -116,3 +119,12 @@ def test_without_the_parser_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
         Rule.ANCHOR, Rule.ALIAS, Rule.SILENT_CONVERSION, Rule.DUPLICATE_KEY
     }  # fmt: skip
     assert _parse("a: [").problems[0].rule is Rule.YAML_SYNTAX
+
+
+@given(st.text(min_size=1).filter(str.isprintable))
+def test_text_is_read_back_as_it_was_written(text: str) -> None:
+    text = " ".join(text.split()) or "a"
+    line = f"title: {scalar_text(text)}\n"
+    source = decode(line.encode(), "a.yaml")
+    assert "\n" not in line[:-1]
+    assert source.problems or tree_of_right_yaml(source) == {"title": text}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import keyword
 import re
 import unicodedata
@@ -22,7 +21,7 @@ from greentactics.records.ids import slug, taken_ids
 from greentactics.records.loading import BIBLIOGRAPHY, Files
 from greentactics.text.files import errors_name
 from greentactics.text.problems import UserError
-from greentactics.text.yaml_source import plain_value
+from greentactics.text.yaml_text import scalar_text
 
 TITLE_THRESHOLD = 0.5
 """Share of common words from which titles count as similar, found by hand.
@@ -95,9 +94,6 @@ def _stems(text: str) -> set[str]:
     return {word[:_STEM_LENGTH] for word in words if word not in common}
 
 
-_PLAIN = re.compile(r"[A-Za-z][\w ,'()-]*")
-
-
 def scaffold(draft: Draft) -> dict[str, str]:
     """Return the text of each file of a new tactic, by its path from the root of the repository."""
     environment = Environment(
@@ -108,7 +104,7 @@ def scaffold(draft: Draft) -> dict[str, str]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["scalar"] = _scalar
+    environment.filters["scalar"] = scalar_text
     return {
         file: environment.get_template(template).render(
             draft=draft,
@@ -142,13 +138,6 @@ def write_new(root: Path, files: Mapping[str, str]) -> None:
             message = f"{error.filename}: expected no such file yet; nothing was written"
             raise UserError(message) from None
         raise
-
-
-def _scalar(text: str) -> str:
-    """Return text as one line of YAML that is read back as the same text."""
-    return (
-        text if _PLAIN.fullmatch(text) and plain_value(text) == text else json.dumps(text, ensure_ascii=False)
-    )
 
 
 LONGEST_TITLE = 80

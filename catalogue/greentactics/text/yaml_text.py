@@ -74,3 +74,8 @@ def yaml_text(mapping: Mapping[str, object], *, width: int = _UNBOUNDED) -> str:
         width: Characters after which a line is folded.
     """
     return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
+
+
+def scalar_text(text: str) -> str:
+    """Return one line of text as it stands behind a key or a hyphen, in quotes where it needs them."""
+    return yaml_text({"key": text}).removeprefix("key: ").rstrip("\n")
