@@ -14,7 +14,7 @@ from greentactics.contribute.importing.drafts import Draft, draft_id
 from greentactics.models.bibliography import Reference
 from greentactics.models.vocabulary import Direction, Group, Tag, Term
 from greentactics.text.files import readable
-from greentactics.text.problems import UserError, quoted
+from greentactics.text.problems import quoted
 
 _ADDRESS = "https://s2group.cs.vu.nl/AwesomeAndDarkTactics/tactics/"
 _SINGLE = frozenset({"kind", "type", "category", "target_quality"})
@@ -48,12 +48,11 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
     Raises:
         UserError: It has no title to make an identifier of.
     """
-    if not post.title:
-        raise UserError(f"{post.file}:1: title: expected one, got none; an id cannot be made without it")
+    identifier = draft_id(post.title, post.file)
     fields, notes, left_out = _terms(post)
     sources = _sources(post, known)
     left_out += [LeftOut("t-source", words) for words in sources.left_out]
-    fields["id"] = draft_id(post.title)
+    fields["id"] = identifier
     fields["status"] = "draft"
     alias = {"catalogue": ARCHIVE, "title": readable(post.title)}
     if post.address_is_known:
@@ -76,7 +75,7 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
     }
     drawn_on = {own: name for name, owns in _WORDING.items() if name in post.fields for own in owns}
     return Draft(
-        fields["id"],
+        identifier,
         fields,
         wording,
         drawn_on,

@@ -62,16 +62,16 @@ class ReadDraft(Protocol):
         """
 
 
-def draft_id(title: str) -> str:
-    """Return the identifier that a title gives.
+def draft_id(title: str, file: str) -> str:
+    """Return the identifier that the title of an entry gives.
 
     Raises:
-        UserError: It gives none.
+        UserError: It gives none; the message names the file.
     """
     identifier = identifier_of(title)
     if not identifier:
         raise UserError(
-            f"{quoted(title)}: expected a title with at least one letter, got none to make an id of"
+            f"{file}:1: title: expected one with at least one letter, to make an id of, got {quoted(title)}"
         )
     return identifier
 

@@ -85,7 +85,7 @@ def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) ->
         raise UserError(
             f"{file}:1: expected a pattern: a title and the sections Description and Solution, got other text"
         )
-    return _draft(title, filled(fields, ("",)), sections, known)
+    return _draft(title, draft_id(title, file), filled(fields, ("",)), sections, known)
 
 
 def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
@@ -103,13 +103,17 @@ def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
 
 
 def _draft(
-    title: str, fields: Mapping[str, Field], sections: Mapping[str, str], known: Mapping[str, Reference]
+    title: str,
+    identifier: str,
+    fields: Mapping[str, Field],
+    sections: Mapping[str, str],
+    known: Mapping[str, Reference],
 ) -> Draft:
     record, notes, left_out = _terms(fields)
     references = _own_reference(title, fields, known, notes)
     cited = _cited(sections.get("References", ""), known, notes)
     record |= {
-        "id": draft_id(title),
+        "id": identifier,
         "kind": Kind.AWESOME.value,
         "status": "draft",
         "aliases": [{"catalogue": CATALOGUE, "title": title}],
@@ -121,7 +125,7 @@ def _draft(
     if "description" in fields:
         quarantine["description"] = fields["description"].value
     drawn_on = {own: name for name, owns in _SECTIONS.items() if name in sections for own in owns}
-    return Draft(str(record["id"]), record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
+    return Draft(identifier, record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
 
 
 def _terms(fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str], list[LeftOut]]:
