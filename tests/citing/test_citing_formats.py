@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greentactics.citing.bibtex import bibtex, read_bibtex
+from greentactics.citing.bibtex import bibtex, bibtex_entry, read_bibtex
 from greentactics.citing.csl_json import csl_json, read_csl_json
 from greentactics.citing.raw_entries import MAX_REFERENCES, RawEntry, references_of
 from greentactics.citing.reading import parse_references
@@ -19,7 +19,7 @@ from greentactics.citing.ris import ris
 from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.text.files import readable
 from greentactics.text.problems import CatalogueError, UserError
-from tests.examples.records import REAL
+from tests.examples.records import REAL, reference
 
 TYPES = ["article", "article-journal", "paper-conference", "book", "chapter", "report", "thesis", "webpage",
          "software", "dataset", "standard"]  # fmt: skip
@@ -79,6 +79,46 @@ def back(text: str) -> list[Reference]:
 @given(st.lists(REFERENCES, min_size=1, max_size=3))
 def test_out_and_back(write: Callable[[dict[str, Reference]], str], references: list[Reference]) -> None:
     assert back(write({f"key-{number}": each for number, each in enumerate(references)})) == references
+
+
+def test_entry_of_a_real_paper() -> None:
+    entry = bibtex_entry("yang-2017", REAL.bibliography["yang-2017"])
+    assert entry.startswith(
+        "@inproceedings{yang-2017,\n  author = {Yang, Tien-Ju and Chen, Yu-Hsin and Sze, Vivienne},\n"
+    )
+    assert "  pages = {6071--6079},\n" in entry
+    assert "  doi = {10.1109/CVPR.2017.643},\n" in entry
+    assert "  eprint = {1611.05128},\n  archiveprefix = {arXiv},\n" in entry
+    assert entry.endswith("}\n")
+
+
+def test_special_signs_are_escaped() -> None:
+    given = reference(
+        title="Energy & Power: 50 % of #1_A {B} ~ ^ \\ $",
+        author=(Name(family="Toczé", given="Klervie"), Name(literal="Group & Co")),
+    )
+    entry = bibtex_entry("x-2022", given)
+    assert (
+        r"title = {{Energy \& Power: 50 \% of \#1\_A \{B\} \textasciitilde{} \textasciicircum{} "
+        r"\textbackslash{} \$}}" in entry
+    )
+    assert r"author = {Toczé, Klervie and {Group \& Co}}" in entry
+
+
+@pytest.mark.parametrize("text", ["}{", "a\n  b = {c}", "\\input{x}"])
+def test_braces_stay_balanced_and_lines_single(text: str) -> None:
+    issued = Issued(date_parts=((2022, 6),))
+    entry = bibtex_entry("x-2022", reference(title=text, note=text, doi="10.1000/a}b{c", issued=issued))
+    plain = entry.replace(r"\{", "").replace(r"\}", "")
+    assert plain.count("{") == plain.count("}")
+    assert len(entry.splitlines()) == 8
+
+
+def test_chosen_keys_stand_in_the_order_given_and_once() -> None:
+    text = bibtex(REAL.bibliography, ["yang-2017", "chen-2017", "yang-2017", "missing-2000"])
+    assert text.index("{yang-2017,") < text.index("{chen-2017,")
+    assert text.count("@") == 2
+    assert bibtex(REAL.bibliography).count("@") == len(REAL.bibliography)
 
 
 BIBTEX = r"""

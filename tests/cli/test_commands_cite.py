@@ -22,20 +22,10 @@ from greentactics.text.problems import CatalogueError, UserError
 from tests.citing.test_citing_formats import NAME, REFERENCES
 from tests.examples.command_line import call
 from tests.examples.example_files import copy_valid
-from tests.examples.records import REAL
+from tests.examples.records import REAL, reference
 
 HELD = "10.1000/example.1"
 BIBTEX = "@article{any, title={A new thing}, author={Müller, Ann}, year=2021, doi={10.1234/new}}"
-
-
-def reference(**changes) -> Reference:
-    values = {
-        "type": "article",
-        "title": "A title of its own",
-        "author": (Name(family="Müller", given="Ann"),),
-        "issued": Issued(date_parts=((2021,),)),
-    }
-    return Reference(**(values | changes))
 
 
 def references_text(root: Path) -> str:

@@ -11,12 +11,11 @@ import pytest
 
 from greentactics.contribute.importing.archive_coverage import cover
 from greentactics.contribute.importing.archive_posts import read_posts
-from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.models.record import Alias, Change, Correction, Effect, Impact, SourceUse
 from greentactics.models.vocabulary import Artifact, Direction, Group, Kind, Participant, Quality, TacticType
 from greentactics.text.problems import UserError
 from tests.examples.command_line import call
-from tests.examples.records import PRUNING, ROOT, catalogue, claim
+from tests.examples.records import PRUNING, ROOT, catalogue, claim, reference
 
 CATEGORY = "green-ml-enabled-systems"
 NAME = "2023-12-13-do-less"
@@ -65,16 +64,6 @@ RECORD = PRUNING.model_copy(
         "history": (Change(date=PRUNING.created, change="First record."),),
     }
 )
-
-
-def reference(**changes) -> Reference:
-    values = {
-        "type": "article",
-        "title": "T",
-        "author": (Name(literal="A"),),
-        "issued": Issued(date_parts=((2020,),)),
-    }
-    return Reference(**(values | changes))
 
 
 BIBLIOGRAPHY = {

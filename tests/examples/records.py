@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.models.record import Claim, Impact, Record
 from greentactics.models.results import Results
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity, ReadIn
@@ -42,6 +43,17 @@ def claim(**changes: Any) -> Claim:
         "read_in": ReadIn.ABSTRACT,
     }
     return Claim(**(values | changes))
+
+
+def reference(**changes: Any) -> Reference:
+    """Return a made-up reference."""
+    values = {
+        "type": "article",
+        "title": "A title of its own",
+        "author": (Name(family="Müller", given="Ann"),),
+        "issued": Issued(date_parts=((2021,),)),
+    }
+    return Reference(**(values | changes))
 
 
 def with_claims(record: Record, *claims: Claim) -> Record:
