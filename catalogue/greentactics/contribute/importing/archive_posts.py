@@ -113,30 +113,28 @@ def parse_post(text: str, file: str, path: Path) -> Post:
     Raises:
         UserError: It is no entry of the archive.
     """
+    name = path.stem
     if text.lstrip().startswith("<"):
         page = lines_of_html(text)
-        post = _from_page(
-            page.lines, file, page.address.removesuffix(".html").rpartition("/")[2] or path.stem
-        )
+        fields = _from_page(page.lines, file)
+        name = page.address.removesuffix(".html").rpartition("/")[2] or name
         diagram = page.pictures[-1].rpartition("/")[2] if page.pictures else _NO_DIAGRAM
-        fields = dict(post.fields)
         if diagram != _NO_DIAGRAM:
             fields["t-diagram"] = Field(1, diagram)
-        return Post(path.name, post.name, fields)
-    if text.startswith(FENCE) or path.suffix in {".md", ".markdown"}:
-        fields, _ = read_front_matter(text, file, _KEY)
-        fields = filled(fields, _EMPTY)
+    elif text.startswith(FENCE) or path.suffix in {".md", ".markdown"}:
+        fields = filled(read_front_matter(text, file, _KEY)[0], _EMPTY)
         fields.pop("layout", None)
         if not any(key.startswith("t-") for key in fields):
             raise UserError(
                 f"{file}:1: expected an entry of the archive, got front matter without its fields"
             )
-        return Post(path.name, path.stem, fields)
-    lines = [PageLine(number, line) for number, line in enumerate(text.split("\n"), start=1)]
-    return Post(path.name, path.stem, _from_page(lines, file, path.stem).fields)
+    else:
+        lines = [PageLine(number, line) for number, line in enumerate(text.split("\n"), start=1)]
+        fields = _from_page(lines, file)
+    return Post(path.name, name, fields)
 
 
-def _from_page(lines: list[PageLine], file: str, name: str) -> Post:
+def _from_page(lines: list[PageLine], file: str) -> dict[str, Field]:
     """Read the fields between the heading of a page and its picture."""
     found: dict[str, tuple[int, list[str]]] = {}
     parts: list[str] | None = None
@@ -161,4 +159,4 @@ def _from_page(lines: list[PageLine], file: str, name: str) -> Post:
     if match := _PAGE_DOI.search(source.value):
         fields["t-source-doi"] = Field(source.line, match[1])
         fields["t-source"] = Field(source.line, source.value[: match.start()].strip())
-    return Post(file, name, filled(fields, _EMPTY))
+    return filled(fields, _EMPTY)

@@ -100,13 +100,11 @@ def draft_text(draft: Draft, origin: str) -> str:
 
 def _head(draft: Draft, origin: str) -> list[str]:
     required = [name for name, field in Record.model_fields.items() if field.is_required()]
-    missing = [
-        name for name in {**dict.fromkeys(required), **draft.rewritten_from} if name not in draft.fields
-    ]
     lines = [_SCHEMA, f"# Made from {readable(printable(origin))}. To be written, in your own words:"]
-    for name in missing:
-        source = draft.rewritten_from.get(name)
-        lines.append(f"#   {name}" + (f" (from {source})" if source else ""))
+    for name in dict.fromkeys([*required, *draft.rewritten_from]):
+        if name not in draft.fields:
+            source = draft.rewritten_from.get(name)
+            lines.append(f"#   {name}" + (f" (from {source})" if source else ""))
     name = f"{DRAFTS}/{draft.id}.yaml"
     return [
         *lines,
