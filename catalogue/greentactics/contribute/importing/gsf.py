@@ -85,30 +85,8 @@ def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) ->
         raise UserError(
             f"{file}:1: expected a pattern: a title and the sections Description and Solution, got other text"
         )
-    return _draft(title, draft_id(title, file), filled(fields, ("",)), sections, known)
-
-
-def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
-    """Return the title and the text of each section, the one before the first under an empty name."""
-    title, name = "", ""
-    parts: dict[str, list[str]] = {}
-    for line in lines:
-        if line.startswith("# ") and not title:
-            title = readable(line[2:])
-        elif line.startswith("## "):
-            name = readable(line[3:])
-        else:
-            parts.setdefault(name, []).append(line)
-    return title, {name: text for name, body in parts.items() if (text := "\n".join(body).strip())}
-
-
-def _draft(
-    title: str,
-    identifier: str,
-    fields: Mapping[str, Field],
-    sections: Mapping[str, str],
-    known: Mapping[str, Reference],
-) -> Draft:
+    identifier = draft_id(title, file)
+    fields = filled(fields, ("",))
     record, notes, left_out = _terms(fields)
     references = _own_reference(title, fields, known, notes)
     cited = _cited(sections.get("References", ""), known, notes)
@@ -126,6 +104,20 @@ def _draft(
         quarantine["description"] = fields["description"].value
     drawn_on = {own: name for name, owns in _SECTIONS.items() if name in sections for own in owns}
     return Draft(identifier, record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
+
+
+def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the title and the text of each section, the one before the first under an empty name."""
+    title, name = "", ""
+    parts: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("# ") and not title:
+            title = readable(line[2:])
+        elif line.startswith("## "):
+            name = readable(line[3:])
+        else:
+            parts.setdefault(name, []).append(line)
+    return title, {name: text for name, body in parts.items() if (text := "\n".join(body).strip())}
 
 
 def _terms(fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str], list[LeftOut]]:
