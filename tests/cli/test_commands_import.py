@@ -179,7 +179,7 @@ def test_a_finished_record_may_wait_in_drafts(root: Path) -> None:
 
 
 def test_the_seam_needs_nothing_of_an_importer() -> None:
-    text = draft_text(Draft("by-hand", {"id": "by-hand"}, {}, {}, {}, ()), "nowhere")
+    text = draft_text(Draft({"id": "by-hand"}, {}, {}, {}, ()), "nowhere")
     assert text.endswith("\n\nid: by-hand\n")
 
 

@@ -48,11 +48,10 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
     Raises:
         UserError: It has no title to make an identifier of.
     """
-    identifier = draft_id(post.title, post.file)
     fields, notes, left_out = _terms(post)
     sources = _sources(post, known)
     left_out += [LeftOut("t-source", words) for words in sources.left_out]
-    fields["id"] = identifier
+    fields["id"] = draft_id(post.title, post.file)
     fields["status"] = "draft"
     alias = {"catalogue": ARCHIVE, "title": readable(post.title)}
     if post.address_is_known:
@@ -75,7 +74,6 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
     }
     drawn_on = {own: name for name, owns in _WORDING.items() if name in post.fields for own in owns}
     return Draft(
-        identifier,
         fields,
         wording,
         drawn_on,

@@ -29,10 +29,8 @@ _INLINE = frozenset({"tags", "participant", "artifact", "stages"})
 class Draft:
     """One entry of another catalogue in our terms."""
 
-    id: str
-    """Identifier the record would have."""
     fields: Mapping[str, object]
-    """Fields of a record whose values follow from the entry; parts may be incomplete."""
+    """Fields of a record whose values follow from the entry, its `id` among them; parts may be incomplete."""
     quarantine: Mapping[str, str]
     """The entry's own wording, by the names it has there."""
     rewritten_from: Mapping[str, str]
@@ -43,6 +41,11 @@ class Draft:
     """What was not understood, was repaired, or has to be decided."""
     left_out: tuple[LeftOut, ...] = ()
     """Words of the entry that no field of the record holds; its wording in quarantine is none of them."""
+
+    @property
+    def id(self) -> str:
+        """Identifier the record would have."""
+        return str(self.fields["id"])
 
 
 class ReadDraft(Protocol):

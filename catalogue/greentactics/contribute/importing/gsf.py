@@ -85,13 +85,12 @@ def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) ->
         raise UserError(
             f"{file}:1: expected a pattern: a title and the sections Description and Solution, got other text"
         )
-    identifier = draft_id(title, file)
     fields = filled(fields, ("",))
     record, notes, left_out = _terms(fields)
     references = _own_reference(title, fields, known, notes)
     cited = _cited(sections.get("References", ""), known, notes)
     record |= {
-        "id": identifier,
+        "id": draft_id(title, file),
         "kind": Kind.AWESOME.value,
         "status": "draft",
         "aliases": [{"catalogue": CATALOGUE, "title": title}],
@@ -103,7 +102,7 @@ def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) ->
     if "description" in fields:
         quarantine["description"] = fields["description"].value
     drawn_on = {own: name for name, owns in _SECTIONS.items() if name in sections for own in owns}
-    return Draft(identifier, record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
+    return Draft(record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
 
 
 def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
