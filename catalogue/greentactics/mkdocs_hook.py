@@ -6,21 +6,25 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import Abort
 from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from mkdocs.structure.toc import AnchorLink, TableOfContents
 
 from greentactics.api.addresses import repository_address
 from greentactics.cli.main import main
 from greentactics.records.loading import load_catalogue, load_results_folder
-from greentactics.site.page_html import with_both_spellings, with_policy, with_skip_link, without_indentation
+from greentactics.site.content_security import with_policy
 from greentactics.site.pages import render_site
 from greentactics.site.recipe_files import recipe_archives
+from greentactics.site.search_spelling import with_both_spellings
 from greentactics.text.problems import CatalogueError, UserError
 
-ASKS_THE_HOST = ' data-md-component="source"'
+MAIN_HEADING = '<h1 id="top">'
+"""What the main heading of a rendered page starts with; it is HTML, which no list of headings knows."""
 _serving = False
 
 
@@ -61,18 +65,29 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_env(environment: Environment, **_: object) -> Environment:
+    """Let the theme's templates leave no lines behind where they only decide."""
+    environment.trim_blocks = environment.lstrip_blocks = True
+    return environment
+
+
+def on_page_content(html: str, /, *, page: Page, **_: object) -> str:
+    """Let the theme's first link lead to the main heading, and not past what stands before the second one."""
+    if MAIN_HEADING in html:
+        heading = AnchorLink(str(page.title), "top", 1)
+        heading.children = list(page.toc)
+        page.toc = TableOfContents([heading])
+    return html
+
+
 def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
-    """Take out the theme's indentation and its question to the host; add the skip link, and the policy."""
-    output = with_skip_link(without_indentation(output).replace(ASKS_THE_HOST, ""))
+    """Add the policy, but where live reload puts a script of its own into the page."""
     return output if _serving else with_policy(output, page.content or "")
 
 
 def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
     """Do the same with the page of addresses that are not found."""
-    if not template_name.endswith(".html"):
-        return output
-    output = with_skip_link(output.replace(ASKS_THE_HOST, ""))
-    return output if _serving else with_policy(output)
+    return with_policy(output) if template_name.endswith(".html") and not _serving else output
 
 
 def on_post_build(*, config: MkDocsConfig, **_: object) -> None:

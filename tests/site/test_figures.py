@@ -6,18 +6,14 @@ from xml.etree import ElementTree
 import pytest
 
 from greentactics.evidence.runs import tactic_runs
-from greentactics.models.record import Step
 from greentactics.models.results import Results
 from greentactics.site.drawings.curve import curve_figures, curves
-from greentactics.site.drawings.flow import describe, flow
 from greentactics.site.drawings.forest import Mark, Panel, forest, forest_key, shared_scale
 from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.drawings.svg import Scale, scale_over, ticks
 from greentactics.site.impact import curve_views
 from tests.examples.records import PRUNING, ROOT
 from tests.examples.synthetic import CHANGED, results
-
-STEPS = PRUNING.steps
 
 
 def marks(*values: float) -> tuple[Mark, ...]:
@@ -36,14 +32,13 @@ def drawings() -> list[str]:
     return [
         str(forest(FOREST, shared_scale([FOREST]))),
         str(forest(POINTS, shared_scale([POINTS]))),
-        str(flow(STEPS, "three", "How it works")),
         *(str(figure.drawing) for figure in layer_figures(results())),
     ]
 
 
 def test_drawings_are_well_formed_and_described() -> None:
     found = drawings()
-    assert len(found) == 5
+    assert len(found) == 4
     for drawing in found:
         root = ElementTree.fromstring(f"<figure>{drawing}</figure>")
         table = root.find("table")
@@ -129,19 +124,6 @@ def test_the_range_holds_marks_intervals_and_no_effect() -> None:
     assert scale.low < -0.55 < 0 < scale.high
     same = scale_over([0.0, 0.0], logarithmic=False)
     assert same.low < 0 < same.high
-
-
-def test_each_repetition_has_an_arrow_back_and_its_end_in_words() -> None:
-    drawing = str(flow(STEPS, "f", "t"))
-    assert drawing.count('class="gt-arrow"') == len(STEPS) - 1 + 2
-    assert "repeat from 2 until every layer is done" in drawing
-    assert "Repeat from step 1 until accuracy meets its limit." in describe(STEPS)
-
-
-def test_a_long_step_is_wrapped_and_one_step_is_enough() -> None:
-    drawing = str(flow((Step(text="x" * 30 + " " + "y" * 29),), "f", "t"))
-    assert drawing.count("<tspan") == 2
-    assert 'class="gt-arrow"' not in drawing
 
 
 def test_energy_by_layer_is_drawn_for_both_batches_or_not_at_all() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from tests.site.test_build import Page
 
 WAYS = ("index.html", "find/index.html", "tactics/index.html", "terms/index.html", "method/index.html")
 
 
 def test_it_leads_to_the_main_pages_and_to_the_search(real_site) -> None:
     text = (real_site / "404.html").read_text(encoding="utf-8")
-    article = text.partition("<article")[2].partition("</article>")[0]
-    addresses = re.findall(r'(?:href|action)="([^"]*)"', article)
+    tags = Page(text.partition("<article")[2].partition("</article>")[0]).tags
+    addresses = [found.get("href") or found["action"] for tag, found in tags if tag in ("a", "form")]
     assert {f"/{way}" for way in WAYS} <= set(addresses)
     assert all(address.startswith("/") for address in addresses)
-    assert '<form class="gt-search" action="/index.html"' in article
+    assert any(tag == "form" and found["action"] == "/index.html" for tag, found in tags)
     assert "<title>Page not found" in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 
@@ -12,10 +11,12 @@ import pytest
 from greentactics.api.addresses import repository_address
 from tests.built_site import BUILD_LIMIT_S
 from tests.examples.records import ROOT
+from tests.site.test_build import Page
 
 HOOK = "from greentactics.mkdocs_hook import on_config, on_post_page, on_post_template, on_startup\n"
 SETTINGS = (
-    "site_name: Test\ntheme: {name: material, font: false}\nhooks: [hook.py]\nextra: {edit_url: '%s'}\n"
+    "site_name: Test\ntheme: {name: material, custom_dir: '%s', font: false}\nhooks: [hook.py]\n"
+    "extra: {edit_url: '%s'}\n"
 )
 
 
@@ -42,7 +43,7 @@ def test_the_header_leads_there_and_asks_no_host_about_it(tmp_path, edit_url) ->
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# Test\n")
     (tmp_path / "hook.py").write_text(HOOK)
-    (tmp_path / "mkdocs.yml").write_text(SETTINGS % edit_url)
+    (tmp_path / "mkdocs.yml").write_text(SETTINGS % (ROOT / "catalogue" / "theme", edit_url))
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict"],
         cwd=tmp_path,
@@ -55,9 +56,9 @@ def test_the_header_leads_there_and_asks_no_host_about_it(tmp_path, edit_url) ->
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("index.html", "404.html"):
         text = (tmp_path / "site" / name).read_text()
-        links = re.findall(r'<a href="([^"]*)"[^>]* class="?md-source\b', text)
+        links = [found["href"] for _, found in Page(text).tags if found.get("class") == "md-source"]
         assert set(links) == ({"https://github.com/owner/name"} if edit_url else set())
-        assert 'data-md-component="source"' not in text
+        assert "data-md-component=source" not in text
 
 
 def test_the_setting_is_that_of_the_repository() -> None:

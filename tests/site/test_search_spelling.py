@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from greentactics.site.page_html import with_both_spellings
+from greentactics.site.search_spelling import with_both_spellings
 from tests.site.test_build import found_by_search
 
 

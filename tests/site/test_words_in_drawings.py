@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 
 from greentactics.evidence.relations import by_group, stated_ties
 from greentactics.evidence.tactic import join
-from greentactics.models.record import Relation, Step
+from greentactics.models.record import Relation
 from greentactics.models.vocabulary import Kind, RelationType
 from greentactics.site.drawings.curve import Curve, draw
-from greentactics.site.drawings.flow import flow
 from greentactics.site.drawings.forest import Mark, Panel, forest, shared_scale
 from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.drawings.svg import NARROWEST, Scale, scale_over, text_width, ticks, wrapped
@@ -56,7 +55,7 @@ class Box:
 
 def drawings_in(page: str) -> list[ElementTree.Element]:
     """Return the outer SVG elements of a page, and nested ones within them."""
-    plain = re.sub(r" data-search-exclude|<col>", "", page)
+    plain = page.replace("<col>", "").replace(' data-search-exclude="true"', "")
     roots = [
         ElementTree.fromstring(figure) for figure in re.findall(r"<figure.*?</figure>", plain, re.DOTALL)
     ]
@@ -192,7 +191,7 @@ def test_no_drawing_of_the_catalogue_has_a_word_crossed_or_cut() -> None:
         except AssertionError as crossed:
             raise AssertionError(f"{name}: {crossed}") from crossed
         assert "\u2026" not in "".join(re.findall(r"<figure.*?</figure>", page, re.DOTALL)), name
-    assert len(checked) > 50
+    assert len(checked) > 25
     assert sum(checked.values()) > 1000
 
 
@@ -262,15 +261,6 @@ def test_curves_of_many_arms(name, tolerance) -> None:
 
 def test_a_curve_without_a_point_near_enough() -> None:
     assert check_all(draw([Curve("tactic", ((50.0, 2.0),))], "c", "energy", 0.5)) >= 2
-
-
-def test_flows_of_long_steps_and_many_repetitions() -> None:
-    steps = [Step(text="Only once, with some words."), Step(text="W" * 60)]
-    steps += [
-        Step(text=LONG[:60], repeat_from=index + 1, until=f"{index} of it is done, whatever it takes")
-        for index in range(5)
-    ]
-    assert check_all(flow(steps, "f", "t")) > 20
 
 
 def test_relations_of_long_titles() -> None:

@@ -155,7 +155,7 @@ class Effect(StrictModel):
 
 
 class Step(StrictModel):
-    """One step of the mechanism; the page draws the steps as a diagram."""
+    """One step of the mechanism; the page lists the steps."""
 
     text: Annotated[Text, StringConstraints(max_length=60)]
     """The step in a few words, verb first."""

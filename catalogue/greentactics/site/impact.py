@@ -320,7 +320,7 @@ def headline_impact(record: Record, full: ImpactView, verdict_run: TacticRun | N
     return ImpactView(
         panels=tuple(panel for panel in full.panels if panel.title in titles),
         groups=tuple(group for group in groups if group.rows),
-        curves=tuple((run, figures[:1]) for run, figures in full.curves if run is verdict_run),
+        curves=(),
     )
 
 

@@ -31,7 +31,6 @@ from greentactics.models.record import Record
 from greentactics.models.vocabulary import Kind
 from greentactics.records.loading import Catalogue
 from greentactics.records.reached_code import PACKAGE
-from greentactics.site.drawings.flow import flow
 from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table, source_number
 from greentactics.site.measurements import certainty_rows, detail_tables, timed_view
@@ -236,7 +235,6 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "effects": effects_by_direction(record),
         "problem": paragraphs(record.problem),
         "solution": paragraphs(record.solution),
-        "flow": flow(record.steps, "flow", f"How it works: {record.title}") if record.steps else None,
         "claims": _claim_rows(record),
         "runs": runs,
         "full": full,
