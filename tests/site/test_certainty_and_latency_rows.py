@@ -47,7 +47,7 @@ def test_a_claim_of_another_quantity_than_the_cost_says_which(label: str, named:
     record = PRUNING.model_copy(update={"recipe": recipe})
     entry = results()
     runs = tactic_runs(record, [entry], checksum=UNCHANGED)
-    assert panels(record, runs)[0].marks[0].label == f"claimed{named}: AlexNet [1]"
+    assert next(iter(panels(record, runs).values())).marks[0].label == f"claimed{named}: AlexNet [1]"
     cost, *_ = metric_groups(record, runs)
     assert cost.claimed.startswith(f"{named} 3.7".lstrip())
 
@@ -72,7 +72,7 @@ def view(entry, timing_sha256="e" * 64) -> TacticRun:
 
 def test_the_interval_the_smallest_effect_and_equivalence() -> None:
     rows = certainty_rows(PRUNING, view(results()))
-    assert {row.arm for row in rows} == {"tactic", "magnitude", "weight ordered"}
+    assert {row.arm for row in rows} == {"tactic", "magnitude", "weight_ordered"}
     cost, quality = (row for row in rows if row.arm == "tactic")
     assert cost.n == 5
     assert cost.students.startswith("7.4\u00d7 lower [7.3, 7.5]")
@@ -246,5 +246,5 @@ def test_a_measured_cost_stands_beside_its_control() -> None:
     }
     entry = entry.model_copy(update={"repeats": (*entry.repeats, *again), "metrics": measured})
     groups = {group.name: group for group in metric_groups(PRUNING, [view(entry)])}
-    assert [row.arm for row in groups["energy_batch_1"].rows] == ["tactic", "baseline again (A/A)"]
+    assert [row.label for row in groups["energy_batch_1"].rows] == ["tactic", "baseline again (A/A)"]
     assert [row.arm for row in groups["energy_batch_48"].rows] == ["tactic"], "a modelled cost has no noise"

@@ -40,9 +40,9 @@ def test_the_page_holds_the_tactic_in_each_metric_and_rivals_in_those_of_the_ver
     headline = headline_impact(PRUNING, full, runs[0])
     assert [group.name for group in headline.groups] == [group.name for group in full.groups]
     assert {row.arm for group in headline.groups for row in group.rows} == {"tactic"}
-    assert [panel.title for panel in headline.panels] == list(VERDICT)
+    assert [panel.title for panel in headline.panels.values()] == list(VERDICT)
     assert {row.arm for group in full.groups for row in group.rows} == {
-        "tactic", "magnitude", "weight ordered",
+        "tactic", "magnitude", "weight_ordered",
     }  # fmt: skip
 
 

@@ -10,11 +10,9 @@ from tests.examples.synthetic import CHANGED, results
 def test_each_rival_is_compared_with_the_tactic_seed_by_seed() -> None:
     entry = results()
     rows = rival_rows(PRUNING, tactic_runs(PRUNING, [entry]))
-    assert {row.rival for row in rows} == {"magnitude", "weight ordered"}
+    assert {row.rival for row in rows} == {"magnitude", "weight_ordered"}
     assert all(row.n == 5 for row in rows)
-    energy = next(
-        row for row in rows if row.rival == "magnitude" and row.metric == "modelled energy, batch 1"
-    )
+    energy = next(row for row in rows if row.rival == "magnitude" and row.metric == "energy_batch_1")
     estimate = compare(entry, "tactic", "energy_batch_1", "magnitude")
     ratios = [
         entry.values("magnitude", "energy_batch_1")[seed] / entry.values("tactic", "energy_batch_1")[seed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from greentactics.evidence.claims import (
@@ -30,7 +30,7 @@ from greentactics.models.timings import CONTROL
 from greentactics.models.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 from greentactics.site.drawings.curve import curve_figures
 from greentactics.site.drawings.forest import Mark, Panel, forest, forest_key, shared_scale
-from greentactics.site.drawings.svg import Figure
+from greentactics.site.drawings.svg import Figure, Role
 
 AGAIN = "baseline again (A/A)"
 """How the page calls the control: the baseline, run a second time."""
@@ -41,6 +41,9 @@ class Row:
     """One arm of one run against the baseline."""
 
     arm: str
+    """Its name in the results."""
+    label: str
+    """What the page calls it."""
     compared: str
     n: str
     baseline: str
@@ -112,7 +115,8 @@ def _row(run: TacticRun, arm: str, name: str) -> Row:
     else:
         compared, counted, alone = typographic(estimate_phrase(answer)), answer, False
     return Row(
-        arm=AGAIN if arm == CONTROL else plain_label(arm),
+        arm=arm,
+        label=AGAIN if arm == CONTROL else plain_label(arm),
         compared=compared,
         n=str(counted.n) if counted else DASH,
         baseline=_mean_words(run, BASELINE, name, interval=False),
@@ -162,11 +166,15 @@ def source_number(record: Record, key: str) -> int:
     return keys.index(key) + 1 if key in keys else 0
 
 
-def panels(record: Record, runs: Sequence[TacticRun]) -> tuple[Panel, ...]:
-    """Return the forest plots: the headline cost with its claims, the quality, then further metrics."""
+def panels(record: Record, runs: Sequence[TacticRun]) -> dict[str, Panel]:
+    """Return the forest plots by metric: headline cost with its claims, quality, then further metrics."""
     usable = [run for run in runs if not run.stale]
-    built = [_panel(record, usable, name) for name in shown_metrics(record, usable)]
-    return tuple(panel for panel in built if any(not mark.role.startswith("claim") for mark in panel.marks))
+    built = {name: _panel(record, usable, name) for name in shown_metrics(record, usable)}
+    return {
+        name: panel
+        for name, panel in built.items()
+        if any(mark.role is not Role.CLAIM for mark in panel.marks)
+    }
 
 
 def _panel(record: Record, runs: Sequence[TacticRun], name: str) -> Panel:
@@ -197,7 +205,7 @@ def _claim_mark(record: Record, index: int, points: bool) -> Mark | None:
         value = times
     what = " ".join(word for word in ("claimed", other_quantity(record, claim)) if word)
     label = f"{what}: {short_setting(claim)} [{source_number(record, claim.source)}]"
-    return Mark(label, "claim", value, None, None, typographic(claim_figure(claim)))
+    return Mark(label, Role.CLAIM, value, None, None, typographic(claim_figure(claim)))
 
 
 def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
@@ -209,7 +217,7 @@ def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
         for arm in arms:
             if (estimate := run.estimate(arm, name)) is None:
                 continue
-            role = ("local" if run.local else "tactic") if arm == TACTIC else "rival"
+            role = Role.RIVAL if arm != TACTIC else Role.LOCAL if run.local else Role.TACTIC
             label = "reproduced: tactic" if arm == TACTIC else f"rival: {plain_label(arm)}"
             if run.local:
                 label += ", this machine"
@@ -219,7 +227,7 @@ def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
     return marks
 
 
-def _mark(label: str, role: str, estimate: Estimate, harm: bool) -> Mark:
+def _mark(label: str, role: Role, estimate: Estimate, harm: bool) -> Mark:
     text = typographic(estimate_phrase(estimate).replace(" points", ""))
     if estimate.unit == POINTS or not harm:
         return Mark(label, role, estimate.value, estimate.low, estimate.high, _short(text, estimate))
@@ -239,7 +247,11 @@ class RivalRow:
     """One metric of the tactic against one rival in one run."""
 
     rival: str
+    """Name of the rival's arm."""
     metric: str
+    """Name of the metric."""
+    title: str
+    """What the page calls the metric."""
     compared: str
     n: int
     run: TacticRun
@@ -262,7 +274,7 @@ def rival_rows(record: Record, runs: Sequence[TacticRun]) -> tuple[RivalRow, ...
                 if includes_no_effect(estimate):
                     words += "; no difference shown"
                 title = metric_title(record, name, run.results.metrics[name])
-                rows.append(RivalRow(plain_label(rival), title, typographic(words), estimate.n, run))
+                rows.append(RivalRow(rival, name, title, typographic(words), estimate.n, run))
     return tuple(rows)
 
 
@@ -280,8 +292,8 @@ class RivalsTable:
 class ImpactView:
     """Drawings and tables of one page."""
 
-    panels: tuple[Panel, ...]
-    """Forest plots, one a metric."""
+    panels: Mapping[str, Panel]
+    """Forest plots by metric."""
     groups: tuple[MetricGroup, ...]
     """Each metric against the baseline."""
     curves: tuple[tuple[TacticRun, tuple[Figure, ...]], ...]
@@ -290,12 +302,12 @@ class ImpactView:
     @property
     def figures(self) -> list[Figure]:
         """The panels drawn."""
-        return forest_figures(self.panels)
+        return forest_figures([*self.panels.values()])
 
     @property
     def key(self) -> str:
         """What the marks of the panels stand for."""
-        return forest_key(self.panels)
+        return forest_key([*self.panels.values()])
 
 
 def full_impact(record: Record, runs: Sequence[TacticRun]) -> ImpactView:
@@ -311,14 +323,14 @@ def headline_impact(record: Record, full: ImpactView, verdict_run: TacticRun | N
         full: All that was measured.
         verdict_run: The run the verdict rests on; None where none is fresh, which keeps all runs.
     """
-    titles = [group.title for group in _verdict_groups(record, full)]
+    names = [group.name for group in _verdict_groups(record, full)]
     groups = []
     for group in full.groups:
-        runs = None if group.title in titles else verdict_run
-        rows = [row for row in group.rows if row.arm in (TACTIC, AGAIN) and runs in (None, row.run)]
+        runs = None if group.name in names else verdict_run
+        rows = [row for row in group.rows if row.arm in (TACTIC, CONTROL) and runs in (None, row.run)]
         groups.append(replace(group, rows=tuple(rows)))
     return ImpactView(
-        panels=tuple(panel for panel in full.panels if panel.title in titles),
+        panels={name: panel for name, panel in full.panels.items() if name in names},
         groups=tuple(group for group in groups if group.rows),
         curves=(),
     )
@@ -338,17 +350,18 @@ def rivals_table(
     groups = _verdict_groups(record, full)
     arms = dict.fromkeys(row.rival for row in rivals if row.run is verdict_run)
     against_baseline = {
-        (row.arm, group.title): row for group in groups for row in group.rows if row.run is verdict_run
+        (row.arm, group.name): row for group in groups for row in group.rows if row.run is verdict_run
     }
     against_rival = {(row.rival, row.metric): row for row in rivals if row.run is verdict_run}
-    titles = [group.title for group in groups]
-    columns = [f"{title}: against the baseline" for title in titles]
-    columns += [f"{title}: the tactic against it" for title in titles]
+    columns = [f"{group.title}: against the baseline" for group in groups]
+    columns += [f"{group.title}: the tactic against it" for group in groups]
     rows = []
     for arm in arms:
-        found = [table.get((arm, title)) for table in (against_baseline, against_rival) for title in titles]
+        found = [
+            table.get((arm, group.name)) for table in (against_baseline, against_rival) for group in groups
+        ]
         seeds = dict.fromkeys(str(row.n) for row in found if row)
-        rows.append((arm, *(row.compared if row else DASH for row in found), ", ".join(seeds)))
+        rows.append((plain_label(arm), *(row.compared if row else DASH for row in found), ", ".join(seeds)))
     return RivalsTable((*columns, "n"), tuple(rows)) if rows else None
 
 

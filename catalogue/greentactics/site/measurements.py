@@ -138,7 +138,7 @@ def _certainty_row(record: Record, run: TacticRun, arm: str, metric: str) -> Cer
         return None
     return CertaintyRow(
         metric=metric_title(record, metric, results.metrics[metric]),
-        arm=plain_label(arm),
+        arm=arm,
         students=typographic(estimate_phrase(estimate)),
         n=estimate.n,
         detectable=_smallest(smallest, estimate),
@@ -306,14 +306,14 @@ def _unequal(passes: Sequence[Timing]) -> str:
 
 def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
     time = _milliseconds(compared.baseline)
-    return LatencyRow("baseline", time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
+    return LatencyRow(BASELINE, time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
 
 
 def _row(run: TacticRun, passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
     arm = compared.arm
     on_cpu = run.passes(compared.engine, arm, "cpu_ms")
     return LatencyRow(
-        arm=plain_label(arm),
+        arm=arm,
         time=_milliseconds(compared.treated),
         compared=_ratio(compared.estimate),
         processor_time=f"{DASH} ({on_cpu})" if isinstance(on_cpu, NotComparable) else _ratio(on_cpu.estimate),
@@ -341,7 +341,7 @@ def _counted(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
     for arm in (BASELINE, *timed_arms(passes)):
         flops = _mean([entry.flops for entry in passes], arm)
         allocated = _mean([entry.allocated_bytes for entry in passes], arm)
-        rows.append(CountedRow(plain_label(arm), quantity(flops, "count"), quantity(allocated, "bytes")))
+        rows.append(CountedRow(arm, quantity(flops, "count"), quantity(allocated, "bytes")))
     return tuple(rows)
 
 
@@ -351,11 +351,11 @@ def _energy_rows(run: TacticRun, engine: Engine, arm: str) -> list[EnergyRow]:
         compared = run.passes(engine, arm, name)
         if isinstance(compared, NotComparable):
             if any(getattr(entry, name) for entry in run.results.timings if entry.engine == engine):
-                rows.append(EnergyRow(plain_label(arm), what, DASH, f"{DASH} ({compared})", ""))
+                rows.append(EnergyRow(arm, what, DASH, f"{DASH} ({compared})", ""))
             continue
         energy = quantity(compared.treated, "J")
         shown = _shown(compared, "less", "more")
-        rows.append(EnergyRow(plain_label(arm), what, energy, _ratio(compared.estimate), shown))
+        rows.append(EnergyRow(arm, what, energy, _ratio(compared.estimate), shown))
     return rows
 
 

@@ -24,7 +24,7 @@ from greentactics.contribute.importing.archive_words import ARCHIVE
 from greentactics.evidence.relations import Tie, by_group, stated_ties, ties_by_tactic
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.evidence.terms import question, term_pages
-from greentactics.evidence.wording import sentence, typographic
+from greentactics.evidence.wording import plain_label, sentence, typographic
 from greentactics.models.record import Record
 from greentactics.models.results import Results
 from greentactics.records.loading import Catalogue
@@ -238,6 +238,7 @@ def template_environment(site: str | None = None, edit: str | None = None) -> En
     environment.filters["typographic"] = typographic
     environment.filters["sentence"] = sentence
     environment.filters["question"] = question
+    environment.filters["label"] = plain_label
     environment.globals.update(
         described=page_script, meter_words=meter_words, raw_path=raw_path, site=site or "", edit=edit or ""
     )

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from greentactics.site.drawings.svg import Scale, axis, plot, scale_over
+from greentactics.site.drawings.svg import Role, Scale, axis, plot, scale_over
 from greentactics.text.escaping import text_to_html
 
 _KEY = {
-    "claim": "Diamond: claimed.",
-    "tactic": "Dot: reproduced.",
-    "local": "Ring: reproduced on this machine.",
-    "rival": "Square: a rival.",
+    Role.CLAIM: "Diamond: claimed.",
+    Role.TACTIC: "Dot: reproduced.",
+    Role.LOCAL: "Ring: reproduced on this machine.",
+    Role.RIVAL: "Square: a rival.",
 }
 
 
@@ -27,8 +27,8 @@ class Mark:
 
     label: str
     """What the row shows."""
-    role: str
-    """`claim`, `tactic`, `local` or `rival`."""
+    role: Role
+    """What the mark stands for."""
     value: float
     """Position, in the panel's unit."""
     low: float | None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from greentactics.evidence.comparison import Estimate
-from greentactics.site.drawings.svg import Scale, axis, plot, scale_over
+from greentactics.site.drawings.svg import Role, Scale, axis, plot, scale_over
 from greentactics.site.overview import Point, SavingsPanel
 
 
@@ -53,7 +53,7 @@ def _plot(point: Point, estimate: Estimate | None, scale: Scale) -> Markup:
     """Draw a diamond for a published figure, else a dot, which is hollow if it does not count as evidence."""
     if estimate is None:
         return Markup()
-    role = "claim" if point.published else "tactic" if point.solid else "local"
+    role = Role.CLAIM if point.published else Role.TACTIC if point.solid else Role.LOCAL
     return plot(role, estimate.value, estimate.low, estimate.high, scale)
 
 

@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from markupsafe import Markup
 
@@ -23,6 +24,22 @@ _WIDTHS = (
     ("ijlI.,:;'|! \u00a0", 0.36), ("frt()[]-/\"", 0.46), ("+=<>\u00d7\u2212\u2192", 0.85), ("mwMWOQ%@&", 1.0),
 )  # fmt: skip
 """Widths of letters in shares of the size, those of a wide font (DejaVu Sans, Verdana) rounded up."""
+
+
+class Role(StrEnum):
+    """What a mark stands for, which decides its shape and colour."""
+
+    CLAIM = "claim"
+    """A published figure; a diamond."""
+    TACTIC = "tactic"
+    """The tactic, reproduced; a dot."""
+    LOCAL = "local"
+    """The tactic on this machine, or a figure that does not count; a ring."""
+    RIVAL = "rival"
+    """A rival; a square."""
+
+
+_SHAPES = {Role.CLAIM: "m0-7 7 7-7 7-7-7z", Role.RIVAL: "m-5-5h10v10h-10z"}
 
 
 @dataclass(frozen=True)
@@ -151,11 +168,11 @@ def _round_values(scale: Scale) -> Iterator[list[float]]:
         yield [float(f"{index * step_size:.9g}") for index in range(low, high + 1)]
 
 
-def plot(role: str, value: float, low: float | None, high: float | None, scale: Scale) -> Markup:
+def plot(role: Role, value: float, low: float | None, high: float | None, scale: Scale) -> Markup:
     """Draw one mark with its interval and the line of no effect, for a cell of a table.
 
     Args:
-        role: `claim` (a diamond), `tactic` (a dot), `local` (a ring) or `rival` (a square).
+        role: What the mark stands for.
         value: What the mark shows.
         low: Lower end of its interval, if it has one.
         high: Upper end of its interval, if it has one.
@@ -164,7 +181,7 @@ def plot(role: str, value: float, low: float | None, high: float | None, scale: 
     bar = Markup()
     if low is not None and high is not None:
         bar = Markup('<line x1="{}" x2="{}"/>').format(*(_percent(scale.share(end)) for end in (low, high)))
-    shape = {"claim": "m0-7 7 7-7 7-7-7z", "rival": "m-5-5h10v10h-10z"}.get(role)
+    shape = _SHAPES.get(role)
     mark = Markup('<svg x="{}"><path d="{}"/></svg>') if shape else Markup('<circle cx="{}" r="5.5"/>')
     return Markup(
         '<svg class="gt-plot gt-{}"><line x1="{}" x2="{}" y2="100%"/><svg y="50%">{}{}</svg></svg>'
