@@ -51,6 +51,11 @@ def test_a_page_without_a_place_for_the_policy_is_refused() -> None:
             with_policy(html)
 
 
+def test_content_that_the_page_does_not_hold_word_for_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="as it was handed over"):
+        with_policy(f"{HEAD}<body><script>alert(1)</script></body>", "<script>alert( 1 )</script>")
+
+
 def test_each_built_page_has_a_policy_that_allows_three_scripts_of_the_theme(real_site) -> None:
     pages = list(real_site.rglob("*.html"))
     assert pages

@@ -46,11 +46,12 @@ def with_policy(html: str, content: str = "") -> str:
         content: The part of the page that is not the theme's.
 
     Raises:
-        ValueError: The page has no place for the policy, which has to stand before the first script.
+        ValueError: The page has no place for the policy, which has to stand before the first script; or it
+            does not hold the content word for word, so that the theme's scripts cannot be told from others.
     """
-    foreign = set(_InlineScripts(content).texts)
-    own = [text for text in _InlineScripts(html).texts if text not in foreign]
-    hashes = sorted({f"'sha256-{_digest(text)}'" for text in own})
+    if content not in html:
+        raise ValueError("the page does not hold its content as it was handed over")
+    hashes = sorted({f"'sha256-{_digest(text)}'" for text in _InlineScripts(html.replace(content, "")).texts})
     policy = "; ".join(
         (
             "default-src 'none'",
