@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from greentactics.evidence.tactic import join
-from greentactics.site.find import Entry, selector_entries
+from greentactics.site.find import SelectorEntry, selector_entries
 from tests.examples.records import REAL
 
 ENTRIES = selector_entries(join(REAL, {}).values())
@@ -21,11 +21,11 @@ def ids(page) -> list[str]:
     ]
 
 
-def saves_energy(entry: Entry) -> bool:
+def saves_energy(entry: SelectorEntry) -> bool:
     return entry.kind != "dark" and SAVING in entry.improves
 
 
-def loses_at_most(entry: Entry, limit: float) -> bool:
+def loses_at_most(entry: SelectorEntry, limit: float) -> bool:
     if entry.loss_points is None:
         return CORRECTNESS not in entry.worsens + entry.depends
     return entry.loss_points <= limit

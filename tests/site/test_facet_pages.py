@@ -13,7 +13,7 @@ from greentactics.evidence.terms import VOCABULARIES, term_pages
 from greentactics.models.record import Effect, TradeOff
 from greentactics.models.vocabulary import Direction, Quality, Stage
 from greentactics.site.browse import (
-    Field,
+    MatrixField,
     by_evidence,
     effects_sentence,
     matrix_rows,
@@ -87,7 +87,7 @@ def test_qualities_are_in_the_matrix_or_named_as_missing() -> None:
 
 @pytest.mark.parametrize(("count", "shade"), [(1, 1), (2, 2), (3, 2), (4, 3), (8, 4), (500, 4)])
 def test_a_field_is_darker_with_each_doubling(count, shade) -> None:
-    field = Field(Quality.SAFETY, Stage.DATA, count)
+    field = MatrixField(Quality.SAFETY, Stage.DATA, count)
     assert field.shade == shade
     assert field.query == "?improves=safety&stages=data"
 

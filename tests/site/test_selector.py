@@ -12,7 +12,7 @@ from greentactics.models.record import Effect
 from greentactics.models.vocabulary import Direction, Quality
 from greentactics.site.find import (
     RANKS,
-    Entry,
+    SelectorEntry,
     advised_improvements,
     questions,
     rank,
@@ -33,7 +33,7 @@ def entries(*records, **committed):
     return selector_entries(join(made, {}).values())
 
 
-def pruning(*committed) -> Entry:
+def pruning(*committed) -> SelectorEntry:
     return entries(PRUNING, results=committed)[0]
 
 

@@ -23,7 +23,7 @@ from greentactics.models.vocabulary import Kind, RelationType
 from greentactics.site.drawings.curve import Curve, draw
 from greentactics.site.drawings.forest import Mark, Panel, forest, shared_scale
 from greentactics.site.drawings.layers import layer_figures
-from greentactics.site.drawings.svg import NARROWEST, Scale, scale_over, text_width, ticks, wrapped
+from greentactics.site.drawings.svg import NARROWEST, Scale, scale_over, text_width, ticks, wrapped_lines
 from greentactics.site.drawings.web import drawn_groups, relation_figure
 from greentactics.site.pages import render_site
 from tests.examples.records import PRUNING, REAL, ROOT, catalogue
@@ -326,6 +326,6 @@ def fits(scale: Scale, length: float) -> None:
 
 @given(st.text(max_size=120), st.floats(40, 300))
 def test_lines_are_as_narrow_as_said_and_hold_all_words(text, width) -> None:
-    lines = wrapped(text, width, PLAIN_SIZE)
+    lines = wrapped_lines(text, width, PLAIN_SIZE)
     assert all(text_width(line, PLAIN_SIZE) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split())

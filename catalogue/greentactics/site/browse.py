@@ -17,7 +17,7 @@ from greentactics.text.escaping import text_to_html
 
 
 @dataclass(frozen=True)
-class Field:
+class MatrixField:
     """One field of the matrix."""
 
     quality: Quality
@@ -38,14 +38,14 @@ class Field:
         return min(4, self.count.bit_length())
 
 
-def matrix_rows(tactics: Iterable[Tactic]) -> list[tuple[Quality, tuple[Field, ...]]]:
+def matrix_rows(tactics: Iterable[Tactic]) -> list[tuple[Quality, tuple[MatrixField, ...]]]:
     """Return a row for each quality that some tactic improves, with a field for each stage.
 
     Habits to avoid are left out, as on the page that the fields lead to.
     """
     counts = _counts(tactics)
     return [
-        (quality, tuple(Field(quality, stage, counts[quality, stage]) for stage in Stage))
+        (quality, tuple(MatrixField(quality, stage, counts[quality, stage]) for stage in Stage))
         for quality in Quality
         if any(counts[quality, stage] for stage in Stage)
     ]
@@ -132,7 +132,7 @@ def row_cells(environment: Environment, tactics: Iterable[Tactic]) -> dict[str, 
     return {
         tactic.record.id: Cells(
             parts.lead(tactic, ROOT),  # type: ignore[attr-defined]
-            _cell("Effects", effects_sentence(tactic)),
+            _labelled_cell("Effects", effects_sentence(tactic)),
             parts.tail(tactic, ROOT),  # type: ignore[attr-defined]
         )
         for tactic in tactics
@@ -165,7 +165,7 @@ def quality_reasons(tactic: Tactic, quality: Term) -> Markup:
     """Return the cell with the reasons that the record gives for what becomes of a quality."""
     effects = [effect.reason for effect in tactic.record.effects if effect.quality is quality]
     trade_offs = [entry.effect for entry in tactic.record.trade_offs if entry.quality is quality]
-    return _cell("Why", " ".join(dict.fromkeys((*effects, *trade_offs))))
+    return _labelled_cell("Why", " ".join(dict.fromkeys((*effects, *trade_offs))))
 
 
 def effects_sentence(tactic: Tactic) -> str:
@@ -213,5 +213,5 @@ def _counts_by_way(pages: Iterable[TermPage]) -> dict[str, str]:
     }
 
 
-def _cell(label: str, text: str) -> Markup:
+def _labelled_cell(label: str, text: str) -> Markup:
     return Markup('<td data-label="{}">{}</td>').format(label, text_to_html(text))

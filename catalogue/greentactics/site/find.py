@@ -61,7 +61,7 @@ _UNIT_QUALITIES = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class SelectorEntry:
     """What the selector knows of one tactic; the script reads it and the downloads hold it, as JSON."""
 
     id: str
@@ -124,27 +124,27 @@ class Entry:
     """Keys of its sources."""
 
 
-def selector_entries(tactics: Iterable[Tactic]) -> list[Entry]:
+def selector_entries(tactics: Iterable[Tactic]) -> list[SelectorEntry]:
     """Return one entry for each tactic, in the default order.
 
     The default order is by how the reproduced effect came about, as in `RANKS`; within one kind by the
     effect, largest first, then level of evidence, then title. A claim never moves an entry: what was not
     reproduced stands after what was.
     """
-    return sorted((_entry(tactic) for tactic in tactics), key=_default_order)
+    return sorted((_selector_entry(tactic) for tactic in tactics), key=_default_order)
 
 
-def _entry(tactic: Tactic) -> Entry:
+def _selector_entry(tactic: Tactic) -> SelectorEntry:
     record = tactic.record
-    return Entry(
+    return SelectorEntry(
         id=record.id,
         title=record.title,
         kind=record.kind.value,
         group=record.group.value,
-        stages=_words(record.stages),
-        participants=_words(record.participant),
-        artifacts=_words(record.artifact),
-        tags=_words(record.tags),
+        stages=_term_values(record.stages),
+        participants=_term_values(record.participant),
+        artifacts=_term_values(record.artifact),
+        tags=_term_values(record.tags),
         intent=typographic(record.intent),
         improves=_effects(record, Direction.IMPROVES),
         worsens=_effects(record, Direction.WORSENS),
@@ -175,12 +175,12 @@ def _reproduction(tactic: Tactic) -> dict[str, Any]:
     return {
         "reproduced": typographic(tactic.reproduced),
         "not_counted": ", ".join(against) or None,
-        "effect": _rounded(cost.value) if cost is not None and different else None,
-        "effect_on": _words(_effect_on(record, recipe.cost_metric, info.unit)),
+        "effect": _seven_digits(cost.value) if cost is not None and different else None,
+        "effect_on": _term_values(_effect_on(record, recipe.cost_metric, info.unit)),
         "provenance": NONE if against else info.provenance,
         "devices": tuple(sorted({run.results.device.kind for run in counting})) or (NONE,),
         "quality": None if quality is None else typographic(_quality_phrase(quality, recipe)),
-        "loss_points": None if against or loss is None else _rounded(loss),
+        "loss_points": None if against or loss is None else _seven_digits(loss),
     }
 
 
@@ -197,24 +197,24 @@ def _effect_on(record: Record, metric: str, unit: str) -> list[Quality]:
 
 
 def _effects(record: Record, direction: Direction) -> tuple[str, ...]:
-    return _words(effect.quality for effect in record.effects if effect.direction is direction)
+    return _term_values(effect.quality for effect in record.effects if effect.direction is direction)
 
 
-def _words(terms: Iterable[Term]) -> tuple[str, ...]:
+def _term_values(terms: Iterable[Term]) -> tuple[str, ...]:
     return tuple(term.value for term in terms)
 
 
-def rank(entry: Entry) -> str:
+def rank(entry: SelectorEntry) -> str:
     """Return the part of the default order that holds an entry, a key of `RANKS`."""
     return NONE if entry.effect is None else entry.provenance
 
 
-def _default_order(entry: Entry) -> tuple[int, float, int, str, str]:
+def _default_order(entry: SelectorEntry) -> tuple[int, float, int, str, str]:
     place = list(RANKS).index(rank(entry))
     return place, -(entry.effect or 0.0), -int(entry.evidence[1:]), entry.title, entry.id
 
 
-def _rounded(value: float) -> float:
+def _seven_digits(value: float) -> float:
     """Keep seven significant digits, so that the bytes do not depend on the machine's last bit."""
     return float(f"{value:.7g}") + 0.0  # the sum turns -0.0 into 0.0
 
@@ -281,14 +281,14 @@ def find_page(
     return {"find/index.md": text}
 
 
-def questions(entries: Sequence[Entry]) -> tuple[Question, ...]:
+def questions(entries: Sequence[SelectorEntry]) -> tuple[Question, ...]:
     """Return what the form asks; choices that fit no tactic at all are left out."""
 
     def asked(
         name: str,
         title: str,
         labels: Mapping[str, str],
-        of: Callable[[Entry], Iterable[str]],
+        of: Callable[[SelectorEntry], Iterable[str]],
         *,
         single: bool = False,
     ) -> Question:
@@ -322,7 +322,7 @@ def _labels(terms: type[Term]) -> dict[str, str]:
     return {term.value: term.label for term in terms}
 
 
-def advised_improvements(entry: Entry) -> tuple[str, ...]:
+def advised_improvements(entry: SelectorEntry) -> tuple[str, ...]:
     """Return the qualities one would choose the tactic for; a habit to avoid is never an answer."""
     return () if entry.kind == Kind.DARK else entry.improves
 
@@ -335,5 +335,5 @@ def script_json(value: object) -> Markup:
     return Markup(text)  # noqa: S704 - signs with a meaning in HTML and Markdown are escaped above
 
 
-def _levels_reached(entry: Entry) -> list[str]:
+def _levels_reached(entry: SelectorEntry) -> list[str]:
     return [level.value for level in Level if level.value <= entry.evidence]

@@ -75,10 +75,10 @@ def shown_metrics(record: Record, runs: Sequence[TacticRun]) -> tuple[str, ...]:
 
 def metric_groups(record: Record, runs: Sequence[TacticRun]) -> tuple[MetricGroup, ...]:
     """Return the table's groups, one a metric, with a row for each arm of each run."""
-    return tuple(_group(record, runs, name) for name in shown_metrics(record, runs))
+    return tuple(_metric_group(record, runs, name) for name in shown_metrics(record, runs))
 
 
-def _group(record: Record, runs: Sequence[TacticRun], name: str) -> MetricGroup:
+def _metric_group(record: Record, runs: Sequence[TacticRun], name: str) -> MetricGroup:
     info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
     better = {"lower": "lower is better", "higher": "higher is better", "neither": "neither way is better"}
     claims = [_claim_words(record, index) for index in _claims_beside(record, name)]
@@ -91,7 +91,7 @@ def _group(record: Record, runs: Sequence[TacticRun], name: str) -> MetricGroup:
         description=info.description,
         claimed="; ".join(claims),
         rows=tuple(
-            _row(run, arm, name)
+            _metric_row(run, arm, name)
             for run in runs
             for arm in (*run.results.arms, *([CONTROL] if info.provenance in NOISY else []))
             if arm != BASELINE and run.results.values(arm, name)
@@ -108,7 +108,7 @@ def _unit_words(info: MetricInfo) -> str:
     return words.get(info.unit, info.unit)
 
 
-def _row(run: TacticRun, arm: str, name: str) -> Row:
+def _metric_row(run: TacticRun, arm: str, name: str) -> Row:
     answer = run.compared(arm, name)
     if isinstance(answer, NotComparable):
         compared, counted, alone = f"{DASH} ({answer})", run.mean(arm, name), True
@@ -131,12 +131,12 @@ def _mean_words(run: TacticRun, arm: str, name: str, *, interval: bool) -> str:
     if mean is None:
         return DASH
     if not interval or mean.low is None or mean.high is None:
-        return typographic(_unbroken(mean.value, mean.unit))
-    ends = f"[{_unbroken(mean.low, mean.unit)}, {_unbroken(mean.high, mean.unit)}]"
-    return typographic(f"{_unbroken(mean.value, mean.unit)} {ends}")
+        return typographic(_quantity_unbroken(mean.value, mean.unit))
+    ends = f"[{_quantity_unbroken(mean.low, mean.unit)}, {_quantity_unbroken(mean.high, mean.unit)}]"
+    return typographic(f"{_quantity_unbroken(mean.value, mean.unit)} {ends}")
 
 
-def _unbroken(value: float, unit: str) -> str:
+def _quantity_unbroken(value: float, unit: str) -> str:
     """Write a value so that its unit stays on its line."""
     return quantity(value, unit).replace(" ", "\u00a0")
 

@@ -62,7 +62,7 @@ def detail_tables(results: Results) -> list[DetailTable]:
         for name, value in first[arm].details.items():
             if _is_table(value):
                 tables.append(
-                    _table(f"{plain_label(name)}: {plain_label(arm)}, seed {first[arm].seed}", value)
+                    _detail_table(f"{plain_label(name)}: {plain_label(arm)}, seed {first[arm].seed}", value)
                 )
     return tables
 
@@ -78,24 +78,24 @@ def _is_table(value: object) -> bool:
     )
 
 
-def _table(title: str, value: Sequence[Mapping[str, Any]]) -> DetailTable:
+def _detail_table(title: str, value: Sequence[Mapping[str, Any]]) -> DetailTable:
     shown = value[:MOST_ROWS]
-    numeric = {column: all(_is_number(row.get(column)) for row in shown) for column in value[0]}
+    numeric = {column: all(_is_numeric_cell(row.get(column)) for row in shown) for column in value[0]}
     columns = tuple(sorted(numeric, key=numeric.__getitem__))  # words first, so that they head the rows
     return DetailTable(
         title=title[:1].upper() + title[1:],
         columns=tuple(plain_label(column) for column in columns),
-        rows=tuple(tuple(_cell(row.get(column)) for column in columns) for row in shown),
+        rows=tuple(tuple(_detail_cell(row.get(column)) for column in columns) for row in shown),
         left_out=len(value) - len(shown),
         numeric=all(numeric[column] for column in columns[1:]),
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_numeric_cell(value: object) -> bool:
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
-def _cell(value: object) -> str:
+def _detail_cell(value: object) -> str:
     if value is None:
         return DASH
     if isinstance(value, bool):
@@ -182,7 +182,7 @@ _ENERGY: tuple[tuple[Quantity, str], ...] = (
 
 
 @dataclass(frozen=True)
-class LatencyRow:
+class TimedRow:
     """One arm in one engine."""
 
     arm: str
@@ -221,7 +221,7 @@ class EngineGroup:
     engine: str
     conditions: str
     control: str
-    rows: tuple[LatencyRow, ...]
+    rows: tuple[TimedRow, ...]
     energy: tuple[EnergyRow, ...]
     passes: tuple[tuple[str, ...], ...]
 
@@ -259,14 +259,14 @@ def timed_view(runs: Sequence[TacticRun]) -> TimedView | None:
     results = run.results
     return TimedView(
         run=run,
-        groups=tuple(_group(run, engine) for engine in engines(results.timings)),
-        counted=_counted(results.timings),
+        groups=tuple(_engine_group(run, engine) for engine in engines(results.timings)),
+        counted=_counted_rows(results.timings),
         not_timed=_not_timed(results),
         test_count=results.timings[0].test_count,
     )
 
 
-def _group(run: TacticRun, engine: Engine) -> EngineGroup:
+def _engine_group(run: TacticRun, engine: Engine) -> EngineGroup:
     passes = [entry for entry in run.results.timings if entry.engine == engine]
     arms = timed_arms(passes)
     compared = [answer for arm in arms if not isinstance(answer := run.passes(engine, arm), NotComparable)]
@@ -276,10 +276,10 @@ def _group(run: TacticRun, engine: Engine) -> EngineGroup:
     ended = f"; {capped} of them ended at the time cap" if capped else ""
     return EngineGroup(
         engine=ENGINE_LABELS[engine],
-        conditions=f"batch {passes[0].batch_size}, {_count(passes[0].threads, 'thread')}, "
-        f"{_count(len(passes), 'process')} of {spread} rounds{ended}{_unequal(passes)}",
+        conditions=f"batch {passes[0].batch_size}, {_count_words(passes[0].threads, 'thread')}, "
+        f"{_count_words(len(passes), 'process')} of {spread} rounds{ended}{_unequal(passes)}",
         control=_ratio(compared[0].control),
-        rows=(_baseline_row(passes, compared[0]), *(_row(run, passes, entry) for entry in compared)),
+        rows=(_baseline_row(passes, compared[0]), *(_latency_row(run, passes, entry) for entry in compared)),
         energy=tuple(row for arm in arms for row in _energy_rows(run, engine, arm)),
         passes=tuple(_pass_cells(entry, index) for entry in compared for index in range(len(entry.passes))),
     )
@@ -304,20 +304,20 @@ def _unequal(passes: Sequence[Timing]) -> str:
     )
 
 
-def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
+def _baseline_row(passes: Sequence[Timing], compared: PassesCompared) -> TimedRow:
     time = _milliseconds(compared.baseline)
-    return LatencyRow(BASELINE, time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
+    return TimedRow(BASELINE, time, DASH, DASH, "", _accuracy(passes, BASELINE), _size(passes, BASELINE))
 
 
-def _row(run: TacticRun, passes: Sequence[Timing], compared: PassesCompared) -> LatencyRow:
+def _latency_row(run: TacticRun, passes: Sequence[Timing], compared: PassesCompared) -> TimedRow:
     arm = compared.arm
     on_cpu = run.passes(compared.engine, arm, "cpu_ms")
-    return LatencyRow(
+    return TimedRow(
         arm=arm,
         time=_milliseconds(compared.treated),
         compared=_ratio(compared.estimate),
         processor_time=f"{DASH} ({on_cpu})" if isinstance(on_cpu, NotComparable) else _ratio(on_cpu.estimate),
-        shown=_shown(compared, "faster", "slower"),
+        shown=_difference_words(compared, "faster", "slower"),
         accuracy=_accuracy(passes, arm),
         size=_size(passes, arm),
     )
@@ -332,7 +332,7 @@ def _not_timed(results: Results) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _counted(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
+def _counted_rows(timings: Sequence[Timing]) -> tuple[CountedRow, ...]:
     """Return the mean counts over all passes that have them; they may differ between seeds."""
     passes = [entry for entry in timings if entry.flops and entry.allocated_bytes]
     if not passes:
@@ -354,7 +354,7 @@ def _energy_rows(run: TacticRun, engine: Engine, arm: str) -> list[EnergyRow]:
                 rows.append(EnergyRow(arm, what, DASH, f"{DASH} ({compared})", ""))
             continue
         energy = quantity(compared.treated, "J")
-        shown = _shown(compared, "less", "more")
+        shown = _difference_words(compared, "less", "more")
         rows.append(EnergyRow(arm, what, energy, _ratio(compared.estimate), shown))
     return rows
 
@@ -368,7 +368,7 @@ def _pass_cells(compared: PassesCompared, index: int) -> tuple[str, ...]:
     return (plain_label(compared.arm), str(entry.seed), *cells, str(entry.ratio.rounds))
 
 
-def _shown(compared: PassesCompared, less: str, more: str) -> str:
+def _difference_words(compared: PassesCompared, less: str, more: str) -> str:
     if not compared.difference_shown:
         return "no difference shown"
     return less if compared.estimate.value > 1 else more
@@ -399,6 +399,6 @@ def _mean(by_pass: Sequence[Mapping[str, float] | None], arm: str) -> float:
     return statistics.fmean(values[arm] for values in by_pass if values and arm in values)
 
 
-def _count(count: int, noun: str) -> str:
+def _count_words(count: int, noun: str) -> str:
     plural = "es" if noun.endswith("s") else "s"
     return f"{count} {noun}{'' if count == 1 else plural}"

@@ -19,7 +19,7 @@ _ORDER = ("metered", "measured", "modelled", "counted")
 
 
 @dataclass(frozen=True)
-class Point:
+class SavingPoint:
     """One row of the table, with a mark for each of its figures that is known."""
 
     tactic: Tactic
@@ -54,20 +54,20 @@ class SavingsPanel:
 
     title: str
     """What is saved, led by how the figures came about, such as `modelled energy`."""
-    points: tuple[Point, ...]
+    points: tuple[SavingPoint, ...]
     """Each reproduced figure, the largest saving first, with the published one after it."""
 
 
 def savings_panels(tactics: Iterable[Tactic]) -> list[SavingsPanel]:
     """Return the figures that the verdicts rest on, apart by what is saved; what was metered comes first."""
-    found: dict[tuple[int, str], list[tuple[Point, ...]]] = {}
+    found: dict[tuple[int, str], list[tuple[SavingPoint, ...]]] = {}
     for tactic in tactics:
         shown, recipe = tactic.shown, tactic.record.recipe
         if shown is None or recipe is None:
             continue
         info = shown.results.metrics[recipe.cost_metric]
         key = _ORDER.index(info.provenance), saved_kind(recipe, info)
-        found.setdefault(key, []).append((_reproduced(tactic, recipe, shown), *_published(tactic)))
+        found.setdefault(key, []).append((_reproduced_point(tactic, recipe, shown), *_published(tactic)))
     return [
         SavingsPanel(title, tuple(point for row in sorted(rows, key=_largest_first) for point in row))
         for (_, title), rows in sorted(found.items())
@@ -123,13 +123,13 @@ def _claimed_points(claim: Claim) -> float | None:
     return None if figure is None else -figure if lost else figure
 
 
-def _reproduced(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> Point:
+def _reproduced_point(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> SavingPoint:
     cost, quality = shown.cost, shown.quality
     info = shown.results.metrics[recipe.cost_metric]
     in_points = quality is not None and quality.unit == POINTS
     better_lower = in_points and shown.results.metrics[recipe.quality_metric].better == "lower"
     label = with_provenance(recipe.cost_label, info)
-    return Point(
+    return SavingPoint(
         tactic=tactic,
         published=False,
         saved=f"{label}, {recipe.condition}" if recipe.condition else label,
@@ -150,7 +150,7 @@ def _turned(quality: Estimate) -> Estimate:
     return Estimate(-quality.value, low, high, quality.n, quality.unit)
 
 
-def _published(tactic: Tactic) -> Sequence[Point]:
+def _published(tactic: Tactic) -> Sequence[SavingPoint]:
     pair = published_pair(tactic.record)
     if pair is None:
         return ()
@@ -158,7 +158,7 @@ def _published(tactic: Tactic) -> Sequence[Point]:
         typographic(f"{claim_figure(claim)} {direction_word(claim)}") for claim in (pair.effect, pair.quality)
     )
     return (
-        Point(
+        SavingPoint(
             tactic=tactic,
             published=True,
             saved=f"{pair.effect.quantity}, {pair.effect.setting}",
@@ -172,6 +172,6 @@ def _published(tactic: Tactic) -> Sequence[Point]:
     )
 
 
-def _largest_first(row: Sequence[Point]) -> tuple[float, str]:
+def _largest_first(row: Sequence[SavingPoint]) -> tuple[float, str]:
     saving = row[0].saving
     return (0.0 if saving is None else -saving.value), row[0].tactic.record.id

@@ -285,15 +285,15 @@ def write_site(
             _require_inside(root, path)
     for path in sorted(static.rglob("*")):
         if path.is_file():
-            _write(root, root / path.relative_to(static), path.read_bytes())
+            _write_inside(root, root / path.relative_to(static), path.read_bytes())
     count = 0
     for name, content in files:
-        _write(root, root / name, content.encode() if isinstance(content, str) else content)
+        _write_inside(root, root / name, content.encode() if isinstance(content, str) else content)
         count += 1
     return count
 
 
-def _write(root: Path, path: Path, data: bytes) -> None:
+def _write_inside(root: Path, path: Path, data: bytes) -> None:
     _require_inside(root, path)
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data, flush_to_disk=False)

@@ -29,7 +29,7 @@ def needed_files(names: Iterable[str], modules: Mapping[str, str]) -> tuple[str,
         if path is None or path in found:
             continue
         found.add(path)
-        waiting += [package, *_imported(modules[path], package if path == f"{base}.py" else name)]
+        waiting += [package, *_imported_names(modules[path], package if path == f"{base}.py" else name)]
     return tuple(sorted(found))
 
 
@@ -75,7 +75,7 @@ def recipe_archives(catalogue: Catalogue) -> Iterator[tuple[str, bytes]]:
 
 
 @lru_cache(maxsize=1024)  # recipes share most of what they import
-def _imported(text: str, package: str) -> tuple[str, ...]:
+def _imported_names(text: str, package: str) -> tuple[str, ...]:
     """Return names that may be modules which a file of a package imports, wherever in it."""
     found: list[str] = []
     for node in ast.walk(ast.parse(text)):

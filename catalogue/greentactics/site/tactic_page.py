@@ -137,10 +137,11 @@ def _shortest_calls(
 ) -> dict[str, str]:
     """Return the shortest statement that calls each function, in the order of the file."""
     found: dict[str, tuple[int, int, str]] = {}
+    all_lines = text.splitlines()
     for statement in (statement for node in nodes for statement in ast.walk(node)):
         if not isinstance(statement, ast.stmt) or hasattr(statement, "body"):
             continue
-        lines = text.splitlines()[statement.lineno - 1 : statement.end_lineno]
+        lines = all_lines[statement.lineno - 1 : statement.end_lineno]
         source = textwrap.dedent("\n".join(lines))
         for call in (node for node in ast.walk(statement) if isinstance(node, ast.Call)):
             is_partial = ast.unparse(call.func) == "partial" and call.args
@@ -148,7 +149,7 @@ def _shortest_calls(
             if name in functions:
                 function = functions[name]
                 returned = isinstance(statement, ast.Return) and statement.value is call
-                whole = f"{_target(function) if returned else ''}{source.removeprefix('return ')}"
+                whole = f"{_assigned_to(function) if returned else ''}{source.removeprefix('return ')}"
                 shown = _completed(call, function) if is_partial else whole
                 candidate = (len(lines), statement.lineno, shown)
                 found[name] = min(found.get(name, candidate), candidate)
@@ -166,14 +167,14 @@ def _completed(call: ast.Call, function: ast.FunctionDef) -> str:
         f"{key.arg}={key.arg}" for key, default in required if default is None and key.arg not in named
     ]
     parts = [*map(ast.unparse, bound), *open_names, *map(ast.unparse, call.keywords), *open_words]
-    start = f"{_target(function)}{function.name}("
+    start = f"{_assigned_to(function)}{function.name}("
     line = f"{start}{', '.join(parts)})"
     if len(line) <= LINE_LENGTH:
         return line
     return "\n".join([start, *(f"    {part}," for part in parts), ")"])
 
 
-def _target(function: ast.FunctionDef) -> str:
+def _assigned_to(function: ast.FunctionDef) -> str:
     """Return what a call is led by, so that the value of a function that gives one is not lost."""
     return "" if function.returns is None or ast.unparse(function.returns) == "None" else "result = "
 
@@ -336,7 +337,7 @@ def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> lis
         {
             "use": use,
             "reference": reference,
-            "authors": _authors(reference),
+            "authors": _author_line(reference),
             "link": safe_address(reference.link),
             "link_text": f"doi:{reference.doi}"
             if reference.doi
@@ -352,6 +353,6 @@ def source_entries(record: Record, bibliography: Mapping[str, Reference]) -> lis
     ]
 
 
-def _authors(reference: Reference) -> str:
+def _author_line(reference: Reference) -> str:
     names = [str(name) for name in reference.author]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

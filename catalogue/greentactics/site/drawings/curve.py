@@ -38,7 +38,7 @@ def curves(record: Record, results: Results) -> dict[str, tuple[Curve, ...]]:
     Metrics that are better higher are left out, and so are arms without a curve. Empty where the baseline has
     none.
     """
-    rows = {(repeat.arm, repeat.seed): _rows(repeat) for repeat in results.repeats}
+    rows = {(repeat.arm, repeat.seed): _curve_rows(repeat) for repeat in results.repeats}
     reference = {seed: found[0] for (arm, seed), found in rows.items() if arm == BASELINE and found}
     arms = [arm for arm in results.arms if arm not in (BASELINE, CONTROL)]
     found: dict[str, tuple[Curve, ...]] = {}
@@ -67,7 +67,7 @@ def _lower_is_better(record: Record, results: Results) -> list[str]:
     return [name for name in names if name in results.metrics and results.metrics[name].better == "lower"]
 
 
-def _rows(repeat: Repeat) -> list[Mapping[str, float]]:
+def _curve_rows(repeat: Repeat) -> list[Mapping[str, float]]:
     """Return the rows of a repeat's curve that hold a quality; numbers only."""
     value = repeat.details.get(DETAIL)
     if not isinstance(value, list | tuple):

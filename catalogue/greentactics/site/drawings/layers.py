@@ -37,7 +37,7 @@ def layer_figures(results: Results) -> list[Figure]:
         }
         condition = f", batch {batch}" if batch is not None else ""
         title = f"Modelled energy by layer{condition}, seed {seed}"
-        figures.append(Figure(title, _draw(chosen, kinds, title)))
+        figures.append(Figure(title, _layers_table(chosen, kinds, title)))
     return figures
 
 
@@ -65,7 +65,9 @@ def _is_split(rows: object) -> bool:
     )
 
 
-def _draw(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], kinds: Sequence[str], title: str) -> Markup:
+def _layers_table(
+    arms: Mapping[str, Mapping[str, Mapping[str, Any]]], kinds: Sequence[str], title: str
+) -> Markup:
     layers = list(arms[TACTIC])
     totals = {
         arm: {name: sum(float(row.get(kind, 0)) for kind in kinds) for name, row in rows.items()}
@@ -75,8 +77,10 @@ def _draw(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], kinds: Sequence[s
     rows = Markup("\n").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(
             text_to_html(name),
-            Markup("").join(_bar(arms[arm].get(name, {}), kinds, largest) for arm in (BASELINE, TACTIC)),
-            _change(totals, name),
+            Markup("").join(
+                _layer_bar(arms[arm].get(name, {}), kinds, largest) for arm in (BASELINE, TACTIC)
+            ),
+            _layer_change(totals, name),
         )
         for name in layers
     )
@@ -84,15 +88,15 @@ def _draw(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], kinds: Sequence[s
         '<ul class="gt-arms">{}</ul>\n'
         '<table class="gt-forest gt-layers" aria-label="{}">\n<tbody>\n{}\n</tbody>\n'
         "<tfoot><tr><td></td><td>above: baseline, below: tactic</td><td>MAC</td></tr></tfoot>\n</table>"
-    ).format(_legend(kinds), text_to_html(title), rows)
+    ).format(_layers_legend(kinds), text_to_html(title), rows)
 
 
-def _change(totals: Mapping[str, Mapping[str, float]], layer: str) -> str:
+def _layer_change(totals: Mapping[str, Mapping[str, float]], layer: str) -> str:
     before, after = totals[BASELINE].get(layer, 0.0), totals[TACTIC].get(layer, 0.0)
     return f"{quantity(before, '').strip()} \u2192 {quantity(after, '').strip()}"
 
 
-def _bar(row: Mapping[str, Any], kinds: Sequence[str], largest: float) -> Markup:
+def _layer_bar(row: Mapping[str, Any], kinds: Sequence[str], largest: float) -> Markup:
     start, parts = 0.0, []
     for index, kind in enumerate(kinds):
         share = 100 * float(row.get(kind, 0)) / largest
@@ -105,7 +109,7 @@ def _bar(row: Mapping[str, Any], kinds: Sequence[str], largest: float) -> Markup
     return Markup('<svg class="gt-stack">{}</svg>').format(Markup("").join(parts))
 
 
-def _legend(kinds: Sequence[str]) -> Markup:
+def _layers_legend(kinds: Sequence[str]) -> Markup:
     return Markup("").join(
         Markup(
             '<li><svg viewBox="0 0 12 12" aria-hidden="true"><rect class="gt-share-{}" width="12" '

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from greentactics.evidence.comparison import Estimate
 from greentactics.site.drawings.svg import Role, Scale, axis, plot, scale_over
-from greentactics.site.overview import Point, SavingsPanel
+from greentactics.site.overview import SavingPoint, SavingsPanel
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Frame:
     change: Scale
     """Points of quality."""
 
-    def saving_plot(self, point: Point) -> Markup:
+    def saving_plot(self, point: SavingPoint) -> Markup:
         """Draw what a point saves; nothing where that is unknown."""
         return _plot(point, point.saving, self.saving)
 
-    def change_plot(self, point: Point) -> Markup:
+    def change_plot(self, point: SavingPoint) -> Markup:
         """Draw how quality changes; nothing where that is unknown, or no difference in points."""
         return _plot(point, point.change, self.change)
 
@@ -49,7 +49,7 @@ def frame(panels: Iterable[SavingsPanel]) -> Frame:
     )
 
 
-def _plot(point: Point, estimate: Estimate | None, scale: Scale) -> Markup:
+def _plot(point: SavingPoint, estimate: Estimate | None, scale: Scale) -> Markup:
     """Draw a diamond for a published figure, else a dot, which is hollow if it does not count as evidence."""
     if estimate is None:
         return Markup()

@@ -100,7 +100,7 @@ def _letter_width(letter: str) -> float:
     return 0.8 if letter.isupper() else 0.65
 
 
-def wrapped(text: str, width: float, size: float) -> list[str]:
+def wrapped_lines(text: str, width: float, size: float) -> list[str]:
     """Break text into lines of at most a width in px, at spaces; inside a word only where it is longer."""
     lines: list[str] = []
     for word in text.split():

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from greentactics.evidence.relations import Tie
 from greentactics.evidence.tactic import Tactic
 from greentactics.models.vocabulary import Group, Kind, RelationType
-from greentactics.site.drawings.svg import text_width, wrapped
+from greentactics.site.drawings.svg import text_width, wrapped_lines
 from greentactics.text.escaping import text_to_html
 
 DIRECTED = (RelationType.REQUIRES, RelationType.SPECIALISES, RelationType.COUNTERED_BY)
@@ -86,7 +86,7 @@ def relation_figure(groups: Mapping[Group, Sequence[Tactic]], ties: Sequence[Tie
     Returns:
         One SVG element; its text and colours come from the style sheet.
     """
-    boxes, headings, bottom = _place(groups)
+    boxes, headings, bottom = _place_boxes(groups)
     paths = _arcs(ties, boxes)
     own: dict[str, list[int]] = {identifier: [] for identifier in boxes}
     for index, tie in enumerate(ties):
@@ -109,7 +109,7 @@ def relation_figure(groups: Mapping[Group, Sequence[Tactic]], ties: Sequence[Tie
             Markup('<text class="gt-heading" x="{}" y="{}">{}</text>').format(BOX_LEFT, y, group.label)
             for group, y in headings
         ),
-        *(_draw(box, own[identifier], root) for identifier, box in boxes.items()),
+        *(_draw_box(box, own[identifier], root) for identifier, box in boxes.items()),
         Markup("</svg>"),
     ]
     return Markup("\n").join(parts)
@@ -128,7 +128,7 @@ def _css(relation_type: RelationType) -> str:
     return relation_type.value.replace("_", "-")
 
 
-def _place(
+def _place_boxes(
     groups: Mapping[Group, Sequence[Tactic]],
 ) -> tuple[dict[str, _Box], list[tuple[Group, int]], int]:
     """Return boxes by identifier, headings with the line they stand on, and the height of the drawing."""
@@ -140,7 +140,7 @@ def _place(
         y += HEADING
         for tactic in members:
             mark = INSET + text_width("dark", SIZE) if tactic.record.kind is Kind.DARK else 0
-            lines = tuple(wrapped(tactic.record.title, BOX_WIDTH - 2 * INSET - mark, SIZE))
+            lines = tuple(wrapped_lines(tactic.record.title, BOX_WIDTH - 2 * INSET - mark, SIZE))
             boxes[tactic.record.id] = _Box(tactic, y, lines)
             y += boxes[tactic.record.id].height + GAP
     return boxes, headings, y
@@ -182,7 +182,7 @@ def _arc(start: float, end: float, *, left: bool, longest: float) -> str:
     return f"{path}M{x - 8} {end - 4:.0f}L{x} {end:.0f}L{x - 8} {end + 4:.0f}" if left else path
 
 
-def _draw(box: _Box, own: Iterable[int], root: str) -> Markup:
+def _draw_box(box: _Box, own: Iterable[int], root: str) -> Markup:
     dark = box.tactic.record.kind is Kind.DARK
     spans = Markup("").join(
         Markup('<tspan x="{}" y="{}">{}</tspan>').format(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ FLOORS = (
     ("text",),
 )
 """The wings from top to bottom: each imports from floors below its own."""
-PACKAGE = "greentactics"
+_IMPORT = re.compile(r"^\s*from greentactics\.(\w+)", re.MULTILINE)
 _WIDTH, _BOX, _HEIGHT, _STEP = 720, 190, 44, 92
 _STYLE = """
 text { font: 15px system-ui, sans-serif; text-anchor: middle; fill: #1b1b1b }
@@ -56,15 +56,8 @@ def read_wings(package: Path) -> tuple[dict[str, Wing], Counter[tuple[str, str]]
         texts = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))]
         wings[folder.name] = Wing(len(texts), sum(text.count("\n") for text in texts))
         for text in texts:
-            imports.update((folder.name, other) for other in _imported(text) - {folder.name})
+            imports.update((folder.name, other) for other in set(_IMPORT.findall(text)) - {folder.name})
     return wings, imports
-
-
-def _imported(text: str) -> set[str]:
-    """Return the wings that a module imports from."""
-    modules = (node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom))
-    parts = (module.split(".") for module in modules if module)
-    return {names[1] for names in parts if names[0] == PACKAGE and len(names) > 1}
 
 
 def wings_svg(package: Path) -> str:
