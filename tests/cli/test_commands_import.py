@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from greentactics.contribute.importing.drafts import Draft, draft_text
+from greentactics.contribute.importing.drafts import ImportedDraft, draft_text
 from tests.contribute.test_importing_patterns import PATTERN
 from tests.examples.archive_entries import AWESOME, DARK
 from tests.examples.command_line import call
@@ -179,7 +179,7 @@ def test_a_finished_record_may_wait_in_drafts(root: Path) -> None:
 
 
 def test_the_seam_needs_nothing_of_an_importer() -> None:
-    text = draft_text(Draft({"id": "by-hand"}, {}, {}, {}, ()), "nowhere")
+    text = draft_text(ImportedDraft({"id": "by-hand"}, {}, {}, {}, ()), "nowhere")
     assert text.endswith("\n\nid: by-hand\n")
 
 

@@ -13,7 +13,7 @@ from greentactics.contribute.importing import gsf
 from greentactics.contribute.importing.aadt import draft_of, read_draft
 from greentactics.contribute.importing.archive_posts import parse_post
 from greentactics.contribute.importing.archive_words import FIELDS, meanings_of, words_of
-from greentactics.contribute.importing.drafts import Draft, draft_text
+from greentactics.contribute.importing.drafts import ImportedDraft, draft_text
 from greentactics.text.problems import CatalogueError, UserError
 from tests.examples.archive_entries import (
     AWESOME,
@@ -57,7 +57,7 @@ Say less.
 """
 
 
-def pattern(tmp_path: Path, text: str) -> Draft:
+def pattern(tmp_path: Path, text: str) -> ImportedDraft:
     path = tmp_path / "send-fewer-words.md"
     path.write_text(text, encoding="utf-8")
     return gsf.read_draft(path, None, KNOWN)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from greentactics.contribute.importing.aadt import draft_of
 from greentactics.contribute.importing.archive_posts import parse_post
-from greentactics.contribute.importing.drafts import Draft, draft_text
+from greentactics.contribute.importing.drafts import ImportedDraft, draft_text
 from greentactics.models.bibliography import Issued, Name, Reference
 from greentactics.text.files import decode
 from greentactics.text.yaml_source import tree_of_right_yaml
@@ -153,11 +153,11 @@ KNOWN = {
 }
 
 
-def imported(text: str, name: str = "2023-01-02-skip-what-nobody-reads.md", known=KNOWN) -> Draft:
+def imported(text: str, name: str = "2023-01-02-skip-what-nobody-reads.md", known=KNOWN) -> ImportedDraft:
     return draft_of(parse_post(text, name, Path(name)), known)
 
 
-def read_back(draft: Draft) -> dict[str, object]:
+def read_back(draft: ImportedDraft) -> dict[str, object]:
     source = decode(draft_text(draft, "file.md").encode(), "draft.yaml")
     assert source.problems == ()
     tree = tree_of_right_yaml(source)

@@ -12,7 +12,7 @@ from bibtexparser.middlewares.names import parse_single_name_into_parts, split_m
 from bibtexparser.model import DuplicateBlockKeyBlock, DuplicateFieldKeyBlock, Entry, ParsingFailedBlock
 
 from greentactics.citing.identifiers import ARXIV_FORM
-from greentactics.citing.latex import Plain, plain, verbatim
+from greentactics.citing.latex import PlainText, plain, verbatim
 from greentactics.citing.raw_entries import (
     MAX_REFERENCES,
     Fields,
@@ -197,7 +197,7 @@ def _entry(entry: Entry, given: _Pairs) -> RawEntry:
     def text(*names: str) -> str:
         return read(*names).text
 
-    def read(*names: str) -> Plain:
+    def read(*names: str) -> PlainText:
         own = plain(fields.get(*names))
         left_out.extend(LeftOut(names[0], macro) for macro in own.lost)
         return own
@@ -222,7 +222,7 @@ def _entry(entry: Entry, given: _Pairs) -> RawEntry:
 
 
 def _container(
-    fields: Fields, read: Callable[..., Plain], texts: dict[str, str], left_out: list[LeftOut]
+    fields: Fields, read: Callable[..., PlainText], texts: dict[str, str], left_out: list[LeftOut]
 ) -> str:
     """Return what the work stands in; an address in its place goes to the addresses."""
     journal, book = ("journal", "journaltitle"), ("booktitle", "maintitle")

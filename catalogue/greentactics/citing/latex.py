@@ -52,7 +52,7 @@ _ESCAPED = re.compile(r"\\(?=[_&%#$~{}])")
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainText:
     """What a LaTeX text says."""
 
     text: str
@@ -63,7 +63,7 @@ class Plain:
     """Addresses of the web in it, letter by letter."""
 
 
-def plain(latex: str) -> Plain:
+def plain(latex: str) -> PlainText:
     """Return LaTeX as plain text, with what could not be carried over."""
     addresses: list[str] = []
 
@@ -82,14 +82,14 @@ def plain(latex: str) -> Plain:
             lambda match: stand_in(match) if len(addresses) < _STAND_INS else match[0], latex
         )
     if not any(sign in latex for sign in "\\{}$~%&-`'"):
-        return Plain(_with_addresses(latex, addresses), (), tuple(addresses))
+        return PlainText(_with_addresses(latex, addresses), (), tuple(addresses))
     latex = _SUBSCRIPT.sub(lambda match: match[1] or match[2], latex)
     # In BibTeX these are the signs themselves; only LaTeX would take them for a comment and a column.
     latex = _BARE.sub(r"\\\g<0>", latex)
     if len(_DOLLAR.findall(latex)) % 2:
         latex = _DOLLAR.sub(r"\\$", latex)
     text, lost = _read(latex)
-    return Plain(
+    return PlainText(
         _with_addresses(text.replace("\u02c6", "^"), addresses), tuple(dict.fromkeys(lost)), tuple(addresses)
     )
 

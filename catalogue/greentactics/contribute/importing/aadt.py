@@ -10,7 +10,7 @@ from greentactics.citing.raw_entries import LeftOut
 from greentactics.contribute.importing.archive_posts import Post, read_post
 from greentactics.contribute.importing.archive_words import ARCHIVE, FIELDS, meanings_of, words_of
 from greentactics.contribute.importing.citations import Sources, read_sources
-from greentactics.contribute.importing.drafts import Draft, draft_id
+from greentactics.contribute.importing.drafts import ImportedDraft, draft_id
 from greentactics.models.bibliography import Reference
 from greentactics.models.vocabulary import Direction, Group, Tag, Term
 from greentactics.text.files import readable
@@ -34,7 +34,7 @@ _WORDS_OF_A_TERM = 3
 _PLACED_OTHERWISE = frozenset({"title", "t-source", "t-source-doi", "t-diagram"})
 
 
-def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
+def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) -> ImportedDraft:
     """Read one entry of the archive: Markdown with front matter, HTML, or the text of a page.
 
     Arguments and errors are those of `ReadDraft`.
@@ -42,7 +42,7 @@ def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) ->
     return draft_of(read_post(path, root=root), known)
 
 
-def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
+def draft_of(post: Post, known: Mapping[str, Reference]) -> ImportedDraft:
     """Turn one entry into a draft; each filled field is placed, quarantined or named.
 
     Raises:
@@ -73,7 +73,7 @@ def draft_of(post: Post, known: Mapping[str, Reference]) -> Draft:
         if name in {"t-source", "t-artifact", *doubtful} or name not in {*_PLACED_OTHERWISE, *FIELDS}
     }
     drawn_on = {own: name for name, owns in _WORDING.items() if name in post.fields for own in owns}
-    return Draft(
+    return ImportedDraft(
         fields,
         wording,
         drawn_on,

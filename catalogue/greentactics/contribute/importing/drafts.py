@@ -1,6 +1,6 @@
 """Drafts: what every importer hands over, and the text that is written of it.
 
-An importer turns one entry of another catalogue into a `Draft`; nothing here knows where it came from.
+An importer turns one entry of another catalogue into an `ImportedDraft`; nothing here knows where it is from.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INLINE = frozenset({"tags", "participant", "artifact", "stages"})
 
 
 @dataclass(frozen=True)
-class Draft:
+class ImportedDraft:
     """One entry of another catalogue in our terms."""
 
     fields: Mapping[str, object]
@@ -51,7 +51,7 @@ class Draft:
 class ReadDraft(Protocol):
     """What each importer offers."""
 
-    def __call__(self, path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
+    def __call__(self, path: Path, root: Path | None, known: Mapping[str, Reference]) -> ImportedDraft:
         """Read one entry from its file.
 
         Args:
@@ -79,7 +79,7 @@ def draft_id(title: str, file: str) -> str:
     return identifier
 
 
-def draft_text(draft: Draft, origin: str) -> str:
+def draft_text(draft: ImportedDraft, origin: str) -> str:
     """Return a draft as YAML with comments that say what is to be done.
 
     Args:
@@ -101,7 +101,7 @@ def draft_text(draft: Draft, origin: str) -> str:
     return "\n".join(parts)
 
 
-def _head(draft: Draft, origin: str) -> list[str]:
+def _head(draft: ImportedDraft, origin: str) -> list[str]:
     required = [name for name, field in Record.model_fields.items() if field.is_required()]
     lines = [_SCHEMA, f"# Made from {readable(printable(origin))}. To be written, in your own words:"]
     for name in dict.fromkeys([*required, *draft.rewritten_from]):

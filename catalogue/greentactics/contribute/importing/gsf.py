@@ -10,7 +10,7 @@ from typing import Any
 from greentactics.citing.entries import citation_key, find_identifier, find_title
 from greentactics.citing.identifiers import find_identifiers
 from greentactics.citing.raw_entries import LeftOut, split_date
-from greentactics.contribute.importing.drafts import Draft, draft_id
+from greentactics.contribute.importing.drafts import ImportedDraft, draft_id
 from greentactics.contribute.importing.front_matter import Field, filled, read_front_matter
 from greentactics.models.bibliography import Reference
 from greentactics.models.vocabulary import Category, Kind, Participant, Stage, Tag, Term
@@ -71,7 +71,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
 _LINK = re.compile(r"\[([^\[\]]{1,300})\]\((https?://[^\s()]{1,600})\)")
 
 
-def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) -> Draft:
+def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) -> ImportedDraft:
     """Read one pattern from its Markdown file.
 
     Arguments and errors are those of `ReadDraft`.
@@ -102,7 +102,7 @@ def read_draft(path: Path, root: Path | None, known: Mapping[str, Reference]) ->
     if "description" in fields:
         quarantine["description"] = fields["description"].value
     drawn_on = {own: name for name, owns in _SECTIONS.items() if name in sections for own in owns}
-    return Draft(record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
+    return ImportedDraft(record, quarantine, drawn_on, references, tuple(notes), tuple(left_out))
 
 
 def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
