@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,11 +21,12 @@ from greentactics.measure.measuring import (
     Existing,
     Measured,
     device_slug,
+    first_seed,
     partial_folder,
     repeats,
 )
 from greentactics.measure.measuring import measure as measure_tactic
-from greentactics.measure.runner import Request, make_plan, perform, resolve
+from greentactics.measure.runner import Request, make_plan, perform, resolve, subject_name
 from greentactics.models.timings import Engine
 from greentactics.records.loading import Catalogue, load_catalogue
 from greentactics.text.problems import CatalogueError, UserError
@@ -37,6 +39,11 @@ LONGEST_S, LONGEST_PASS_S = 30 * 24 * 3600.0, 24 * 3600.0
 _SHARED = (
     click.option("--preset", default="default", show_default=True, help="Settings: smoke, default or full."),
     click.option("--arm", "arms", multiple=True, help="Only this arm; may be given again.  [default: all]"),
+    click.option(
+        "--subject",
+        help="What the arms are tried on: a name in recipes/subjects, or a file of yours with build_model, "
+        "train and evaluate.  [default: by preset]",
+    ),
     click.option(
         "--data-dir",
         type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
@@ -67,7 +74,7 @@ def shared_options(*, seeds: int) -> Callable[[Command], Command]:
         type=click.IntRange(1, MOST_SEEDS),
         default=seeds,
         show_default=True,
-        help="Number of seeds, counted from 0; intervals need at least 2.",
+        help="Number of seeds; intervals need at least 2.",
     )
 
     def decorate(command: Command) -> Command:
@@ -84,7 +91,7 @@ def shared_options(*, seeds: int) -> Callable[[Command], Command]:
 @click.pass_context
 def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run a tactic's recipe and show a table; nothing is stored."""
-    request = Request(root=root_of(context), tactic=tactic, **options)
+    request = Request(root=root_of(context), tactic=tactic, **_with_whole_path(options))
     arms = resolve(request)
     with tempfile.TemporaryDirectory(prefix="greentactics-") as folder, repeat_progress() as progress:
         journal = Journal(Path(folder).resolve() / "journal")
@@ -184,7 +191,11 @@ def measure(
     """
     root = root_of(context)
     needed = control if control is not None else control_needed(_loaded(root, tactic), tactic)
-    request = Request(root=root, tactic=tactic, control=needed, **options)
+    request = Request(root=root, tactic=tactic, control=needed, **_with_whole_path(options))
+    out_folder = out_dir or root / "recipes" / "results"
+    request = replace_fields(request, first_seed=first_seed(request, out_folder))
+    if subject_name(request) is not None:
+        request = replace_fields(request, control=False)  # a trial times its baseline twice by itself
     if out_file and out_dir:
         raise click.UsageError("expected at most one of --out and --out-dir")
     if out_file and out_file.suffix != ".json":
@@ -192,9 +203,7 @@ def measure(
             f"--out: expected the name of a file that ends with .json, got {out_file.name}"
         )
     existing = _existing(resume, replace, if_needed)
-    destination = Destination(
-        out_dir or root / "recipes" / "results", existing, _checked_slug(slug), out_file
-    )
+    destination = Destination(out_folder, existing, _checked_slug(slug), out_file)
     try:
         with repeat_progress() as progress:
             measured = measure_tactic(request, destination, progress)
@@ -203,6 +212,16 @@ def measure(
         context.exit(INTERRUPTED)
     _report(measured, for_others=out_file is not None)
     context.exit(0 if measured.results.complete else 1)
+
+
+def _with_whole_path(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with the file of `--subject` named in a way that holds in any folder."""
+    subject = options["subject"]
+    if subject is not None and subject.endswith(".py"):
+        if not Path(subject).is_file():
+            raise click.UsageError(f"--subject: expected a file, found none at {subject}")
+        subject = str(Path(subject).resolve())
+    return options | {"subject": subject}
 
 
 def control_needed(catalogue: Catalogue | None, tactic: str) -> bool:

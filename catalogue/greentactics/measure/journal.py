@@ -7,6 +7,7 @@ however it ends.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Iterator
@@ -38,13 +39,17 @@ def read_run(path: Path) -> Run:
     except FileNotFoundError:
         raise RunError("the process ended without writing its file") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RunError(f"what the process wrote is not a run: {place}: {first['msg']}") from None
+        raise RunError(f"what the process wrote is not a run: {first_fault(error)}") from None
     for name, measurement in run.metrics.items():
         if not math.isfinite(measurement.value):
             raise RunError(f"{name} is {measurement.value}, expected a finite number")
     return run
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return place and reason of the first thing that is wrong with a file."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
 
 
 class Plan(StrictModel):
@@ -58,6 +63,10 @@ class Plan(StrictModel):
     """Threads of each repeat."""
     recipe_sha256: Sha256
     """Checksum of the recipe when the run was begun, with the meters it may read."""
+    subject: Text | None = None
+    """What the arms are tried on, by name, where the user named it."""
+    subject_sha256: Sha256 | None = None
+    """Checksum of the reader's file, where it is one."""
     commit: str | None
     """Commit when the run was begun."""
     dirty: bool
@@ -71,12 +80,23 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._runs, self._nets = folder / "runs", folder / "nets"
+        self._runs, self._nets, self._trials = folder / "runs", folder / "nets", folder / "trials"
 
     @property
     def count(self) -> int:
-        """Number of finished repeats."""
-        return len(list(self._runs.glob("*.json")))
+        """Number of finished repeats, or of seeds that were run with all arms at once."""
+        return len(self._finished())
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions that a finished repeat was run with; none where it does not tell."""
+        try:
+            versions = json.loads(self._finished()[0].read_bytes())["versions"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
+        return dict(versions)
+
+    def _finished(self) -> list[Path]:
+        return sorted((*self._runs.glob("*.json"), *self._trials.glob("*.json")))
 
     def begin(self, plan: Plan) -> None:
         """Write the plan; finished repeats stay."""
@@ -115,6 +135,15 @@ class Journal:
     def add(self, run: Run) -> None:
         """Keep a repeat that has just ended; it is safe afterwards."""
         write_atomically(self._runs / f"{run.arm}-{run.seed}.json", run.model_dump_json() + "\n")
+
+    def trial(self, seed: int) -> Path:
+        """Return where a seed that was run with all arms at once is kept."""
+        return self._trials / f"{seed}.json"
+
+    def add_trial(self, seed: int, content: str) -> None:
+        """Keep a seed that has just ended; it is safe afterwards."""
+        self._trials.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.trial(seed), content)
 
     def net(self, arm: str, seed: int) -> Path:
         """Return where the net of a repeat lies, or is to be stored, until it has been timed."""

@@ -18,9 +18,17 @@ from greentactics.measure.conditions import (
 )
 from greentactics.measure.journal import Journal, Plan, locked
 from greentactics.measure.processes import Progress
-from greentactics.measure.runner import Performed, Request, make_plan, perform, protocol_checksum, resolve
+from greentactics.measure.runner import (
+    Performed,
+    Request,
+    make_plan,
+    perform,
+    protocol_checksum,
+    resolve,
+    subject_name,
+)
 from greentactics.models.datasets import FASHION_MNIST, FASHION_MNIST_FOLDER, find_fashion_mnist
-from greentactics.models.results import DEFAULT_PRESET, DeviceInfo, Results, Run
+from greentactics.models.results import DEFAULT_PRESET, FIRST_PUBLISHED_SEED, DeviceInfo, Results, Run
 from greentactics.models.timings import CONTROL
 from greentactics.records.git import why_no_commit
 from greentactics.records.loading import load_results, recipe_checksum
@@ -79,7 +87,40 @@ class Measured:
 
 def partial_folder(request: Request) -> Path:
     """Return the folder of an unfinished run."""
-    return request.root / PARTIAL_FOLDER / request.tactic / request.preset
+    folder = request.root / PARTIAL_FOLDER / request.tactic / request.preset
+    return (
+        folder if request.subject is None else folder.with_name(f"{request.preset}-{subject_name(request)}")
+    )
+
+
+def first_seed(request: Request, out_dir: Path) -> int:
+    """Return the seed from which on a tactic is measured.
+
+    Recipes that bring their own workload count from 0. Where arms are chosen on validation data, settings are
+    tried with seeds below the first published one, and seeds whose test figures were seen with other code are
+    not read again: a changed recipe takes the next hundred.
+
+    Args:
+        request: What is to be measured.
+        out_dir: Folder of results.
+    """
+    subject = subject_name(request)
+    if subject is None:
+        return 0
+    checksum, first = recipe_checksum(request.root, request.tactic), FIRST_PUBLISHED_SEED
+    used = 0
+    for path in sorted((out_dir / request.tactic).glob("*.json")):
+        try:
+            results = load_results(path)
+        except CatalogueError:
+            continue  # `greentactics check` reports it
+        if (results.preset, results.subject) != (request.preset, subject):
+            continue
+        if is_recipe_changed(results, checksum):
+            used = max(used, *results.seeds)
+        else:
+            first = max(first, results.seeds[0])
+    return max(first, FIRST_PUBLISHED_SEED if not used else 100 * (used // 100 + 1))
 
 
 def measure(request: Request, destination: Destination, progress: Progress) -> Measured:
@@ -162,7 +203,11 @@ def _obstacles(journal: Journal, plan: Plan) -> list[str]:
     """Return what keeps the journal's run from being continued, as far as it shows before anything is run."""
     begun = journal.plan()
     changed = [RECIPE_CHANGED] if begun.recipe_sha256 != plan.recipe_sha256 else []
-    return changed + differences(begun, plan, {"threads"}) + version_differences(journal.runs()[0].versions)
+    return (
+        changed
+        + differences(begun, plan, {"threads", "subject", "subject_sha256"})
+        + version_differences(journal.versions())
+    )
 
 
 def _write(
@@ -203,6 +248,8 @@ def _slug(request: Request, destination: Destination, run: Run) -> str:
     slug = destination.slug or device_slug(run.device)
     if request.preset != DEFAULT_PRESET and not destination.slug:
         slug = f"{slug}-{request.preset}"  # beside the default preset's results, not in their place
+    if request.subject is not None and not destination.slug:
+        slug = f"{slug}-{_words(run.subject or '')}"  # beside those of the recipe's own subject
     return slug
 
 
@@ -221,7 +268,8 @@ def _older_file(request: Request, destination: Destination) -> Path | None:
     for path in sorted(folder.glob("*.json")):
         try:
             results = load_results(path)
-            if results.preset == request.preset and is_this_machine(results.device):
+            same = (results.preset, results.subject) == (request.preset, subject_name(request))
+            if same and is_this_machine(results.device):
                 return path
         except CatalogueError:
             continue  # `greentactics check` reports it; its name decides later whether it is in the way
@@ -261,7 +309,8 @@ def _reusable(
         reasons.append(RECIPE_CHANGED)
     if (results.preset, results.threads) != (request.preset, request.threads):
         reasons.append(f"preset {results.preset} with {results.threads} threads before")
-    if not results.complete or set(arms) - set(results.arms) or len(results.seeds) < request.seed_count:
+    missing = set(arms) - set(results.arms) - set(results.left_out)
+    if not results.complete or missing or not set(request.seeds) <= set(results.seeds):
         reasons.append("not all arms and seeds are there")
     if request.control and not any(repeat.arm == CONTROL for repeat in results.repeats):
         reasons.append("the baseline was not run a second time")
@@ -285,10 +334,15 @@ def _better_data(request: Request, results: Results) -> bool:
 
 def device_slug(device: DeviceInfo) -> str:
     """Return the device's name for file names, such as `cpu-amd-epyc-2-cores`."""
-    name = re.sub(r"[^a-z0-9]+", "-", _NOISE.sub(" ", device.name.lower())).strip("-") or "unknown"
+    name = _words(_NOISE.sub(" ", device.name.lower())) or "unknown"
     prefix = "" if name.startswith(device.kind) else f"{device.kind}-"
     suffix = f"-{device.cores}-core{'s' if device.cores > 1 else ''}" if device.kind == "cpu" else ""
     return f"{prefix}{name}"[: _LONGEST_SLUG - len(suffix)].strip("-") + suffix
+
+
+def _words(text: str) -> str:
+    """Return a text as lower-case words with hyphens, for file names."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def write_results(path: Path, results: Results) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,7 @@ from typing import get_args
 from pydantic import Field, ValidationError
 
 from greentactics.measure.conditions import differences, require_equal
-from greentactics.measure.journal import Journal, Plan, RunError, read_run
+from greentactics.measure.journal import Journal, Plan, RunError, first_fault, read_run
 from greentactics.measure.processes import (
     Ended,
     Launch,
@@ -50,6 +51,8 @@ from greentactics.records.recipes import (
 from greentactics.text.files import write_atomically
 from greentactics.text.problems import UserError
 
+ALL_ARMS = "all arms"
+"""What a process is called that runs all arms with one seed."""
 STEP = "latency"
 """What a timing pass is called where arms are named."""
 
@@ -67,7 +70,7 @@ class Request:
     arms: tuple[str, ...]
     """Arms; empty for all."""
     seed_count: int
-    """Number of seeds, counted from 0."""
+    """Number of seeds."""
     data_dir: Path | None = None
     """Folder of data sets, where the user named one."""
     threads: int = 1
@@ -79,11 +82,25 @@ class Request:
     control: bool = False
     """Whether the baseline is run a second time with each seed, for costs that the machine's noise is in."""
     latency_seeds: int = 0
-    """Seeds whose nets are timed, counted from 0; 0 times none."""
+    """Seeds whose nets are timed, the first ones; 0 times none."""
     latency_cap_s: float = 30.0
     """Longest time for the rounds of one engine in one timing pass."""
     engines: tuple[str, ...] = ()
     """Engines to time in; all of them when empty."""
+    subject: str | None = None
+    """What the arms are tried on, by name or as a reader's file; None for that of the preset."""
+    first_seed: int = 0
+    """Where counting begins."""
+
+    @property
+    def seeds(self) -> range:
+        """The seeds."""
+        return range(self.first_seed, self.first_seed + self.seed_count)
+
+    @property
+    def timed_seeds(self) -> range:
+        """Those whose nets are timed."""
+        return self.seeds[: self.latency_seeds]
 
 
 class PassFile(StrictModel):
@@ -97,6 +114,15 @@ class PassFile(StrictModel):
     """The machine."""
     versions: dict[str, str]
     """Versions of Python and of the libraries."""
+
+
+class TrialFile(PassFile):
+    """The file of a process that ran all arms with one seed, and timed their nets."""
+
+    runs: tuple[Run, ...]
+    """One for each arm."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Why a rival does not fit the subject, by arm."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +141,8 @@ class Performed:
     """Timing passes, by seed."""
     timing_sha256: str | None = None
     """Checksum of the code that timed."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why a rival does not fit the subject, by arm."""
 
     @property
     def complete(self) -> bool:
@@ -123,7 +151,7 @@ class Performed:
 
     def arms_missing(self, arms: tuple[str, ...]) -> tuple[str, ...]:
         """Return the arms without a single finished repeat."""
-        present = {run.arm for run in self.runs}
+        present = {run.arm for run in self.runs} | set(self.left_out)
         return tuple(arm for arm in arms if arm not in present)
 
     def results(self, device_slug: str) -> Results:
@@ -142,7 +170,7 @@ class Performed:
         return Results(
             **{name: getattr(first, name) for name in Conditions.model_fields},
             device_slug=device_slug,
-            recipe_sha256=self.checksum(self.plan.preset, metered=self.runs[0].is_metered),
+            recipe_sha256=self.checksum(self.plan.preset, metered=first.is_metered, subject=first.subject),
             commit=self.plan.commit,
             dirty=self.plan.dirty,
             jobs=self.plan.jobs,
@@ -153,6 +181,7 @@ class Performed:
             timings=timings,
             timing_sha256=self.timing_sha256 if timings else None,
             not_timed={engine: why for made in self.passes for engine, why in made.not_timed.items()},
+            left_out=dict(self.left_out),
         )
 
 
@@ -170,21 +199,45 @@ def resolve(request: Request) -> tuple[str, ...]:
     outline = read_outline(request.root, request.tactic)
     check_choice("preset", (request.preset,), outline.presets)
     check_choice("arm", request.arms, outline.arms)
+    if outline.subjects and request.arms:
+        raise UserError(
+            f"--arm: expected none for {request.tactic}, as its arms are chosen and timed beside each other; "
+            "leave it out to run all of them"
+        )
+    if request.subject is not None and not outline.subjects:
+        raise UserError(f"--subject: expected none for {request.tactic}, which brings a workload of its own")
     return tuple(arm for arm in outline.arms if not request.arms or arm in request.arms)
 
 
 def make_plan(request: Request) -> Plan:
     """Describe the run as it would be begun now."""
-    revision = read_revision(request.root)
+    revision, subject = read_revision(request.root), request.subject
+    is_file = subject is not None and subject.endswith(".py")
     return Plan(
         tactic=request.tactic,
         preset=request.preset,
         threads=request.threads,
-        recipe_sha256=recipe_checksum(request.root, request.tactic)(request.preset, metered=True),
+        recipe_sha256=_checksum_now(request),
+        subject=None if subject is None else Path(subject).stem,
+        subject_sha256=hashlib.sha256(Path(subject).read_bytes()).hexdigest()
+        if subject and is_file
+        else None,
         commit=revision.commit,
         dirty=revision.dirty,
         jobs=request.jobs,
     )
+
+
+def subject_name(request: Request) -> str | None:
+    """Return the name of what the arms are tried on; None where the recipe brings its own workload."""
+    if request.subject is not None:
+        return Path(request.subject).stem
+    return read_outline(request.root, request.tactic).subjects.get(request.preset)
+
+
+def _checksum_now(request: Request) -> str:
+    checksum = recipe_checksum(request.root, request.tactic)
+    return checksum(request.preset, metered=True, subject=subject_name(request))
 
 
 def protocol_checksum(root: Path) -> str | None:
@@ -210,7 +263,9 @@ def perform(
     """
     plan, runs = journal.plan(), journal.runs()
     arms = (*resolve(request), *([CONTROL] if request.control else []))
-    pairs = interleave(arms, range(request.seed_count), request.jobs)
+    if read_outline(request.root, request.tactic).subjects:
+        return perform_trials(request, journal, progress, gate)
+    pairs = interleave(arms, request.seeds, request.jobs)
     finished = {(run.arm, run.seed) for run in runs}
     missing = [pair for pair in pairs if (pair.arm, pair.seed) not in finished]
 
@@ -240,6 +295,55 @@ def perform(
     return performed
 
 
+def perform_trials(
+    request: Request, journal: Journal, progress: Progress, gate: Callable[[Run], None] | None = None
+) -> Performed:
+    """Run all arms of each seed that the journal does not hold yet in one process, which times them, too.
+
+    Raises:
+        As `perform`.
+    """
+    plan, kept = journal.plan(), {seed: made for seed in request.seeds if (made := _trial(journal, seed))}
+    missing = [Pair(ALL_ARMS, seed) for seed in request.seeds if seed not in kept]
+    is_first = not kept
+    subject = subject_name(request)
+
+    def keep(ended: Ended) -> None:
+        nonlocal is_first
+        made = read_trial(ended.out_file)
+        for run in made.runs:
+            told = (run.tactic, run.preset, run.threads, run.subject, run.seed)
+            asked = (request.tactic, request.preset, request.threads, subject, ended.pair.seed)
+            if asked != told:
+                raise RunError(f"the process was asked for {asked} and wrote {told}")
+        _require_unchanged(request, plan)
+        if kept:
+            require_equal(next(iter(kept.values())).runs[0], made.runs[0])
+        if is_first and gate is not None:
+            gate(made.runs[0])
+        is_first = False
+        kept[ended.pair.seed] = made
+        journal.add_trial(ended.pair.seed, made.model_dump_json() + "\n")
+
+    if absent := absent_folder(request.data_dir):
+        progress.note(absent)
+    progress.begin(total=len(request.seeds), done=len(kept))
+    failures = _run_all(
+        request, journal, progress, missing, partial(_trial_command, request), keep, jobs=request.jobs
+    )
+    _require_unchanged(request, plan)
+    ordered = [kept[seed] for seed in sorted(kept)]
+    return Performed(
+        runs=tuple(run for made in ordered for run in made.runs),
+        failures=failures,
+        plan=plan,
+        checksum=recipe_checksum(request.root, request.tactic),
+        passes=tuple(ordered),
+        timing_sha256=protocol_checksum(request.root),
+        left_out={arm: why for made in ordered for arm, why in made.left_out.items()},
+    )
+
+
 def time_nets(performed: Performed, request: Request, journal: Journal, progress: Progress) -> Performed:
     """Time the nets that the repeats have left in the journal; passes made before are kept.
 
@@ -249,7 +353,7 @@ def time_nets(performed: Performed, request: Request, journal: Journal, progress
         UserError: The protocol was edited meanwhile, or device or versions are not those of the repeats.
         KeyboardInterrupt: The user stopped the run; no process is left behind.
     """
-    nets = {seed: journal.nets(seed) for seed in range(request.latency_seeds)}
+    nets = {seed: journal.nets(seed) for seed in request.timed_seeds}
     nets = {seed: arms for seed, arms in nets.items() if BASELINE in arms and len(arms) > 1}
     protocol = protocol_checksum(request.root)
     if not nets or protocol is None:
@@ -330,7 +434,7 @@ def _require_asked(run: Run, request: Request, pair: Pair) -> None:
 
 
 def _require_unchanged(request: Request, plan: Plan) -> None:
-    if recipe_checksum(request.root, request.tactic)(request.preset, metered=True) != plan.recipe_sha256:
+    if _checksum_now(request) != plan.recipe_sha256:
         raise UserError(
             "the recipe, or a shared module it uses, was edited meanwhile; nothing was written, as old and "
             "new code must not stand in one file; measure anew with --replace"
@@ -353,9 +457,45 @@ def _command(request: Request, journal: Journal, pair: Pair, out_file: Path) -> 
         str(pair.seed),
     ]
     command += ["--preset", request.preset, "--threads", str(request.threads), "--out", str(out_file)]
-    if pair.seed < request.latency_seeds and pair.arm != CONTROL:
+    if pair.seed in request.timed_seeds and pair.arm != CONTROL:
         command += ["--save-net", str(journal.net(pair.arm, pair.seed))]
     return [*command, "--data-dir", str(request.data_dir)] if request.data_dir else command
+
+
+def _trial_command(request: Request, pair: Pair, out_file: Path) -> list[str]:
+    """Return the command line of one seed with all arms, without the interpreter."""
+    command = ["-m", f"recipes.{recipe_file(request.root, request.tactic).stem}", "--seed", str(pair.seed)]
+    command += ["--preset", request.preset, "--threads", str(request.threads), "--out", str(out_file)]
+    cap_s = request.latency_cap_s if pair.seed in request.timed_seeds else 0.0
+    command += [
+        "--cap-s",
+        f"{cap_s:g}",
+        *(word for engine in request.engines for word in ("--engine", engine)),
+    ]
+    command += ["--subject", request.subject] if request.subject else []
+    return [*command, "--data-dir", str(request.data_dir)] if request.data_dir else command
+
+
+def _trial(journal: Journal, seed: int) -> TrialFile | None:
+    """Return a trial that the journal holds; None where it holds none that can be read."""
+    try:
+        return read_trial(journal.trial(seed))
+    except RunError:
+        return None
+
+
+def read_trial(path: Path) -> TrialFile:
+    """Read the file of a process that ran all arms with one seed.
+
+    Raises:
+        RunError: The file is missing or is none.
+    """
+    try:
+        return TrialFile.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError("the process ended without writing its file") from None
+    except ValidationError as error:
+        raise RunError(f"what the process wrote is not a trial: {first_fault(error)}") from None
 
 
 def _timing_command(

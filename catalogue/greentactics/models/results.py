@@ -5,8 +5,11 @@ Summaries are not stored; they are computed when pages are made, so that a bette
 
 from __future__ import annotations
 
+import base64
+import binascii
 import datetime
-from typing import Annotated, Any, Literal
+import zlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +19,10 @@ from greentactics.models.record import MetricName, TacticId, storable
 from greentactics.models.timings import CONTROL, Timing
 from greentactics.text.problems import Rule
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 SMOKE_PRESET = "smoke"
 """Preset of tests; never published."""
 
@@ -24,8 +31,13 @@ DEFAULT_PRESET = "default"
 
 BASELINE = "baseline"
 TACTIC = "tactic"
+AS_GIVEN = "as_given"
+"""The trained net untouched, beside the baseline that is trained on."""
 NO_METER = "none"
 """Source of energy of a run without a meter."""
+
+FIRST_PUBLISHED_SEED = 1000
+"""Settings of a recipe that is tried on a subject are chosen with seeds below, and published with these."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DeviceSlug = Annotated[
@@ -119,6 +131,37 @@ class EnergyReading(StrictModel):
     """Gross energy by domain of the meter."""
 
 
+class Scores(StrictModel):
+    """One score for each test example, packed: zlib, then base64."""
+
+    kind: Literal["bits", "float16"]
+    """A bit each where all are 0 or 1, the first example in the highest bit; else 16-bit floats."""
+    count: Annotated[int, Field(ge=1)]
+    """Number of examples."""
+    packed: Text
+    """The scores."""
+
+    def unpacked(self) -> NDArray[np.float64]:
+        """Return the scores, (examples,).
+
+        Raises:
+            ValueError: What is packed is not as many scores.
+        """
+        import numpy as np
+
+        try:
+            content = zlib.decompress(base64.b64decode(self.packed, validate=True))
+        except (binascii.Error, zlib.error) as error:
+            raise ValueError(f"scores: cannot be unpacked ({error})") from None
+        if self.kind == "bits":
+            scores = np.unpackbits(np.frombuffer(content, np.uint8))[: self.count].astype(np.float64)
+        else:
+            scores = np.frombuffer(content, np.float16).astype(np.float64)
+        if len(scores) != self.count:
+            raise ValueError(f"scores: expected {self.count} of them, got {len(scores)}")
+        return scores
+
+
 class Conditions(StrictModel):
     """What must be equal for repeats to stand in one file."""
 
@@ -128,6 +171,8 @@ class Conditions(StrictModel):
     """Name of the settings."""
     config: dict[str, Any]
     """The settings themselves."""
+    subject: Text | None = None
+    """What the arms were tried on, by its name; None where the recipe brings its own workload."""
     data: DataInfo
     """The data."""
     device: DeviceInfo
@@ -168,6 +213,8 @@ class Observation(StrictModel):
     """Load average over one minute after."""
     energy: EnergyReading | None = None
     """Metered energy of the run, where a meter was there."""
+    scores: Scores | None = None
+    """Score of each test example, where the recipe keeps them."""
 
 
 class Run(Observation, Conditions):
@@ -226,6 +273,8 @@ class Results(Conditions):
     """Checksum of the timing protocol's code; None without timing passes."""
     not_timed: dict[str, str] = Field(default_factory=dict)
     """Why an engine could not be timed, by engine."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Why a rival does not fit the subject, by arm."""
 
     @model_validator(mode="after")
     def _one_repeat_each(self) -> Results:

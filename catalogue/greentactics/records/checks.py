@@ -108,7 +108,7 @@ def results_findings(
         name = f"recipes/{tactic.replace('-', '_')}.py"
         yield Finding((), Rule.RESULTS_WITHOUT_RECIPE, f"the recipe {name}", "none", "remove the results")
     elif checksum is not None and is_recipe_changed(results, checksum):
-        now = checksum(results.preset, metered=results.is_metered)
+        now = checksum(results.preset, metered=results.is_metered, subject=results.subject)
         expected = f"the checksum of the recipe as it is now, {now[:12]}..."
         found = f"{results.recipe_sha256[:12]}..."
         yield Finding(("recipe_sha256",), Rule.RESULTS_STALE, expected, found, again)

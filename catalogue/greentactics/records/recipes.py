@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from greentactics.models.results import Results
+from greentactics.models.results import AS_GIVEN, BASELINE, TACTIC, Results
 from greentactics.records.reached_code import PACKAGE, Place, ReachedCode, parse_python
 from greentactics.text.files import RECORD_BYTES, display_name, read_text_file
 from greentactics.text.problems import Problem, Rule, UserError
@@ -26,13 +26,41 @@ _METERS = (
 TIMING_PROTOCOL = "recipes.common.timing"
 """The program that makes a timing pass."""
 _TIMING = Place(f"{TIMING_PROTOCOL}.__main__", "time_all")
+_TRIAL = Place("recipes.common.trial.harness", "run_trial")
+_TRIAL_NAMES = (
+    "ARMS",
+    "COST",
+    "RETRAINS",
+    "STARTS_FROM_NOTHING",
+    "INPUT_DEPENDENT",
+    "DRAWS_MORE",
+    "extra_costs",
+)
+"""What a recipe that is tried on subjects says to the harness."""
+_SUBJECT_NAMES = (
+    "build_model",
+    "train",
+    "evaluate",
+    "example_inputs",
+    "EPOCHS",
+    "QUALITY",
+    "BETTER",
+    "TOLERANCE",
+)
+"""What a subject says to the harness."""
 
 
 class RecipeChecksum(Protocol):
     """Tells the checksum of what a recipe computes, as its code is now."""
 
-    def __call__(self, preset: str, *, metered: bool) -> str:
-        """Return it for results of a preset, with or without energy from a meter."""
+    def __call__(self, preset: str, *, metered: bool, subject: str | None = None) -> str:
+        """Return it for results of a preset, with or without energy from a meter.
+
+        Args:
+            preset: Name of the settings.
+            metered: Whether energy was read from a meter.
+            subject: What the arms were tried on, by name; None where the recipe brings its own workload.
+        """
 
 
 def recipe_file(root: Path, tactic_id: str) -> Path:
@@ -41,9 +69,10 @@ def recipe_file(root: Path, tactic_id: str) -> Path:
 
 
 def checksum_of_recipe(code: ReachedCode, tactic_id: str) -> RecipeChecksum:
-    """Return what tells the checksum of the definitions that a recipe's `run` reaches.
+    """Return what tells the checksum of the definitions that a recipe reaches.
 
-    To them belong the settings of the preset, the clocks, and the meters where they are read.
+    To them belong the settings of the preset, the clocks, and the meters where they are read; for a recipe
+    that is tried on subjects what runs its arms, and the subject.
 
     Raises:
         CatalogueError: When the checksum is asked for: a file cannot be read or is not Python.
@@ -51,9 +80,14 @@ def checksum_of_recipe(code: ReachedCode, tactic_id: str) -> RecipeChecksum:
     module = f"{PACKAGE}.{recipe_file(Path(), tactic_id).stem}"
 
     @cache
-    def checksum(preset: str, *, metered: bool) -> str:
-        roots = (Place(module, "run"), *_CLOCKS, *(_METERS if metered else ()))
-        return code.checksum(roots, settings=Place(module, preset.upper()))
+    def checksum(preset: str, *, metered: bool, subject: str | None = None) -> str:
+        meters = (*_CLOCKS, *(_METERS if metered else ()))
+        if code.has(Place(module, "run")):
+            return code.checksum((Place(module, "run"), *meters), settings=Place(module, preset.upper()))
+        subject_module = f"{PACKAGE}.subjects.{subject}"  # that of a reader's file is not there
+        of_recipe = (Place(module, name) for name in _TRIAL_NAMES)
+        of_subject = (Place(subject_module, name) for name in _SUBJECT_NAMES)
+        return code.checksum((*of_recipe, _TRIAL, *of_subject, *meters))
 
     return checksum
 
@@ -62,7 +96,9 @@ def is_recipe_changed(results: Results, checksum: RecipeChecksum | None) -> bool
     """Tell whether what computes the numbers has changed since the run."""
     if checksum is None:
         return False
-    return results.recipe_sha256 != checksum(results.preset, metered=results.is_metered)
+    return results.recipe_sha256 != checksum(
+        results.preset, metered=results.is_metered, subject=results.subject
+    )
 
 
 def checksum_of_timing(code: ReachedCode) -> str | None:
@@ -91,6 +127,8 @@ class Outline:
     """Arms, `baseline` first."""
     presets: tuple[str, ...]
     """Presets in lower case, in the order of the file."""
+    subjects: Mapping[str, str]
+    """What the arms are tried on, by preset; empty where the recipe brings its own workload."""
 
 
 def recipe_ids(root: Path) -> tuple[str, ...]:
@@ -116,11 +154,12 @@ def read_outline(root: Path, tactic: str) -> Outline:
         read_text_file(path, root=root, max_bytes=RECORD_BYTES).text, display_name(path, root)
     )
     values = dict(top_level_assignments(tree))
-    arms = _texts(values.get("ARMS"))
+    subjects = _subjects(values.get("SUBJECTS"))
+    arms = _trial_arms(values) if subjects else _texts(values.get("ARMS"))
     if not arms:
         raise UserError(f"{path}: expected ARMS, a tuple of names written out; see `greentactics check`")
-    presets = tuple(name.lower() for name in values if name in _PRESETS)
-    return Outline(arms, presets)
+    presets = tuple(subjects) or tuple(name.lower() for name in values if name in _PRESETS)
+    return Outline(arms, presets, subjects)
 
 
 def check_choice(what: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -152,7 +191,8 @@ def contract_problems(text: str, file: str, tactic_id: str) -> list[Problem]:
     """
     tree = parse_python(text, file)
     values = dict(top_level_assignments(tree))
-    breaches = (*_statements(tree), *_values(values, tactic_id), *_key_lines(text))
+    own = _trial_values(values) if "SUBJECTS" in values else _workload(tree, values)
+    breaches = (*_statements(tree), *_tactic(values, tactic_id), *own, *_key_lines(text))
     return [Problem(file, *((at, 1) if isinstance(at, int) else _place(at)), *said) for at, *said in breaches]
 
 
@@ -168,11 +208,56 @@ def _texts(value: ast.expr | None) -> tuple[str, ...]:
     return tuple(texts) if len(texts) == len(items) else ()
 
 
-def _values(values: Mapping[str, ast.expr], tactic_id: str) -> Iterator[_Breach]:
-    tactic, arms = values.get("TACTIC"), values.get("ARMS")
+def _subjects(value: ast.expr | None) -> dict[str, str]:
+    """Return what a recipe is tried on by preset, as far as it is written out."""
+    try:
+        found = ast.literal_eval(value) if value is not None else {}
+    except ValueError:
+        return {}
+    return {str(preset): str(name) for preset, name in found.items()} if isinstance(found, dict) else {}
+
+
+def _trial_arms(values: Mapping[str, ast.expr]) -> tuple[str, ...]:
+    """Return the arms of a recipe that is tried on subjects: those of the harness, then those it lists."""
+    listed = values.get("ARMS")
+    items = listed.elts if isinstance(listed, ast.Tuple) else []
+    names = [item.id for item in items if isinstance(item, ast.Name)]
+
+    def says(name: str, default: bool) -> bool:
+        value = values.get(name)
+        return bool(value.value) if isinstance(value, ast.Constant) else default
+
+    retrains = says("RETRAINS", default=True) and not says("STARTS_FROM_NOTHING", default=False)
+    leading = (BASELINE, AS_GIVEN) if retrains else (BASELINE,)
+    return (*leading, *names) if names and len(names) == len(items) else ()
+
+
+def _tactic(values: Mapping[str, ast.expr], tactic_id: str) -> Iterator[_Breach]:
+    tactic = values.get("TACTIC")
     if not (isinstance(tactic, ast.Constant) and tactic.value == tactic_id):
         found = ast.unparse(tactic)[:60] if tactic else "nothing"
         yield tactic or 1, "TACTIC", Rule.RECIPE_TACTIC, f'"{tactic_id}", as the file\'s name says', found, ""
+
+
+def _trial_values(values: Mapping[str, ast.expr]) -> Iterator[_Breach]:
+    arms = values.get("ARMS")
+    names = [name for name in _trial_arms(values) if name not in (BASELINE, AS_GIVEN)]
+    if names[:1] != [TACTIC] or len(set(names)) != len(names):
+        found = ast.unparse(arms)[:60] if arms else "nothing"
+        expected = "a tuple of different functions, written out, that starts with tactic"
+        yield arms or 1, "ARMS", Rule.RECIPE_ARMS, expected, found, ""
+    for preset in (name.lower() for name in _PRESETS):
+        if preset not in _subjects(values["SUBJECTS"]):
+            expected, cure = f'a subject for the preset "{preset}"', "name a module of recipes/subjects"
+            yield values["SUBJECTS"], "SUBJECTS", Rule.RECIPE_PRESETS, expected, "none", cure
+    cost = values.get("COST")
+    if not (isinstance(cost, ast.Constant) and isinstance(cost.value, str)):
+        found = ast.unparse(cost)[:60] if cost else "nothing"
+        yield cost or 1, "COST", Rule.RECIPE_RUN, "the name of the metric that is wanted lower", found, ""
+
+
+def _workload(tree: ast.Module, values: Mapping[str, ast.expr]) -> Iterator[_Breach]:
+    arms = values.get("ARMS")
     names = _texts(arms)
     if names[:2] != ("baseline", "tactic") or len(set(names)) != len(names):
         found = ast.unparse(arms)[:60] if arms else "nothing"
@@ -182,12 +267,6 @@ def _values(values: Mapping[str, ast.expr], tactic_id: str) -> Iterator[_Breach]
         if name not in values:
             cure = f"add `{name} = Config(...)`"
             yield 1, name, Rule.RECIPE_PRESETS, "a preset at the top level", "none", cure
-
-
-def _statements(tree: ast.Module) -> Iterator[_Breach]:
-    if not ast.get_docstring(tree):
-        cure = "say what is shown, after which paper, what is simplified, the command and its time"
-        yield 1, "", Rule.RECIPE_DOCSTRING, "a docstring at the top", "none", cure
     named = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
     config, run = named.get("Config"), named.get("run")
     if not isinstance(config, ast.ClassDef):
@@ -202,6 +281,12 @@ def _statements(tree: ast.Module) -> Iterator[_Breach]:
         keywords = sorted(argument.arg for argument in run.args.kwonlyargs)
         if len(positional) != 1 or keywords != ["arm", "meter", "seed"]:
             yield run, "run", Rule.RECIPE_RUN, _RUN, f"run({ast.unparse(run.args)})"[:100], ""
+
+
+def _statements(tree: ast.Module) -> Iterator[_Breach]:
+    if not ast.get_docstring(tree):
+        cure = "say what is shown, after which paper, what is simplified, the command and its time"
+        yield 1, "", Rule.RECIPE_DOCSTRING, "a docstring at the top", "none", cure
     guards = [
         node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) in _MAIN_GUARDS
     ]

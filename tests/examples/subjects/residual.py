@@ -1,5 +1,5 @@
-# A reader's digits net: residual blocks with a depthwise and a grouped convolution, written as they would write it,
-# with a DataLoader, without a word on parts, seeds or steps.
+# A reader's digits net: residual blocks with a depthwise and a grouped convolution, written as they would
+# write it, with a DataLoader, without a word on parts, seeds or steps.
 import sklearn.datasets
 import torch
 from torch import nn

@@ -1,5 +1,5 @@
-# A reader's digits transformer: 64 pixels as tokens 0 to 16, dropout, LayerNorm, nn.MultiheadAttention. A score is
-# minus the log-likelihood of one digit, less is better.
+# A reader's digits transformer: 64 pixels as tokens 0 to 16, dropout, LayerNorm, nn.MultiheadAttention. A
+# score is minus the log-likelihood of one digit, less is better.
 import sklearn.datasets
 import torch
 from torch import nn
@@ -32,7 +32,8 @@ def build_model():
 
 def train(model, epochs):
     model.train()
-    loader, opt = DataLoader(TensorDataset(Xtr, ytr), 64, shuffle=True), torch.optim.AdamW(model.parameters(), 3e-3)
+    loader = DataLoader(TensorDataset(Xtr, ytr), 64, shuffle=True)
+    opt = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(epochs):
         for xb, yb in loader:
             opt.zero_grad()
