@@ -35,6 +35,7 @@ def nothing_of_this_machine(
     monkeypatch.setenv("GREENTACTICS_METER", "none")
     monkeypatch.delenv("GREENTACTICS_DATA", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "no-data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from greentactics.records.known_checksums import FILE
+from greentactics.records.known_checksums import checksums_file
 from greentactics.records.loading import recipe_checksum
 from greentactics.records.reached_code import Place, ReachedCode
 from greentactics.text.problems import CatalogueError, UserError
@@ -243,16 +243,18 @@ def test_a_recipe_that_is_missing_or_no_python_says_so(root: Path) -> None:
 
 
 def test_what_is_known_answers_only_for_the_same_code(root: Path) -> None:
+    kept = checksums_file(root.resolve())
+
     def cold() -> dict[str, str]:
-        (root / FILE).unlink()
+        kept.unlink()
         return checksums(root)
 
     first = checksums(root)
-    (root / FILE).write_text((root / FILE).read_text().replace(first["default"], "0" * 64))
+    kept.write_text(kept.read_text().replace(first["default"], "0" * 64))
     assert checksums(root)["default"] == "0" * 64
     edit(root, "common/nets.py", "range(3)", "range(4)")()
     changed = checksums(root)
     assert changed == cold() != first
     for text in ("", "[]", '{"program": 1, "modules": []}'):
-        (root / FILE).write_text(text)
+        kept.write_text(text)
         assert checksums(root) == changed

@@ -1,7 +1,8 @@
 """Checksums that were computed before, so that code which has not changed is not followed again.
 
-One file of the checkout keeps them. They hold as long as this wing of the program, the Python that
-parses and every module it looked at, present or absent, are the same to the byte; else all are forgotten.
+One file a checkout keeps them, in the user's cache folder. They hold as long as this wing of the program,
+the Python that parses and every module it looked at, present or absent, are the same to the byte; else all
+are forgotten.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import platformdirs
+
 from greentactics.text.files import write_atomically
 from greentactics.text.problems import CatalogueError
 
-FILE = Path("build/checksums.json")
-"""Where they are kept, below the checkout."""
+
+def checksums_file(root: Path) -> Path:
+    """Return where the checksums of a checkout are kept."""
+    name = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    return platformdirs.user_cache_path("greentactics") / "checksums" / f"{name}.json"
 
 
 class KnownChecksums:
@@ -30,7 +36,7 @@ class KnownChecksums:
             root: The checkout.
             module_sha256: Returns the SHA-256 of a module's text by its dotted name; None without one.
         """
-        self._file = root / FILE
+        self._file = checksums_file(root)
         programs = sorted(Path(__file__).parent.glob("*.py"))
         program = [sys.version.encode(), *(path.read_bytes() for path in programs)]
         self._program = hashlib.sha256(b"\0".join(program)).hexdigest()
@@ -51,7 +57,7 @@ class KnownChecksums:
         return self._checksums.get(question)
 
     def keep(self, question: str, checksum: str, modules: Mapping[str, object]) -> None:
-        """Keep a checksum; in a checkout that cannot be written to it is computed again next time.
+        """Keep a checksum; where the cache cannot be written to it is computed again next time.
 
         Args:
             question: What was asked.
@@ -62,4 +68,5 @@ class KnownChecksums:
         self._modules |= {name: self._module_sha256(name) for name in modules}
         content = {"program": self._program, "modules": self._modules, "checksums": self._checksums}
         with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._file, json.dumps(content), flush_to_disk=False)

@@ -94,7 +94,7 @@ def found_from_random(study: Study) -> Nets:
     if study.found is None:
         raise CannotRun("expected a net that the tactic found, got none; list this arm behind the tactic")
     net = with_random_weights(study.found, study)
-    study.train(net, study.dense_epochs + study.budget_epochs)
+    study.train(net, study.epochs_left(net))
     yield "found architecture", net
 
 
@@ -105,5 +105,5 @@ def thin_distilled(study: Study) -> Nets:
     limit = study.cost(study.found)
     thin = cut_channels(study.fresh(), study.inputs, study.cost, limit, by_norm=False, in_each=True)
     net = with_random_weights(thin, study)
-    study.train(net, study.dense_epochs + study.budget_epochs, **distillation(study.dense))
+    study.train(net, study.epochs_left(net), **distillation(study.dense))
     yield "thin, distilled", net

@@ -115,6 +115,13 @@ class Study:
         seed_all(self.seed, 1)
         return self.subject.build_model().to(self.inputs.device).eval()
 
+    def epochs_left(self, net: nn.Module) -> float:
+        """Return the epochs that a net may still be trained for, by what its weights have seen."""
+        if self.dense is None:
+            return self.budget_epochs
+        epoch_examples = lifetime_examples(self.dense) / self.dense_epochs
+        return self.dense_epochs + self.budget_epochs - lifetime_examples(net) / epoch_examples
+
     def quality(self, net: nn.Module) -> float:
         """Return the mean score on the examples to search with; where less is better, its negative."""
         self.ledger.judged += self.subject.count("search")
