@@ -103,6 +103,20 @@ def test_a_readers_file_shows_an_arm_a_quarter_of_its_examples():
     assert (len(trial.arms["tactic"].chosen.scores), len(trial.arms["tactic"].test_scores)) == (149, 299)
 
 
+@pytest.mark.parametrize(("name", "count"), [("digits_cnn", 225), (READERS[0], 149)])
+def test_an_arm_sees_what_a_net_answers_to_the_examples_to_search_with_alone(name, count):
+    study = study_of(name)
+    outputs, scores = study.answers(study.dense)
+    assert (outputs.shape, scores.shape, study.ledger.judged) == ((count, 10), (count,), count)
+    assert float(scores.mean()) == study.quality(study.dense)
+    held = images.split("digits", "search")[1] if name == "digits_cnn" else study.subject.module.yte
+    rows = slice(None) if name == "digits_cnn" else study.subject._parts["search"]
+    assert torch.equal(outputs.argmax(1) == held[rows], scores.bool())
+    study.subject._evaluate = lambda net, *part: float(len(net(study.inputs)))
+    with pytest.raises(UserError, match=r"got \d+ outputs and 1 scores; return"):
+        study.answers(study.dense)
+
+
 def test_the_test_stays_closed_below_the_first_published_seed():
     trial = run_trial(recipe(unchanged), load_subject("digits_cnn"), 999, "smoke")
     assert all(arm.test_scores is None for arm in trial.arms.values())

@@ -127,6 +127,14 @@ class Study:
         self.ledger.judged += self.subject.count("search")
         return float(self.subject.scores(net, "search").mean())
 
+    def answers(self, net: nn.Module) -> tuple[Tensor, Tensor]:
+        """Return what a net gives, (examples, ...), and its scores, (examples,), on those to search with.
+
+        For choices that need more than a mean, such as of a threshold on what a net says.
+        """
+        self.ledger.judged += self.subject.count("search")
+        return self.subject.answers(net)
+
     def train(
         self,
         net: nn.Module,

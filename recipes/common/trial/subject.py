@@ -87,6 +87,28 @@ class Subject:
             return as_scores(self._evaluate(net, part), self.name) * self.sign
         return as_scores(self._evaluate(net), self.name)[self._parts[part]] * self.sign
 
+    def answers(self, net: nn.Module) -> tuple[Tensor, Tensor]:
+        """Return outputs, (examples, ...), and scores, (examples,), on those to search with, in one order.
+
+        Raises:
+            UserError: `evaluate` does not put each example through the net once, or gives no score for each.
+        """
+        kept = list[Tensor]()
+        handle = net.register_forward_hook(lambda _, __, outputs: kept.append(outputs.detach()))
+        try:
+            found = self._evaluate(net, "search") if self._takes_part else self._evaluate(net)
+        finally:
+            handle.remove()
+        outputs, scores = torch.cat(kept), as_scores(found, self.name) * self.sign
+        if len(outputs) != len(scores):
+            raise UserError(
+                f"{self.name}: expected evaluate(model) to put each example through the model once and to "
+                f"return a score for each, got {len(outputs):,} outputs and {len(scores):,} scores; return "
+                "one an example"
+            )
+        rows = slice(None) if self._takes_part else self._parts["search"]
+        return outputs[rows], scores[rows]
+
     def count(self, part: Part) -> int:
         """Return the number of examples of a part."""
         if part not in self._parts:  # the file has own parts, whose sizes only a judgement tells
