@@ -36,7 +36,7 @@ def build_model() -> nn.Module:
 
 def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) -> None:
     """Train in place on all training images, or on those of the given numbers, (chosen,)."""
-    inputs, labels = images.split("digits", "train")
+    inputs, labels = images.split("digits", "train", like=model)
     pool = torch.arange(len(inputs)) if examples is None else examples
     steps = max(1, round(epochs * len(pool) / BATCH))
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -57,7 +57,7 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
 @torch.inference_mode()
 def evaluate(model: nn.Module, part: str = "search") -> Tensor:
     """Return 1 where the net is right and 0 where it is not, (examples,)."""
-    inputs, labels = images.split("digits", part)
+    inputs, labels = images.split("digits", part, like=model)
     logits: Tensor = model(inputs)
     return (logits.argmax(1) == labels).float()
 

@@ -6,7 +6,7 @@ import functools
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from greentactics.models.datasets import ENVIRONMENT_VARIABLE, FETCH_COMMAND
 from recipes.common.nets.data import load_digits, load_fashion_mnist
@@ -43,13 +43,16 @@ def _parts(name: str) -> tuple[dict[str, tuple[Tensor, Tensor]], DataUsed]:
     return {"train": train, "search": search, "choice": choice, "test": test}, used
 
 
-def split(name: str, part: str, count: int | None = None) -> tuple[Tensor, Tensor]:
+def split(
+    name: str, part: str, count: int | None = None, *, like: nn.Module | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the first images, (count, 1, height, width), and labels, (count,), of a part.
 
     Args:
         name: `digits` or `fashion-mnist`.
         part: `train`, `search`, `choice` or `test`.
         count: All of them when None.
+        like: A net on whose device they are wanted; the processor when None.
 
     Raises:
         PermissionError: The part is sealed while an arm runs.
@@ -60,8 +63,9 @@ def split(name: str, part: str, count: int | None = None) -> tuple[Tensor, Tenso
     parts, _ = _parts(name)
     if part not in parts:
         raise UserError(f"{name}: expected one of {', '.join(parts)}, got {part!r}")
+    device = "cpu" if like is None else next(like.parameters()).device
     images, labels = parts[part]
-    return images[:count], labels[:count]
+    return images[:count].to(device), labels[:count].to(device)
 
 
 def used(name: str) -> DataUsed:

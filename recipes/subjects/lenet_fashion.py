@@ -44,7 +44,7 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
 
     The forward pass is in bfloat16 where the processor computes in it.
     """
-    inputs, labels = images.split("fashion-mnist", "train")
+    inputs, labels = images.split("fashion-mnist", "train", like=model)
     pool = torch.arange(len(inputs)) if examples is None else examples
     steps = max(1, round(epochs * len(pool) / BATCH))
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -67,7 +67,7 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
 @torch.inference_mode()
 def evaluate(model: nn.Module, part: str = "search") -> Tensor:
     """Return 1 where the net is right and 0 where it is not, (examples,)."""
-    inputs, labels = images.split("fashion-mnist", part)
+    inputs, labels = images.split("fashion-mnist", part, like=model)
     logits = torch.cat([model(batch) for batch in torch.split(inputs, 500)])
     return (logits.argmax(1) == labels).float()
 

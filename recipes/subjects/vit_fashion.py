@@ -74,7 +74,7 @@ def build_model() -> nn.Module:
 
 def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) -> None:
     """Train in place on all training images, or on those of the given numbers, (chosen,)."""
-    inputs, labels = images.split("fashion-mnist", "train")
+    inputs, labels = images.split("fashion-mnist", "train", like=model)
     pool = torch.arange(len(inputs)) if examples is None else examples
     steps = max(1, round(epochs * len(pool) / BATCH))
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05)
@@ -95,7 +95,7 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
 @torch.inference_mode()
 def evaluate(model: nn.Module, part: str = "search") -> Tensor:
     """Return 1 where the net is right and 0 where it is not, (examples,)."""
-    inputs, labels = images.split("fashion-mnist", part)
+    inputs, labels = images.split("fashion-mnist", part, like=model)
     logits = torch.cat([model(batch) for batch in torch.split(inputs, 500)])
     return (logits.argmax(1) == labels).float()
 

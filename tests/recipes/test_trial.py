@@ -24,6 +24,7 @@ from recipes.common.trial.study import (
 )
 from recipes.common.trial.subject import first_batches, load_subject
 from recipes.subjects import digits_cnn, images
+from tests.recipes.fake_meter import FakeMeter
 
 READERS = [
     str(Path(__file__).parents[1] / "examples" / "subjects" / f"{name}.py")
@@ -83,7 +84,7 @@ def test_no_arm_reaches_what_it_is_chosen_or_judged_by():
                 refused.append(part)
         yield "as it was", net
 
-    trial = run_trial(recipe(peeks), load_subject("digits_cnn"), 1000, "smoke")
+    trial = run_trial(recipe(peeks), load_subject("digits_cnn"), 1000, "smoke", FakeMeter())
     assert len(refused) == 6
     assert len(trial.arms["tactic"].test_scores) == 450
     assert digits_cnn.evaluate(trial.arms["tactic"].chosen.net, "test").shape == (
@@ -98,7 +99,7 @@ def test_a_readers_file_shows_an_arm_a_quarter_of_its_examples():
         shown.append(len(study.subject.module.evaluate(study.copy())))
         yield from unchanged(study)
 
-    trial = run_trial(recipe(looks), load_subject(READERS[0]), 1000, "smoke")
+    trial = run_trial(recipe(looks), load_subject(READERS[0]), 1000, "smoke", FakeMeter())
     assert shown == [149]
     assert (len(trial.arms["tactic"].chosen.scores), len(trial.arms["tactic"].test_scores)) == (149, 299)
 
@@ -118,7 +119,7 @@ def test_an_arm_sees_what_a_net_answers_to_the_examples_to_search_with_alone(nam
 
 
 def test_the_test_stays_closed_below_the_first_published_seed():
-    trial = run_trial(recipe(unchanged), load_subject("digits_cnn"), 999, "smoke")
+    trial = run_trial(recipe(unchanged), load_subject("digits_cnn"), 999, "smoke", FakeMeter())
     assert all(arm.test_scores is None for arm in trial.arms.values())
     assert "choice_accuracy" in trial.arms["tactic"].metrics
     assert "test_accuracy" not in trial.arms["tactic"].metrics
@@ -134,8 +135,10 @@ def test_a_net_that_has_seen_more_than_the_baseline_is_refused_unless_it_is_said
     subject = load_subject("digits_cnn")
     # 897 images in batches of 64: 12 epochs are 168 steps, 6 are 84
     with pytest.raises(CannotRun, match=r"at most 16,128 examples .* got 21,504"):
-        run_trial(recipe(greedy), subject, 0, "smoke")
-    trial = run_trial(recipe(greedy, DRAWS_MORE={"tactic": "to show that it may"}), subject, 0, "smoke")
+        run_trial(recipe(greedy), subject, 0, "smoke", FakeMeter())
+    trial = run_trial(
+        recipe(greedy, DRAWS_MORE={"tactic": "to show that it may"}), subject, 0, "smoke", FakeMeter()
+    )
     assert lifetime_examples(trial.arms["tactic"].chosen.net) == 21_504
 
 
@@ -143,7 +146,7 @@ def test_a_rival_that_does_not_fit_is_left_out_with_its_reason():
     def rival(study):
         yield "never", study.copy()(torch.zeros(1, 3, 16, 16))
 
-    trial = run_trial(recipe(unchanged, rival), load_subject("digits_cnn"), 0, "smoke")
+    trial = run_trial(recipe(unchanged, rival), load_subject("digits_cnn"), 0, "smoke", FakeMeter())
     assert list(trial.arms) == ["baseline", "as_given", "tactic"]
     assert "expected input" in trial.left_out["rival"]
 
@@ -155,7 +158,7 @@ def test_training_that_nobody_counts_is_refused():
         yield "trained on its own", net
 
     with pytest.raises(CannotRun, match="outside of it"):
-        run_trial(recipe(sly), load_subject("digits_cnn"), 0, "smoke")
+        run_trial(recipe(sly), load_subject("digits_cnn"), 0, "smoke", FakeMeter())
 
 
 @pytest.mark.parametrize("name", ["digits_cnn", *READERS])

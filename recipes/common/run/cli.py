@@ -96,7 +96,7 @@ def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namesp
         "versions": environment.versions(),
         "device": device,
         "meter": {"name": meter.name, "energy": meter.energy},
-        "energy": _energy(window, meter),
+        "energy": energy_record(window, meter),
     }
     if options.save_net is not None and outcome.deployable is not None:
         net_files.save_net(options.save_net, outcome.deployable)
@@ -115,7 +115,7 @@ def _under_its_own_name(recipe: Recipe) -> Recipe:
     return cast("Recipe", module)
 
 
-def _energy(window: Window, meter: Meter) -> dict[str, Json] | None:
+def energy_record(window: Window, meter: Meter) -> dict[str, Json] | None:
     """Return the metered energy of the run; None where none was metered."""
     if window.energy_j is None:
         return None

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from greentactics.models.datasets import ENVIRONMENT_VARIABLE
 from recipes.common.meters.choice import choose_meter, peak_memory_bytes
 from recipes.common.run import environment
-from recipes.common.run.cli import PRESETS
+from recipes.common.run.cli import PRESETS, energy_record
 from recipes.common.run.command_line import (
     MOST_SEED,
     MOST_THREADS,
@@ -97,12 +97,12 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
         os.environ[ENVIRONMENT_VARIABLE] = str(options.data_dir)
     if options.preset not in PRESETS:
         raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {options.preset!r}")
-    subject = load_subject(options.subject or recipe.SUBJECTS[options.preset])
+    name = options.subject or recipe.SUBJECTS[options.preset]
+    subject = load_subject(name, _device(options.device))
     device = environment.device()
     meter = choose_meter(device_kind=str(device["kind"]))
     started, load_before = datetime.now(UTC), environment.load_average()
-    with meter.window("trial") as window:
-        trial = run_trial(recipe, subject, options.seed, options.preset)
+    trial = run_trial(recipe, subject, options.seed, options.preset, meter)
     timings, not_timed = time_nets(recipe, trial, subject, options, meter)
     conditions = {
         "tactic": recipe.TACTIC,
@@ -122,13 +122,13 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
     shared = {
         "seed": trial.seed,
         "started": started.isoformat(timespec="seconds"),
-        "duration_s": window.duration_s,
         "peak_memory_bytes": peak_memory_bytes(),
         "load_before": load_before,
         "load_after": environment.load_average(),
     }
     runs = [
-        {**conditions, **shared, "arm": name, "cpu_s": arrived.ledger.cpu_s,
+        {**conditions, **shared, "arm": name, "duration_s": arrived.window.duration_s,
+         "cpu_s": arrived.ledger.cpu_s, "energy": energy_record(arrived.window, meter),
          **arm_record(arrived, recipe.COST, subject)}
         for name, arrived in trial.arms.items()
     ]  # fmt: skip
@@ -181,7 +181,7 @@ def time_nets(
     if options.cap_s == 0 or getattr(recipe, "STARTS_FROM_NOTHING", False):
         return [], {}
     routed = getattr(recipe, "INPUT_DEPENDENT", False)
-    inputs, labels = trial.inputs[:CALIBRATION_COUNT], None
+    inputs, labels = trial.inputs[:CALIBRATION_COUNT].cpu(), None
     test = subject.labelled_test_examples() if trial.arms[BASELINE].test_scores is not None else None
     if test is not None:
         count = min(AGREEMENT_COUNT, len(test[0]))
@@ -192,7 +192,7 @@ def time_nets(
     nets = {}
     for name, arrived in trial.arms.items():
         if name != CONTROL:
-            net = arrived.chosen.net
+            net = arrived.chosen.net.cpu()
             nets[name] = Deployable(OneByOne(net).eval() if routed else net, inputs, checked, labels)
     settings = Settings(
         seed=trial.seed,
@@ -203,6 +203,17 @@ def time_nets(
     )
     engines = options.engine or (ENGINES[:1] if routed else ENGINES)
     return time_all(nets, engines, settings, meter)
+
+
+def _device(wanted: str) -> str:
+    """Return the device to train on.
+
+    Raises:
+        UserError: It is not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: expected an accelerator that torch can use, found none; take cpu")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def _parser(recipe: ModuleType) -> argparse.ArgumentParser:
@@ -220,6 +231,12 @@ def _parser(recipe: ModuleType) -> argparse.ArgumentParser:
         help="seed; below 1000 the test examples stay closed (default: %(default)s)")  # fmt: skip
     add("--preset", default="default", help=f"one of {', '.join(PRESETS)} (default: %(default)s)")
     add("--data-dir", type=Path, help="folder that holds the data, such as fashion-mnist/")
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="cpu",
+        help="where nets are trained; they are timed on the processor (default: %(default)s)",
+    )
     add(
         "--threads",
         type=whole_number(1, MOST_THREADS),
@@ -247,10 +264,15 @@ def _table(record: dict[str, Any]) -> str:
     for run in runs:
         values = {name: entry["value"] for name, entry in run["metrics"].items()}
         within = "" if run["details"]["is_within"] else "  (not shown to be within the tolerance)"
+        curve = ", ".join(
+            f"{point['choice_quality']:.4f} at {point[cost]:,.4g}" for point in run["details"]["curve"]
+        )
         lines.append(
             f"  {run['arm']:24} {values[quality]:16.4f} {values[cost]:16,.6g} "
             f"{values['seen_examples']:14,.0f} {run['cpu_s']:7.1f}  {run['details']['net']}{within}"
         )
+        if len(run["details"]["curve"]) > 1:
+            lines.append(f"  {'':24} of {curve}")
     lines += [f"  left out: {arm}: {reason}" for arm, reason in record["left_out"].items()]
     lines += [f"  not timed in {engine}: {reason}" for engine, reason in record["not_timed"].items()]
     if not any(name.startswith("test_") for name in first["metrics"]):

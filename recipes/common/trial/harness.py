@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.nets.checkpoints import load_or_train
-from recipes.common.run.contract import Json, Metric
+from recipes.common.run.contract import Json, Meter, Metric, Window
 from recipes.common.trial.costs import MacsCounter, cost_of, metric, static_costs
 from recipes.common.trial.rivals import Nets
 from recipes.common.trial.study import (
@@ -82,6 +82,8 @@ class Arrived:
     is_within: bool
     """Whether the loss of the chosen net is within the tolerance, by the upper end of its interval."""
     ledger: Ledger
+    window: Window
+    """Time and, with a meter, energy of the arm and of measuring its nets."""
     test_scores: Tensor | None = None
     """(examples,); None below the first published seed."""
     metrics: dict[str, Metric] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Trial:
     """Training inputs, for timing."""
 
 
-def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str) -> Trial:
+def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, meter: Meter) -> Trial:
     """Run all arms with one seed.
 
     Raises:
@@ -129,7 +131,8 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str) -> T
     for arm in arms_of(recipe):
         name, study = arm.__name__, _study_for(study, trial)
         try:
-            points = points_of(arm, study, recipe)
+            with meter.window(name) as window:
+                points = points_of(arm, study, recipe)
             if not trial.arms:
                 study.tolerance = trial.tolerance = tolerance_of(study, points[0])
             elif name not in getattr(recipe, "DRAWS_MORE", {}):
@@ -141,11 +144,12 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str) -> T
             continue
         whole = trial.arms[BASELINE].chosen if trial.arms else points[0]
         chosen, is_within = choose(points, whole, recipe.COST, study.tolerance)
-        trial.arms[name] = Arrived(points, chosen, is_within, study.ledger)
+        trial.arms[name] = Arrived(points, chosen, is_within, study.ledger, window)
     if of_training:  # the baseline once more, to tell what times of training differ by anyway
         study = _study_for(study, trial)
-        again = points_of(from_nothing, study, recipe)
-        trial.arms[CONTROL] = Arrived(again, again[0], True, study.ledger)
+        with meter.window(CONTROL) as window:
+            again = points_of(from_nothing, study, recipe)
+        trial.arms[CONTROL] = Arrived(again, again[0], True, study.ledger, window)
     for arrived in trial.arms.values():  # the one reading, after the last choice
         if seed >= FIRST_PUBLISHED_SEED:
             arrived.test_scores = subject.scores(arrived.chosen.net, "test")

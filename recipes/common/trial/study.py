@@ -113,7 +113,7 @@ class Study:
     def fresh(self) -> nn.Module:
         """Return the subject's net with the random weights of the seed, in evaluation mode."""
         seed_all(self.seed, 1)
-        return self.subject.build_model().to(self.inputs.device).eval()
+        return self.subject.build_model().eval()
 
     def epochs_left(self, net: nn.Module) -> float:
         """Return the epochs that a net may still be trained for, by what its weights have seen."""

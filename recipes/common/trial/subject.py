@@ -48,6 +48,8 @@ class Subject:
     """Quality that may be lost; None leaves it at 1 % of what training gains."""
     epochs: Mapping[str, tuple[float, float]]
     """By preset, epochs of the trained net, and on top of it."""
+    device: torch.device
+    """Where nets and example inputs are; `train` and `evaluate` follow the net that they are given."""
     _evaluate: Callable[..., Any]
     _takes_part: bool
     _takes_examples: bool
@@ -59,7 +61,7 @@ class Subject:
     def build_model(self) -> nn.Module:
         """Return the net with random weights from torch's global state."""
         net: nn.Module = self.module.build_model()
-        return net
+        return net.to(self.device)
 
     def train(self, net: nn.Module, epochs: float, examples: Tensor | None) -> None:
         """Train in place.
@@ -124,7 +126,7 @@ class Subject:
     def example_inputs(self) -> Tensor:
         """Return training inputs, (examples, ...)."""
         inputs: Tensor = self.module.example_inputs()
-        return inputs
+        return inputs.to(self.device)
 
     def data_used(self) -> DataUsed:
         """Describe the data; those of a reader's file by its name and a checksum of its example inputs."""
@@ -159,7 +161,7 @@ class Subject:
         digest = hashlib.sha256()
         for tensor in tensors:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return source, seed, epochs, digest.hexdigest(), torch.get_num_threads()
+        return source, seed, epochs, digest.hexdigest(), torch.get_num_threads(), self.device.type
 
     @contextmanager
     def sealed(self) -> Iterator[None]:
@@ -184,7 +186,7 @@ class Subject:
                 images.SEALED = False  # type: ignore[attr-defined]
 
 
-def load_subject(name: str) -> Subject:
+def load_subject(name: str, device: str = "cpu") -> Subject:
     """Import a subject by its name in `recipes.subjects`, or by the path of a reader's file.
 
     Beside the three functions a file may have:
@@ -196,6 +198,10 @@ def load_subject(name: str) -> Subject:
     - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
     - `QUALITY`, such as `"accuracy"`; `BETTER`, `"higher"` or `"lower"`; `TOLERANCE`, in the unit of a score;
     - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it).
+
+    Args:
+        name: Name of a module, or path of a file that ends in .py.
+        device: Where nets are trained, as torch names it.
 
     Raises:
         UserError: There is no such file, it cannot be imported, or lacks one of the three functions.
@@ -217,6 +223,7 @@ def load_subject(name: str) -> Subject:
         sign=-1 if getattr(module, "BETTER", "higher") == "lower" else 1,
         tolerance=getattr(module, "TOLERANCE", None),
         epochs=EPOCHS | dict(getattr(module, "EPOCHS", {})),
+        device=torch.device(device),
         _evaluate=module.evaluate,
         _takes_part=len(inspect.signature(module.evaluate).parameters) > 1,
         _takes_examples="examples" in parameters,
