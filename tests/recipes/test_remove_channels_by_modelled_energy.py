@@ -1,9 +1,8 @@
-"""The recipe as a whole: the tactic on a foreign net, its errors, its arms, and a run."""
+"""The tactic on a foreign net, its errors, and the arms on the digits."""
 
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 
 from recipes import remove_channels_by_modelled_energy as recipe
 from recipes.common.energy.model import estimate
-from recipes.common.nets.report import accuracy
-from recipes.common.run.contract import Outcome
+from recipes.common.trial.harness import run_trial
+from recipes.common.trial.subject import load_subject
 from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_nets import residual_net
 
@@ -108,66 +107,20 @@ def test_a_target_that_cannot_be_met_is_an_error() -> None:
         )
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
-
-
-def value(outcome: Outcome, name: str) -> float:
-    return outcome.metrics[name].value
-
-
-def test_smoke_run_of_each_arm_gives_the_metrics_of_the_record(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        assert set(outcome.metrics) == {
-            "test_accuracy", "energy_batch_1", "energy_batch_48", "activation_words", "macs", "parameters",
-            "training_cpu_s",
-        }  # fmt: skip
-        assert outcome.data.name == "digits"
-        assert 0.6 < value(outcome, "test_accuracy") <= 1
-        assert value(outcome, "training_cpu_s") == 1.5
-        json.dumps(outcome.details, allow_nan=False)
-
-
-def test_the_arms_really_differ(outcomes: dict[str, Outcome]) -> None:
-    dense = outcomes["baseline"]
-    for arm in ("tactic", "macs", "group_norm"):
-        fraction = value(outcomes[arm], "energy_batch_48") / value(dense, "energy_batch_48")
-        assert 0.5 < fraction < 0.9  # the target is 0.75, and training moves the zeros of the activations
-        assert value(outcomes[arm], "macs") < value(dense, "macs")
-        assert value(outcomes[arm], "activation_words") < value(dense, "activation_words")
-    assert value(outcomes["scattered"], "macs") == value(dense, "macs")
-    assert value(outcomes["scattered"], "energy_batch_48") < value(dense, "energy_batch_48")
-    assert len({value(outcome, "energy_batch_48") for outcome in outcomes.values()}) == len(recipe.ARMS)
-
-
-def test_each_arm_yields_the_net_that_it_reports(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        shipped = outcome.deployable
-        weights = sum(parameter.numel() for parameter in shipped.model.parameters())
-        assert weights == value(outcome, "parameters")
-        found = accuracy(shipped.model, shipped.test_inputs, shipped.test_labels)
-        assert found == value(outcome, "test_accuracy")
-        assert len(shipped.calibration_inputs) == 256
-
-
-def test_details_are_flat_tables(outcomes: dict[str, Outcome]) -> None:
-    costs = outcomes["baseline"].details["cost_of_a_channel"]
-    assert len(costs) == 6  # one row a group: three streams and the inside of three blocks
-    for row in costs:
-        assert 0 < row["energy_saved_by_a_channel_fraction"] < 0.5
-        assert 0 < row["macs_saved_by_a_channel_fraction"] < 0.5
-        assert -1 <= row["rank_correlation_of_both"] <= 1
-    for outcome in outcomes.values():
-        (point,) = outcome.details["curve"]
-        assert point["test_accuracy"] == value(outcome, "test_accuracy")
-
-
-def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Path, monkeypatch) -> None:
+def test_each_arm_holds_its_energies_and_a_net_is_never_trained_longer_than_the_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    again = recipe.run(recipe.SMOKE, arm="group_norm", seed=0, meter=FakeMeter())
-    for name in again.metrics:
-        assert value(again, name) == value(outcomes["group_norm"], name), name
+    monkeypatch.setattr(recipe, "ENERGIES", (0.8, 0.6))
+    subject = load_subject("digits_cnn")
+    subject.epochs = {"smoke": (3.0, 2.0)}
+    trial = run_trial(recipe, subject, 0, "smoke", FakeMeter())
+    assert trial.left_out == {}
+    whole = trial.arms["baseline"].chosen
+    for name in ("tactic", "led_by_macs", "random_channels", "at_once"):
+        points = trial.arms[name].points
+        assert [point.label for point in points] == ["80% of the energy", "60% of the energy"]
+        assert whole.costs["macs"] > points[0].costs["macs"] > points[1].costs["macs"]
+        assert {point.costs["seen_examples"] for point in points} == {whole.costs["seen_examples"]}
+    found = trial.arms["found_from_random"].chosen
+    assert found.costs["parameters"] == trial.arms["tactic"].chosen.costs["parameters"]
