@@ -1,211 +1,301 @@
-"""Pruning without retraining: one threshold for all weights, each layer's weights refitted in closed form.
+"""Weights removed from a trained net, and those left fitted again in closed form: no labels, no gradients.
 
-Record: tactics/prune-without-retraining.yaml. From Yang, Chen, Sze, CVPR 2017 (arXiv 1611.05128): the energy
-model, the weights brought back by joint influence, and the refit. How many weights a layer keeps comes from
-one threshold on magnitudes damped by the fourth root of what a weight of the layer costs, so that squares
-are divided by the square root; Yang, Zhu, Liu (ICLR 2019) divide by all of it, while they train. The setting,
-a trained net and a few inputs without labels, is that of Frantar, Singh, Alistarh (NeurIPS 2022).
+The setting is that of SparseGPT (Frantar, Alistarh, ICML 2023, arXiv 2301.00774): layer after layer, each
+held to its former outputs on a few inputs. Which weights stay, and their least squares, are those of Yang,
+Chen, Sze (CVPR 2017, arXiv 1611.05128). Simplified: squared error in the choice, one pass over the layers.
 
-A LeNet; no arm takes a gradient step. Each prunes the same dense net as deep as an allowed loss on validation
-images lets it. The net of the first of several allowed losses is reported, the others make the curve.
-Rivals: `layer_by_layer`, the order of the 2017 paper, dearest layer first; `magnitude_repaired`, the tactic
-without energies; `damped`, the tactic without repair; `magnitude`, with neither.
+All arms keep as many weights of each layer, by one threshold on magnitudes, where the papers on language
+models keep equal shares. The rivals choose by magnitude, with and without the fit; by chance, with it; as
+Wanda does (Sun et al., arXiv 2306.11695); and as SparseGPT does.
 
-    python -m recipes.prune_without_retraining --arm tactic --seed 0 --preset default
-
-On one processor core an arm takes 10 to 60 s with DEFAULT, the first of a seed 25 s more; 3 s with SMOKE.
+    python -m recipes.prune_without_retraining --seed 0 --preset smoke
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common.nets import models
-from recipes.common.nets.checkpoints import load_or_train
-from recipes.common.nets.data import Images, load_images_or_cifar10
-from recipes.common.nets.precision import training_autocast
-from recipes.common.nets.report import accuracy
-from recipes.common.pruning import report
-from recipes.common.pruning.weights import Masks, damped_factors, prune_by_threshold
-from recipes.common.run import cli
-from recipes.common.run.contract import Deployable, Json, Meter, Metric, Outcome
-from recipes.consider_energy_aware_pruning import prune_energy_aware
+from recipes.common.nets.checks import fault, imprecise, label, unfit_to_mask, unusable
+from recipes.common.pruning.weights import (
+    Masks,
+    PrunableLayer,
+    fit_least_squares,
+    magnitude_threshold,
+    prunable_layers,
+    restore_by_joint_influence,
+)
+from recipes.common.trial import command
+from recipes.common.trial.rivals import Nets
+from recipes.common.trial.study import Study
 
 TACTIC = "prune-without-retraining"
-ARMS = ("baseline", "tactic", "layer_by_layer", "magnitude_repaired", "damped", "magnitude")
-Evaluate = Callable[[nn.Module], float]
-
-
-@dataclass(frozen=True)
-class Config:
-    """Settings of a run; training is counted in examples, so that it lasts as long on any data set."""
-
-    data: tuple[str, ...] = ("fashion-mnist", "digits")
-    """Data sets in order of preference; the first whose files are found is used."""
-    data_dir: Path | None = None
-    """Folder that holds the data; None searches the usual places."""
-    model: str = "lenet"
-    """Net, `lenet` (for grey 28x28 images) or `mini_alexnet`; digits always take `small_lenet`."""
-    dense_examples: int = 220_000
-    """Examples drawn to train the dense net; 55,000 are one epoch of Fashion-MNIST."""
-    learning_rate: float = 0.1
-    """Peak of the learning rate, at 128 examples a step."""
-    largest_losses: tuple[float, ...] = (0.008, 0.002, 0.02)
-    """Validation accuracy that may be lost, a fraction: by the net reported, then by those of the curve."""
-    calibration_images: int = 1024
-    """Training images whose layer outputs the repair keeps; their labels are not used."""
-    batch_size: int = 1
-    """Images that share one reading of the weights in the energy model; 1 or 48."""
-
-
-SMOKE = Config(("digits",), dense_examples=18_000, largest_losses=(0.02, 0.1))
-DEFAULT = Config()
-FULL = Config(data=("cifar-10", "fashion-mnist"), model="mini_alexnet", batch_size=48)
+SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "vit_fashion"}
+COST = "nonzero_weights"
+RETRAINS = False
+KEPT = (0.6, 0.35, 0.2, 0.12, 0.07)  # shares of the weights: the nets of a curve
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
-
 # --8<-- [start:tactic]
-def prune_without_retraining(
-    model: nn.Module,
-    calibration_inputs: Tensor,
-    *,
-    evaluate: Evaluate,
-    largest_loss: float,
-    batch_size: int = 1,
-) -> Masks:
-    """Prune a trained net in place as deep as its quality allows, with closed forms instead of training.
+ROWS = 20_000  # output positions of a layer that it is fitted on, over all inputs
+REMOVED_PAST_TARGET = 0.05  # share of the weights to keep that first goes too, and comes back by influence
 
-    One threshold on the magnitudes, damped by the modelled energy of a weight of the layer, says how many
-    weights each layer keeps. Then layer by layer, first layer first: small weights go, those that change the
-    outputs of the layer most come back, and all that are left are fitted to the dense net's outputs by least
-    squares.
-    Bisection finds the threshold. A net with batch normalisation needs its statistics computed anew in
-    `evaluate`, on a copy, and at the end; see `recipes.common.pruning.channels.recalibrate`.
+Choice = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""From weights, (filters, inputs), how many a filter keeps, (filters,), X'X and B'X to the mask of those."""
+
+
+@dataclass
+class Part:
+    """The filters of a layer that share their inputs: all of them, or those of one group of a convolution."""
+
+    weights: Tensor
+    """Of the dense net, (filters, inputs)."""
+    kept: Tensor
+    """True where a weight is above the threshold, (filters, inputs); says how many weights stay."""
+    X: Tensor
+    """Inputs in the net as pruned so far, (rows, inputs): so a layer repairs what earlier ones lost."""
+    B: Tensor
+    """Outputs in the dense net, (rows, filters)."""
+    bias: Tensor | None
+    """(filters,)."""
+
+
+PrunePart = Callable[[Part], tuple[Tensor, Tensor | None]]
+"""To weights, (filters, inputs), and bias, (filters,), of the pruned net."""
+
+
+@torch.no_grad()
+def prune_without_retraining(
+    model: nn.Module, calibration_inputs: Tensor, *, kept_fraction: float, choose: Choice | None = None
+) -> Masks:
+    """Prune a trained net in place, and fit the weights left to the outputs that each layer had.
+
+    Convolutions and linear layers are pruned that `forward` calls, frozen ones too. A net with batch
+    normalisation may gain from statistics computed anew: `recalibrate` of `recipes.common.pruning.channels`.
 
     Args:
-        model: Net in evaluation mode; its `nn.Conv2d` and `nn.Linear` layers are pruned, frozen ones too.
-        calibration_inputs: Inputs like those of training, (images, ...); no labels needed.
-        evaluate: Returns the quality of a net on held-out data; higher is better.
-        largest_loss: Quality that may be lost, in the unit of `evaluate`.
-        batch_size: Images that share one reading of the weights; decides which layers are dear.
+        model: Net in evaluation mode.
+        calibration_inputs: Inputs like those of training, (examples, ...); no labels needed.
+        kept_fraction: Share of the weights of these layers that stays, above 0 and below 1.
+        choose: Says which weights of a filter stay; `by_joint_influence` where None.
 
     Returns:
         Masks by layer name, True where a weight is kept.
 
     Raises:
-        ValueError: The net cannot be pruned so (it is in training mode, in half precision, holds a layer that
-            `forward` does not call, ...), or its quality is no finite number; both are seen before it is
-            changed. Or nothing could be removed within `largest_loss`; the net is then as it was.
+        ValueError: The net cannot be pruned so, or no weight can go; it is then as it was.
     """
-    factors = damped_factors(model, calibration_inputs[:256], batch_size)
-    return prune_by_threshold(
-        model, evaluate, largest_loss, factors=factors, repair_inputs=calibration_inputs
+    return prune_layer_by_layer(
+        model, calibration_inputs, kept_fraction, partial(refitted, choose=choose or by_joint_influence)
     )
 
 
+def refitted(part: Part, choose: Choice) -> tuple[Tensor, Tensor | None]:
+    """Choose the weights that stay, and solve for those that give the outputs of the dense net best."""
+    X, B = part.X, part.B
+    input_mean, output_mean = X.mean(0), B.mean(0)  # (inputs,), (filters,)
+    if part.bias is not None:  # it takes up any difference of the means, and the weights fit the rest
+        X, B = X - input_mean, B - output_mean
+    gram, correlation = X.T @ X, B.T @ X  # (inputs, inputs), (filters, inputs): all that rows are needed for
+    kept = choose(part.weights, part.kept.sum(1), gram, correlation)
+    weights = fit_least_squares(kept, gram, correlation)
+    return weights, None if part.bias is None else output_mean - weights @ input_mean
+
+
+def by_joint_influence(weights: Tensor, counts: Tensor, gram: Tensor, correlation: Tensor) -> Tensor:
+    """Remove small weights past the target, then bring back, one at a time, what lowers the error most."""
+    kept = largest(weights.abs(), (counts * (1 - REMOVED_PAST_TARGET)).long())
+    return restore_by_joint_influence(weights, kept, counts, gram, correlation)
+
+
+def largest(scores: Tensor, counts: Tensor) -> Tensor:
+    """Return where the largest scores of each row are, as many as it keeps, (rows, columns)."""
+    ranks = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return ranks < counts[:, None]
+
+
+@torch.no_grad()
+def prune_layer_by_layer(
+    model: nn.Module, inputs: Tensor, kept_fraction: float, prune_part: PrunePart
+) -> Masks:
+    """Prune a net in place, first layer first; one threshold says how many weights each keeps."""
+    if refusal := unfit_to_mask(model) or imprecise(model) or unusable(inputs):
+        raise ValueError(refusal)
+    if not 0 < kept_fraction < 1:
+        got = f"expected more than 0 and less than 1, got {kept_fraction}"
+        raise ValueError(f"kept_fraction: {got}; pass the share of the weights that stays")
+    dense, layers = copy.deepcopy(model), called_layers(model, inputs)
+    magnitudes = torch.cat([layer.weight.abs().flatten() for layer in layers.values()])
+    threshold = magnitude_threshold(magnitudes, kept_fraction)
+    if not (magnitudes[magnitudes > 0] <= threshold).any():
+        raise ValueError(
+            f"kept_fraction: expected that weights can go, got as many weights at {kept_fraction}; "
+            "pass a smaller share"
+        )
+    for name, layer in layers.items():
+        before = prunable_layers(dense)[name]
+        X, B = rows_of(model, layer, inputs)[0], rows_of(dense, before, inputs)[1]
+        weights = before.weight.reshape(len(X), B.shape[2], -1)  # (groups, filters, inputs)
+        biases = [None] * len(X) if before.bias is None else list(before.bias.view(len(X), -1))
+        fitted = [
+            prune_part(Part(*part))
+            for part in zip(weights, weights.abs() > threshold, X, B, biases, strict=True)
+        ]
+        layer.weight.copy_(torch.stack([weight for weight, _ in fitted]).reshape(layer.weight.shape))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.cat([bias for _, bias in fitted if bias is not None]))
+    return {name: layer.weight != 0 for name, layer in layers.items()}
+
+
+def called_layers(model: nn.Module, inputs: Tensor) -> dict[str, PrunableLayer]:
+    """Return convolutions and linear layers by name, in the order in which `forward` first calls them."""
+    called = dict[str, PrunableLayer]()
+
+    def note(layer: PrunableLayer, *_: object, name: str) -> None:
+        called.setdefault(name, layer)
+
+    layers = prunable_layers(model)
+    handles = [layer.register_forward_hook(partial(note, name=name)) for name, layer in layers.items()]
+    try:
+        model(inputs[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not called:
+        expected = "nn.Conv2d or nn.Linear modules that forward calls"
+        raise ValueError(fault(label("", model), expected, "none", "pass the net that holds them"))
+    return called
+
+
+def rows_of(model: nn.Module, layer: PrunableLayer, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what goes into a layer at sampled output positions, and what comes out.
+
+    Returns:
+        (groups, rows, inputs) and (groups, rows, filters); of all calls, where `forward` has several.
+    """
+    calls = list[tuple[Tensor, Tensor]]()
+
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
+        fields, groups = arguments[0], 1
+        if isinstance(layer, nn.Conv2d):  # the receptive field of each output position is a row
+            mode, groups = layer.padding_mode.replace("zeros", "constant"), layer.groups
+            padded = F.pad(fields, layer._reversed_padding_repeated_twice, mode)
+            fields = F.unfold(padded, layer.kernel_size, layer.dilation, stride=layer.stride)
+            outputs = outputs.flatten(2)  # (images, filters, positions)
+        else:
+            fields, outputs = (each.reshape(len(each), -1, each.shape[-1]).mT for each in (fields, outputs))
+        shuffled = torch.randperm(fields.shape[2], generator=torch.Generator().manual_seed(0))
+        chosen = shuffled[: max(1, ROWS // len(inputs))]  # the same in the dense net and in the pruned one
+        X, B = (
+            each[:, :, chosen].reshape(len(each), groups, -1, len(chosen)).permute(1, 0, 3, 2).flatten(1, 2)
+            for each in (fields, outputs)
+        )
+        calls.append((X, B))
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        model(inputs)
+    finally:
+        handle.remove()
+    return torch.cat([X for X, _ in calls], 1), torch.cat([B for _, B in calls], 1)
+
+
 # --8<-- [end:tactic]
-# --- Data, model, training -------------------------------------------------------------------------------
+# --- Rivals: each keeps as many weights of a layer ---------------------------------------------------------
 
 
-def trained_dense_net(config: Config, images: Images, seed: int) -> nn.Module:
-    """Return the net of this seed that all arms prune."""
-    torch.manual_seed(seed)
-    dense = models.for_images(config.model, *images.train_images.shape[1:3])
-    dense.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    source = inspect.getsource(train) + inspect.getsource(models)
-    key = [source, images.used.sha256, seed, config.model, config.dense_examples, config.learning_rate]
-    return load_or_train(dense, key, lambda net: train(net, config, images, seed)).eval()
+def by_magnitude(weights: Tensor, counts: Tensor, *_: Tensor) -> Tensor:
+    """Keep the largest weights of a filter."""
+    return largest(weights.abs(), counts)
 
 
-def train(model: nn.Module, config: Config, images: Images, seed: int) -> None:
-    """Train the dense net in place; the only training here, forward in bfloat16 where the processor can."""
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    generator = torch.Generator().manual_seed(seed)
-    count, steps = len(images.train_images), config.dense_examples // 128
-    epochs = 1 + config.dense_examples // count
-    order = torch.cat([torch.randperm(count, generator=generator) for _ in range(epochs)])
-    model.train()
-    for step in range(steps):  # the rate rises over a fifth of the steps, then falls
-        triangle = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
-        optimizer.param_groups[0]["lr"] = config.learning_rate * triangle
-        chosen = order[128 * step : 128 * (step + 1)]
-        with training_autocast():
-            logits = model(images.train_images[chosen])
-        loss = F.cross_entropy(logits.float(), images.train_labels[chosen], label_smoothing=0.05)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    model.eval()
+def by_chance(weights: Tensor, counts: Tensor, *_: Tensor) -> Tensor:
+    """Keep any weights of a filter."""
+    return largest(torch.rand_like(weights), counts)
 
 
-# --- Run -------------------------------------------------------------------------------------------------
+def above_threshold(part: Part) -> tuple[Tensor, Tensor | None]:
+    """Keep the largest weights as they are."""
+    return part.weights * part.kept, part.bias
 
 
-def prune(arm: str, dense: nn.Module, loss: float, config: Config, images: Images, seed: int) -> nn.Module:
-    """Return a copy of the dense net, pruned as the arm does, as deep as the loss allows."""
-    net = copy.deepcopy(dense)
-    order = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(seed))
-    inputs = images.train_images[order[: config.calibration_images]]
-    evaluate = partial(accuracy, images=images.validation_images, labels=images.validation_labels)
-    layerwise = {"evaluate": evaluate, "largest_loss": loss, "batch_size": config.batch_size}
-    if arm == "tactic":
-        prune_without_retraining(net, inputs, **layerwise)  # type: ignore[arg-type]
-    elif arm == "layer_by_layer":
-        prune_energy_aware(net, inputs, **layerwise)  # type: ignore[arg-type]
-    elif arm == "magnitude_repaired":
-        prune_by_threshold(net, evaluate, loss, repair_inputs=inputs)
-    elif arm == "damped":
-        factors = damped_factors(net, inputs[:256], config.batch_size)
-        prune_by_threshold(net, evaluate, loss, factors=factors)
-    elif arm == "magnitude":
-        prune_by_threshold(net, evaluate, loss)
-    return net
+def wanda_part(part: Part) -> tuple[Tensor, Tensor | None]:
+    """Keep in each filter, equally many in all, what is largest times the norm of its input, as it is."""
+    counts = part.kept.sum(1).double().mean().round().expand(len(part.weights))
+    return part.weights * largest(part.weights.abs() * part.X.norm(dim=0), counts), part.bias
 
 
-def curve_row(model: nn.Module, images: Images) -> dict[str, Json]:
-    """Return what a net costs and how accurate it is on validation, as a row of the detail `curve`."""
-    costs = report.cost_metrics(model, images.train_images)
-    found = accuracy(model, images.validation_images, images.validation_labels)
-    return {"validation_accuracy": found, **{name: metric.value for name, metric in costs.items()}}
+def sparsegpt_part(part: Part, *, block: int = 128, damping: float = 0.01) -> tuple[Tensor, Tensor | None]:
+    """Remove weights block by block of inputs; each input's loss is made good by the inputs behind it."""
+    weights, hessian = part.weights.double().clone(), (part.X.T @ part.X).double()  # (inputs, inputs)
+    dead = hessian.diagonal() == 0  # inputs that never fire: any weight will do, so none
+    weights[:, dead] = 0
+    hessian.diagonal().add_(damping * hessian.diagonal().mean() + dead)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
+    U = torch.linalg.cholesky(inverse, upper=True)  # row j: of the inverse without the inputs before j
+    for first in range(0, weights.shape[1], block):
+        columns = slice(first, first + block)
+        scores = (weights[:, columns] / U.diagonal()[columns]).square()  # error that a removal causes
+        stay = (scores.numel() * part.kept.double().mean()).round().view(1)
+        removed = ~largest(scores.reshape(1, -1), stay).view_as(scores)
+        for j in range(first, first + removed.shape[1]):
+            error = weights[:, j] * removed[:, j - first] / U[j, j]  # (filters,)
+            weights[:, j:] -= error[:, None] * U[j, j:]
+            weights[removed[:, j - first], j] = 0  # exactly
+    return weights.to(part.weights), part.bias
 
 
-def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
-    """Run one arm with one seed; the test images are read only after every choice has been made."""
-    images = load_images_or_cifar10(config.data, config.data_dir)
-    dense, inputs = trained_dense_net(config, images, seed), images.train_images
-    evaluate_test = partial(accuracy, images=images.test_images, labels=images.test_labels)
-    first, *others = config.largest_losses
-    with meter.window("pruning") as window:
-        net = prune(arm, dense, first, config, images, seed)
-    nets = [net]
-    metrics = dict[str, Metric]()
-    if arm != "baseline":
-        nets += [prune(arm, dense, loss, config, images, seed) for loss in others]
-        cut = report.cut_metrics(dense, net, inputs, evaluate_test, config.batch_size, window.cpu_s)
-        metrics = {name: cut[name] for name in ("gain_over_magnitude_before_fine_tuning", "pruning_cpu_s")}
-    metrics["test_accuracy"] = report.accuracy_metric(evaluate_test(net))
-    metrics |= report.cost_metrics(net, inputs)
-    curve: list[Json] = [curve_row(each, images) for each in nets]
-    details: dict[str, Json] = {"curve": curve, "layers": report.layer_table(net, inputs)}
-    shipped = Deployable(net, inputs[:256], images.test_images[:2000], images.test_labels[:2000])
-    return Outcome(metrics, images.used, details, shipped)
+# --- Arms ------------------------------------------------------------------------------------------------
 
 
-def main() -> None:
-    """Run one arm with one seed from the command line."""
-    sys.exit(cli.main(sys.modules[__name__]))
+def at_each_depth(study: Study, prune: Callable[..., Masks], *arguments: object, **named: object) -> Nets:
+    """Prune a copy of the trained net to each share of its weights."""
+    for share in KEPT:
+        net = study.copy()
+        prune(net, study.inputs, *arguments, kept_fraction=share, **named)
+        yield f"{share:.0%} of the weights", net
+
+
+def tactic(study: Study) -> Nets:
+    """Choose by joint influence, and fit."""
+    yield from at_each_depth(study, prune_without_retraining)
+
+
+def magnitude_fitted(study: Study) -> Nets:
+    """Choose by magnitude, and fit."""
+    yield from at_each_depth(study, prune_without_retraining, choose=by_magnitude)
+
+
+def random_fitted(study: Study) -> Nets:
+    """Choose by chance, and fit."""
+    yield from at_each_depth(study, prune_without_retraining, choose=by_chance)
+
+
+def magnitude(study: Study) -> Nets:
+    """Choose by magnitude, and leave it at that."""
+    yield from at_each_depth(study, prune_layer_by_layer, prune_part=above_threshold)
+
+
+def wanda(study: Study) -> Nets:
+    """Choose by magnitude times norm of the input, and leave it at that."""
+    yield from at_each_depth(study, prune_layer_by_layer, prune_part=wanda_part)
+
+
+def sparsegpt(study: Study) -> Nets:
+    """Choose and make good column by column, with the Hessian of the inputs."""
+    yield from at_each_depth(study, prune_layer_by_layer, prune_part=sparsegpt_part)
+
+
+ARMS = (tactic, magnitude_fitted, random_fitted, magnitude, wanda, sparsegpt)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.main(sys.modules[__name__]))
