@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from recipes import answer_easy_inputs_with_a_small_model as recipe
-from recipes.common.nets.data import load_images
-from recipes.common.nets.report import macs_per_image
-from recipes.common.nets.resnet import resnet8
-from recipes.common.run.contract import Outcome
-from tests.recipes.fake_meter import FakeMeter
+from recipes.common.trial.costs import cost_of
+from recipes.common.trial.harness import Trial, run_trial
+from recipes.common.trial.study import lifetime_examples
+from recipes.common.trial.subject import load_subject
+from recipes.subjects import images
 
 
 @pytest.fixture(autouse=True)
@@ -100,9 +100,8 @@ def test_a_large_net_or_inputs_that_do_not_fit_are_refused() -> None:
         cascade(nn.Identity(), Listening())({"input_ids": PROBABILITIES})
 
 
-def test_confidence_is_the_top_probability_or_its_distance_to_the_next() -> None:
+def test_confidence_is_the_top_probability() -> None:
     assert recipe.top_probability(PROBABILITIES.log()).tolist() == pytest.approx([0.9, 0.5, 0.7])
-    assert recipe.margin(PROBABILITIES.log()).tolist() == pytest.approx([0.85, 0.2, 0.5])
 
 
 @pytest.mark.parametrize(("loss", "threshold"), [(0.0, 0.9), (0.25, 0.7), (0.5, 0.6)])
@@ -117,6 +116,15 @@ def test_the_threshold_is_the_lowest_that_loses_no_more(loss: float, threshold: 
 def test_an_answer_that_only_the_small_net_has_right_makes_up_for_a_lost_one() -> None:
     small, large = torch.tensor([False, True]), torch.tensor([True, False])
     assert recipe.choose_threshold(torch.tensor([0.9, 0.5]), small, large, largest_loss=0.0) == 0.5
+
+
+def test_a_loss_that_may_be_chance_is_held_to_the_limit_by_its_standard_errors() -> None:
+    confidence, small = torch.linspace(0.9, 0.1, 100), torch.ones(100)
+    small[[9, 19, 29, 39]] = 0  # a mean loss of 0.01 and 0.02 from the 10th and the 20th surest answer on
+    choose = partial(recipe.choose_threshold, confidence, small, torch.ones(100), largest_loss=0.035)
+    assert choose() == pytest.approx(float(confidence[38]))
+    # standard errors of 0.00995 and 0.014: at 1.96 of them 0.01 + 0.0195 is within, 0.02 + 0.0274 is not
+    assert choose(standard_errors=1.96) == pytest.approx(float(confidence[18]))
 
 
 def test_inputs_of_equal_confidence_are_not_told_apart() -> None:
@@ -142,19 +150,11 @@ HALF, TRUTH = torch.tensor([0.5, 0.25]), torch.tensor([True, False])
 @pytest.mark.parametrize(
     ("confidence", "small", "large", "loss", "words"),
     [
-        (HALF, TRUTH, TRUTH, 1.0, "largest_loss: expected a fraction from 0 to below 1, got 1"),
+        (HALF, TRUTH, TRUTH, -0.1, "largest_loss: expected 0 or more, got -0.1; say"),
         (HALF, TRUTH, TRUTH, math.nan, "largest_loss: .* got nan"),
-        (HALF, TRUTH, TRUTH[:1], 0.1, r"large_is_right: .* got \(1,\) beside \(2,\)"),
-        (HALF[:0], TRUTH[:0], TRUTH[:0], 0.1, "confidence: expected one value an input, .* at least one"),
-        (
-            HALF,
-            TRUTH.long(),
-            TRUTH,
-            0.1,
-            "expected truth values of both nets, got torch.int64 and torch.bool",
-        ),
-        (HALF.tolist(), TRUTH, TRUTH, 0.1, "confidence: expected a tensor, got list; torch.as_tensor makes"),
-        (TRUTH, TRUTH, TRUTH, 0.1, "confidence: expected real numbers, got torch.bool"),
+        (HALF, TRUTH, TRUTH[:1], 0.1, r"large_scores: expected a tensor of one value an input, .* \(1,\);"),
+        (HALF[:0], TRUTH[:0], TRUTH[:0], 0.1, "confidence: expected a tensor of one .*, at least one, got"),
+        (HALF.tolist(), TRUTH, TRUTH, 0.1, "confidence: .* got list; torch.as_tensor makes one of a list"),
     ],
 )
 def test_answers_that_do_not_fit_together_are_refused(
@@ -162,6 +162,12 @@ def test_answers_that_do_not_fit_together_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         recipe.choose_threshold(confidence, small, large, largest_loss=loss)
+
+
+def test_scores_may_be_other_than_right_and_wrong() -> None:
+    confidence, small = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([-0.1, -0.5, -3.0])  # log-likelihoods
+    large = torch.tensor([-0.1, -0.2, -0.3])
+    assert recipe.choose_threshold(confidence, small, large, largest_loss=0.1) == pytest.approx(0.8)
 
 
 @given(
@@ -186,60 +192,43 @@ def test_the_cascade_loses_no_more_than_allowed(rows: list[tuple[float, bool, bo
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
+        return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke")
 
 
-def test_a_smoke_run_reports_cost_and_quality(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        assert all(math.isfinite(metric.value) for metric in outcome.metrics.values())
-        assert outcome.metrics["test_accuracy"].value > 0.7
-        assert outcome.data.name == "digits"
+def test_a_cascade_of_the_net_in_use_costs_less_where_more_may_be_lost(trial: Trial) -> None:
+    points = trial.arms["tactic"].points
+    assert [point.label for point in points] == [f"loss of {loss:g} tolerances" for loss in recipe.LOSSES]
+    macs = [point.costs["macs"] for point in points]
+    assert macs == sorted(macs)
+    in_use, given = trial.arms["as_given"].chosen.net.state_dict(), points[0].net.large.state_dict()
+    assert all(torch.equal(tensor, given[name]) for name, tensor in in_use.items())
 
 
-def test_an_answer_costs_the_small_net_and_the_share_of_the_large_one(outcomes: dict[str, Outcome]) -> None:
-    image = load_images(("digits",)).test_images[:1]
-    large = macs_per_image(resnet8(recipe.SMOKE.large_widths).eval(), image)
-    small = macs_per_image(recipe.small_net(recipe.SMOKE.small_widths, image[0]), image)
-    assert outcomes["baseline"].metrics["macs"].value == large
-    for arm in ("tactic", "margin"):
-        metrics = outcomes[arm].metrics
-        assert 0 < metrics["small_share"].value < 1
-        assert metrics["macs"].value == pytest.approx(small + (1 - metrics["small_share"].value) * large)
+def test_an_answer_costs_the_small_net_and_the_share_of_the_large_one(trial: Trial) -> None:
+    held, _ = images.split("digits", "choice")
+    for point in trial.arms["tactic"].points:
+        cascade = point.net
+        share = float((cascade.confidence(cascade.small(held)) < cascade.threshold).double().mean())
+        small, large = (cost_of(net, trial.inputs, "macs") for net in (cascade.small, cascade.large))
+        assert small < recipe.SMALL * large
+        assert point.costs["macs"] == pytest.approx(small + share * large)
 
 
-def test_each_arm_is_charged_for_what_it_trains_beside_the_large_net(outcomes: dict[str, Outcome]) -> None:
-    for arm, outcome in outcomes.items():
-        extra = 0.0 if arm == "baseline" else 1.5
-        assert outcome.metrics["extra_training_cpu_s"].value == extra
-        ledger = outcome.details["trainings"]
-        assert sum(row["cpu_s"] for row in ledger if row["charged"] == "yes") == extra
-        assert ledger[0]["examples"] == recipe.SMOKE.large_examples
-        assert [row["examples"] for row in ledger[1:]] == ([recipe.SMOKE.second_examples] if extra else [])
-
-
-def test_the_baseline_is_the_large_net_of_every_arm(outcomes: dict[str, Outcome]) -> None:
-    baseline = outcomes["baseline"].metrics
-    for outcome in outcomes.values():
-        for name in ("test_accuracy", "macs"):
-            assert outcome.metrics[f"large_{name}"].value == baseline[name].value
-        assert outcome.metrics["large_inference_cpu_ms"].value > 0
-
-
-def test_the_curve_costs_less_where_more_may_be_lost(outcomes: dict[str, Outcome]) -> None:
-    macs = [row["macs"] for row in outcomes["tactic"].details["curve"]]
-    assert len(macs) == len({*recipe.SMOKE.curve_losses, recipe.SMOKE.largest_loss})
-    assert macs == sorted(macs, reverse=True)
-
-
-def test_a_seed_gives_the_same_cascade_again(
-    outcomes: dict[str, Outcome], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("elsewhere")))
-    config = replace(recipe.SMOKE, timing_cap_s=0.0)
-    again = recipe.run(config, arm="tactic", seed=0, meter=FakeMeter()).metrics
-    for name in ("test_accuracy", "macs", "small_share"):
-        assert again[name].value == outcomes["tactic"].metrics[name].value
+def test_rivals_hold_the_work_of_the_cascade_and_no_net_has_learned_longer(trial: Trial) -> None:
+    assert not trial.left_out
+    tactic, whole = trial.arms["tactic"], trial.arms["baseline"].chosen
+    chosen = {name: arrived.chosen for name, arrived in trial.arms.items()}
+    # the share that is asked is of 225 images to search with, the work of 225 others: a few points apart
+    apart = 0.1 * whole.costs["macs"]
+    for rival in ("random_routing", "one_thin_net"):
+        assert chosen[rival].costs["macs"] == pytest.approx(chosen["tactic"].costs["macs"], abs=apart)
+    small = cost_of(chosen["tactic"].net.small, trial.inputs, "macs")
+    assert chosen["small_alone"].costs["macs"] == small
+    assert chosen["random_routing"].quality < chosen["tactic"].quality
+    for arrived in trial.arms.values():
+        assert lifetime_examples(arrived.chosen.net) <= lifetime_examples(whole.net)
+    assert tactic.ledger.judged == 2 * 225
