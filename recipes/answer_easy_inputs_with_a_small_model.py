@@ -32,7 +32,7 @@ SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobile
 COST = "macs"
 INPUT_DEPENDENT = True
 SMALL = 0.1  # MACs of the small net, as a share of those of the large one
-LOSSES = (0.75, 0.5, 0.25, 0.1)  # in tolerances, against the large net: the nets of a curve
+LOSSES = (0.75, 0.5, 0.25, 0.1, 0.05)  # in tolerances, against the large net: the nets of a curve
 STANDARD_ERRORS = 1.96  # added to a loss on the examples to search with: a threshold fits what chose it
 Confidence = Callable[[Tensor], Tensor]  # (inputs, classes) logits to (inputs,)
 
