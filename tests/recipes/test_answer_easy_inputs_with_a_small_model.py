@@ -17,6 +17,7 @@ from recipes.common.trial.harness import Trial, run_trial
 from recipes.common.trial.study import lifetime_examples
 from recipes.common.trial.subject import load_subject
 from recipes.subjects import images
+from tests.recipes.fake_meter import FakeMeter
 
 
 @pytest.fixture(autouse=True)
@@ -196,7 +197,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke")
+        return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
 
 
 def test_a_cascade_of_the_net_in_use_costs_less_where_more_may_be_lost(trial: Trial) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recipes import prune_without_retraining as recipe
 from recipes.common.trial.harness import Trial, run_trial
 from recipes.common.trial.subject import load_subject
+from tests.recipes.fake_meter import FakeMeter
 from tests.recipes.small_nets import GroupedNet
 
 
@@ -177,7 +178,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
         patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("cache")))
         subject = load_subject("digits_cnn")
         subject.epochs = {"smoke": (4.0, 2.0)}
-        return run_trial(recipe, subject, 0, "smoke")
+        return run_trial(recipe, subject, 0, "smoke", FakeMeter())
 
 
 def test_every_arm_yields_a_net_of_each_share(trial: Trial) -> None:
@@ -207,7 +208,7 @@ def test_what_is_fitted_is_better_than_what_is_only_cut(trial: Trial) -> None:
 def test_it_runs_on_nets_of_readers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     subject = load_subject(str(Path(__file__).parents[1] / "examples" / "subjects" / f"{name}.py"))
-    trial = run_trial(recipe, subject, 0, "smoke")
+    trial = run_trial(recipe, subject, 0, "smoke", FakeMeter())
     assert not trial.left_out
     assert (
         trial.arms["tactic"].points[-1].costs[recipe.COST] < trial.arms["baseline"].chosen.costs[recipe.COST]
