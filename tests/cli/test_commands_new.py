@@ -68,7 +68,7 @@ def test_only_hints_are_wrong_with_what_is_written(root: Path) -> None:
     hints = sum((root / name).read_text(encoding="utf-8").count("TODO:") for name in (RECORD, RECIPE))
     assert len([problem for problem in problems if "todo-2000" not in problem.found]) == hints
     assert load_catalogue(root).records[ID].status == "draft"
-    assert read_outline(root, ID).arms == ("baseline", "tactic")
+    assert read_outline(root, ID).arms == ("baseline", "as_given", "tactic", "random_weights")
     assert f"tactics/{ID}/index.md" in render_site(load_catalogue(root), {})
 
 
