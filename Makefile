@@ -1,8 +1,9 @@
 # The commands of the README. Everything is installed into .venv; nothing outside this folder is changed.
 
 PYTHON ?= python3
-TACTIC := consider-energy-aware-pruning
-DEMO_ARMS := --arm baseline --arm tactic --arm magnitude
+TACTIC := prune-without-retraining
+FULL_TACTIC := consider-energy-aware-pruning
+FULL_ARMS := --arm baseline --arm tactic --arm magnitude
 JOBS ?= 2
 DATA_DIR ?=
 MEASURE ?= if-needed
@@ -15,11 +16,12 @@ NO_WARNING := NO_MKDOCS_2_WARNING=1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help requirements install demo site serve test check benchmark clean
+.PHONY: help requirements install demo demo-full site serve test check benchmark clean
 
 help:
-	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict"
-	@echo "             DATA_DIR=folder with fashion-mnist/, MEASURE=again, JOBS=1 (slower; times undisturbed)"
+	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict;"
+	@echo "             no data needed; MEASURE=again, JOBS=1 (slower; times undisturbed)"
+	@echo "make demo-full  the same with a larger network and more images: DATA_DIR=folder with fashion-mnist/"
 	@echo "make install set up .venv with all that the other commands need; they do so by themselves, too"
 	@echo "make site    build the site into site/; SITE_URL=https://your.host/path/ for absolute addresses"
 	@echo "make serve   show the site with live reload"
@@ -50,16 +52,26 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(RUN) pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,prune,solver,site,dev]"
 	@touch $(STAMP)
 
-demo: $(STAMP)
-	@$(RUN) greentactics measure $(TACTIC) $(DEMO_ARMS) --preset default --seeds 5 --jobs $(JOBS) --latency-cap 10 \
-	  --out-dir build/results --$(if $(filter again,$(MEASURE)),replace,if-needed) \
-	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+MEASURE_HERE = $(RUN) greentactics measure --jobs $(JOBS) --out-dir build/results \
+  --$(if $(filter again,$(MEASURE)),replace,if-needed) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+
+# $(call shown,TACTIC): the site with what was measured, the verdict, and where to look
+define shown
 	@$(MAKE) --no-print-directory site
 	@echo
-	@$(RUN) greentactics verdict $(TACTIC)
+	@$(RUN) greentactics verdict $(1)
 	@echo
-	@echo "Page:    $(CURDIR)/site/tactics/$(TACTIC)/index.html"
-	@echo "Browse:  make serve     Measure anew:  make demo MEASURE=again"
+	@echo "Page:    $(CURDIR)/site/tactics/$(1)/index.html"
+	@echo "Browse:  make serve     Measure anew:  make $@ MEASURE=again"
+endef
+
+demo: $(STAMP)
+	@$(MEASURE_HERE) $(TACTIC) --subject digits_cnn --seeds 5 --latency-seeds 3 --latency-cap 3
+	$(call shown,$(TACTIC))
+
+demo-full: $(STAMP)
+	@$(MEASURE_HERE) $(FULL_TACTIC) $(FULL_ARMS) --seeds 5 --latency-cap 10
+	$(call shown,$(FULL_TACTIC))
 
 site: $(STAMP)
 	@echo "Building the site into site/"
