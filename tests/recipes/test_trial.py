@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import re
 import types
 from pathlib import Path
 
@@ -282,6 +283,15 @@ def test_three_functions_are_enough(path):
     module = load_subject(path).module
     assert first_batches(module).shape[0] == 4 * 64
     assert first_batches(module).dtype == module.Xtr.dtype
+
+
+def test_the_file_on_the_page_about_running_is_a_subject_of_right_and_wrong_answers(tmp_path):
+    page = Path(__file__).parents[2] / "catalogue" / "pages" / "how-to" / "run" / "index.md"
+    code = re.search(r'```python title="mine.py"\n(.*?)```', page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "mine.py").write_text(code.group(1), encoding="utf-8")
+    study = study_of(str(tmp_path / "mine.py"))
+    assert study.subject.quality == "accuracy"
+    assert study.quality(study.dense) > 0.7
 
 
 def test_a_file_that_lacks_a_function_or_shuffles_is_told(tmp_path):

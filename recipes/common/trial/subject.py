@@ -196,7 +196,7 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
     fixed
       parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
     - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
-    - `QUALITY`, such as `"accuracy"`; `BETTER`, `"higher"` or `"lower"`; `TOLERANCE`, in the unit of a score;
+    - `QUALITY`, what a score is, where it is not just right or wrong; `BETTER`, `"higher"` or `"lower"`; `TOLERANCE`, in the unit of a score;
     - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it).
 
     Args:
@@ -305,7 +305,7 @@ def _imported(name: str) -> ModuleType:
 
 
 def _parts(subject: Subject) -> dict[str, Tensor]:
-    """Return by part the numbers of its examples among those that `evaluate` judges.
+    """Return by part the numbers of its examples among those that `evaluate` judges, and look what they are.
 
     Raises:
         UserError: Two evaluations of one net differ.
@@ -320,6 +320,8 @@ def _parts(subject: Subject) -> dict[str, Tensor]:
             f"{subject.name}: expected equal scores of evaluate(model) called twice, got other ones; do not "
             "shuffle or draw in it, and call model.eval() first"
         )
+    if not hasattr(subject.module, "QUALITY") and bool(torch.isin(first, torch.tensor([0.0, 1.0])).all()):
+        subject.quality = "accuracy"  # right or wrong, each
     if len(first) < 4:
         whole = torch.arange(len(first))
         return {"search": whole, "choice": whole, "test": whole}
