@@ -196,7 +196,8 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
     fixed
       parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
     - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
-    - `QUALITY`, what a score is, where it is not just right or wrong; `BETTER`, `"higher"` or `"lower"`; `TOLERANCE`, in the unit of a score;
+    - `QUALITY`, what a score is, where it is not just right or wrong; `BETTER`, `"higher"` or `"lower"`;
+      `TOLERANCE`, in the unit of a score;
     - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it).
 
     Args:
