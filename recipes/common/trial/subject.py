@@ -193,8 +193,7 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
 
     - `example_inputs()`: training inputs, (examples, ...); else those that `train` draws first;
     - `evaluate(model, part)`, with `part` one of `search`, `choice`, `test`, where it has own parts; else
-    fixed
-      parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
+      fixed parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
     - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
     - `QUALITY`, what a score is, where it is not just right or wrong; `BETTER`, `"higher"` or `"lower"`;
       `TOLERANCE`, in the unit of a score;
