@@ -1,9 +1,12 @@
 """Paired comparison against numbers worked by hand."""
 
+import base64
 import math
 import statistics
+import zlib
 from functools import partial
 
+import numpy as np
 import pytest
 
 from greentactics.evidence.comparison import (
@@ -20,7 +23,8 @@ from greentactics.evidence.comparison import (
     pairs,
     times_lower,
 )
-from greentactics.models.results import Results
+from greentactics.evidence.intervals import crossed_mean, interval
+from greentactics.models.results import Results, Scores
 from tests.examples.synthetic import METRICS, results
 
 T_1 = 12.7062047364
@@ -33,7 +37,7 @@ ENERGY, ACCURACY = "energy_batch_1", "test_accuracy"
 def measured(baseline, treated, metric=ENERGY, **info) -> Results:
     """Return results of two arms with these values of one metric by seed."""
     plain = results(seeds=1)
-    metrics = METRICS | {metric: METRICS[metric].model_copy(update=info)}
+    metrics = METRICS | {metric: METRICS.get(metric, METRICS[ACCURACY]).model_copy(update=info)}
     repeats = tuple(
         plain.repeats[0].model_copy(update={"arm": arm, "seed": seed, "values": {metric: value}})
         for arm, values in (("baseline", baseline), ("tactic", treated))
@@ -112,6 +116,69 @@ def test_absolute_value_is_a_mean_with_the_unit_of_the_metric() -> None:
     assert mean is not None
     assert (mean.value, mean.n, mean.unit) == (pytest.approx(44190), 5, "count")
     assert absolute(results(), "other", "nonzero_weights") is None
+
+
+def scored(baseline, treated, better="higher", metric=ACCURACY) -> Results:
+    """Return results of two arms whose metric is the mean of these scores by seed."""
+    sign = -1 if better == "lower" else 1
+    means = [
+        {seed: sign * sum(row) / len(row) for seed, row in enumerate(arm)} for arm in (baseline, treated)
+    ]
+    plain = measured(*means, metric=metric, better=better)
+    rows = {"baseline": baseline, "tactic": treated}
+    repeats = tuple(
+        repeat.model_copy(update={"scores": packed(rows[repeat.arm][repeat.seed])})
+        for repeat in plain.repeats
+    )
+    return plain.model_copy(update={"repeats": repeats})
+
+
+def packed(scores) -> Scores:
+    content = base64.b64encode(zlib.compress(np.packbits(np.array(scores, bool)).tobytes())).decode()
+    return Scores(kind="bits", count=len(scores), packed=content)
+
+
+BOTH_SEEDS = [[1, 1, 1, 1], [1, 1, 1, 1]]
+SAME_EXAMPLE_LOST = [[1, 0, 1, 1], [1, 0, 1, 1]]
+
+
+def test_a_test_metric_with_scores_holds_the_test_examples_too() -> None:
+    """The tactic loses the same example of four with both seeds, so seeds alone have no spread."""
+    found = compare(scored(BOTH_SEEDS, SAME_EXAMPLE_LOST), "tactic", ACCURACY)
+    by_hand = crossed_mean(np.array(SAME_EXAMPLE_LOST) - 1.0)
+    assert by_hand.error == pytest.approx(0.25), "one of four: the error of a share"
+    low, high = interval(by_hand)
+    assert (found.value, found.n, found.unit) == (-25.0, 2, POINTS)
+    assert (found.low, found.high) == pytest.approx((100 * low, 100 * high))
+    swapped = compare(scored(SAME_EXAMPLE_LOST, BOTH_SEEDS), "tactic", ACCURACY)
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_scores_count_more_as_better_where_less_of_the_metric_is() -> None:
+    found = compare(scored(BOTH_SEEDS, SAME_EXAMPLE_LOST, better="lower"), "tactic", ACCURACY)
+    assert found.value == 25.0
+
+
+def test_seeds_stand_alone_where_scores_are_missing_or_not_of_the_metric() -> None:
+    results = scored(BOTH_SEEDS, SAME_EXAMPLE_LOST)
+    without = results.repeats[0].model_copy(update={"scores": None})
+    for other in (
+        results.model_copy(update={"repeats": (without, *results.repeats[1:])}),
+        scored(BOTH_SEEDS, SAME_EXAMPLE_LOST, metric="relevant_accuracy"),
+    ):
+        metric = next(iter(other.repeats[0].values))
+        assert (compare(other, "tactic", metric).low, compare(other, "tactic", metric).high) == (-25, -25)
+
+
+def test_scores_that_are_damaged_or_of_other_examples_are_refused() -> None:
+    results = scored(BOTH_SEEDS, SAME_EXAMPLE_LOST)
+    for scores, reason in ((packed([1, 1]), "as many test examples"), (DAMAGED, "cannot be unpacked")):
+        repeats = (results.repeats[0].model_copy(update={"scores": scores}), *results.repeats[1:])
+        with pytest.raises(NotComparable, match=reason):
+            compare(results.model_copy(update={"repeats": repeats}), "tactic", ACCURACY)
+
+
+DAMAGED = Scores(kind="bits", count=4, packed="!!")
 
 
 def test_detectable_is_a_factor_for_a_ratio_and_points_for_a_fraction() -> None:

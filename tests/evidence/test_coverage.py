@@ -11,9 +11,13 @@ from greentactics.evidence.simulation import (
     DISTRIBUTIONS,
     Coverage,
     Noise,
+    answers,
+    crossed_table,
     log_ratios,
     simulate,
+    simulate_crossed,
     table,
+    true_difference,
     truth,
 )
 from tests.examples.example_files import REPOSITORY
@@ -48,6 +52,26 @@ def test_the_method_page_shows_what_comes_out(rows) -> None:
     assert block[1].strip() == table(list(rows.values())), (
         "the table of the method page is old; python -m greentactics.evidence.simulation prints the new one"
     )
+
+
+def test_the_crossed_interval_holds_what_seeds_alone_do_not() -> None:
+    """Two rows of the page's second table, the one where seeds alone fall furthest among them."""
+    rows = simulate_crossed(counts=(5,), spreads=((3.0, 0.0), (3.0, 0.1)))
+    page = PAGE.read_text(encoding="utf-8")
+    for row in rows:
+        assert row.seeds_alone < 0.75
+        assert 0.93 <= row.crossed <= 0.98
+    missing = [line for line in crossed_table(rows).splitlines() if f"\n{line}\n" not in page]
+    assert not missing, (
+        "a table of the method page is old; python -m greentactics.evidence.simulation prints the new one"
+    )
+
+
+def test_answers_have_the_difference_that_is_called_true() -> None:
+    generator = np.random.default_rng(5)
+    for spreads in ((0.5, 0.0), (3.0, 0.1)):
+        drawn = np.mean([answers(generator, 20, *spreads).mean() for _ in range(100)])
+        assert drawn == pytest.approx(true_difference(*spreads), abs=4e-4)
 
 
 def test_cumulants_agree_with_their_closed_forms() -> None:

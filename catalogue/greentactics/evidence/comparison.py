@@ -2,8 +2,9 @@
 
 A cost is compared as a ratio, so the interval is taken on logarithms and the estimate is a geometric mean.
 A fraction, such as an accuracy, is compared as a difference in percentage points. Both intervals are
-Student's t intervals over the pairs; they say how far the mean would move with other seeds, not with other
-data or devices. `intervals` holds the mathematics.
+Student's t intervals over the pairs; they say how far the mean would move with other seeds. Where both arms
+have a score for each test example, the interval of the test metric holds other examples, too. None says how
+far the mean would move with other data or devices. `intervals` holds the mathematics.
 """
 
 from __future__ import annotations
@@ -11,9 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from greentactics.evidence.intervals import equivalence_p, mean_interval, minimal_detectable_effect
-from greentactics.models.results import BASELINE, Better, Results
+from greentactics.evidence.intervals import (
+    Mean,
+    crossed_mean,
+    equivalence_p,
+    interval,
+    mean_of,
+    minimal_detectable_effect,
+)
+from greentactics.models.results import BASELINE, TEST, Better, Results
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TIMES_LOWER = "times lower"
 TIMES_HIGHER = "times higher"
@@ -46,10 +59,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Pairs:
-    """One value for each seed that both arms were run with; the mean and its interval are taken of these."""
+    """One value for each seed that both arms were run with, and their mean."""
 
     values: tuple[float, ...]
     """Differences in percentage points, or natural logarithms of ratios."""
+    mean: Mean
+    """Over these; over seeds and test examples where both arms have scores."""
     unit: str
     """`times lower`, `times higher` or `percentage points`."""
 
@@ -76,7 +91,8 @@ def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) ->
     for name, values in ((reference, references), (arm, treated)):
         if not values:
             raise NotComparable(f"{name} lacks it")
-    both = [(references[seed], treated[seed]) for seed in sorted(references.keys() & treated.keys())]
+    seeds = sorted(references.keys() & treated.keys())
+    both = [(references[seed], treated[seed]) for seed in seeds]
     if not both:
         raise NotComparable("no seed was run with both arms")
     if not all(math.isfinite(value) for pair in both for value in pair):
@@ -85,7 +101,11 @@ def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) ->
         points = tuple(100 * (of_arm - of_reference) for of_reference, of_arm in both)
         if not all(abs(value) < LARGEST for value in points):
             raise NotComparable("a difference is too large to compute with")
-        return Pairs(points, POINTS)
+        scores = _scores(results, (arm, reference), seeds) if metric.startswith(TEST) else None
+        if scores is None:
+            return Pairs(points, mean_of(points), POINTS)
+        sign = -100 if info.better == "lower" else 100  # of scores more is always better
+        return Pairs(points, crossed_mean(scores[0] - scores[1]).times(sign), POINTS)
     if not all(value > 0 for pair in both for value in pair):
         raise NotComparable("a ratio needs positive values")
     if info.better == "higher":
@@ -115,7 +135,7 @@ def detectable(results: Results, arm: str, metric: str) -> float:
         NotComparable: As `compare`, or a single pair, which has no spread.
     """
     paired = _several(pairs(results, arm, metric))
-    effect = minimal_detectable_effect(paired.values)
+    effect = minimal_detectable_effect(paired.mean)
     return effect if paired.unit == POINTS else math.exp(effect)
 
 
@@ -129,7 +149,7 @@ def equivalence_in_points(results: Results, arm: str, metric: str, margin_points
     paired = _several(pairs(results, arm, metric))
     if paired.unit != POINTS:
         raise NotComparable(f"{metric} is no fraction, so it has no margin in points")
-    return equivalence_p(paired.values, margin_points)
+    return equivalence_p(paired.mean, margin_points)
 
 
 def absolute(results: Results, arm: str, metric: str) -> Estimate | None:
@@ -137,8 +157,9 @@ def absolute(results: Results, arm: str, metric: str) -> Estimate | None:
     values = list(results.values(arm, metric).values())
     if not values or not all(abs(value) < LARGEST for value in values):
         return None
-    value, low, high = mean_interval(values)
-    return Estimate(value, low, high, len(values), results.metrics[metric].unit)
+    mean = mean_of(values)
+    low, high = interval(mean) or (None, None)
+    return Estimate(mean.value, low, high, len(values), results.metrics[metric].unit)
 
 
 def loss_interval(quality: Estimate | None, better: Better) -> tuple[float, float] | None:
@@ -155,7 +176,25 @@ def loss_interval(quality: Estimate | None, better: Better) -> tuple[float, floa
 def _logarithms(ratios: Sequence[float], unit: str) -> Pairs:
     if not all(1 / LARGEST < ratio < LARGEST for ratio in ratios):
         raise NotComparable("a ratio is too large to compute with")
-    return Pairs(tuple(math.log(ratio) for ratio in ratios), unit)
+    logarithms = tuple(math.log(ratio) for ratio in ratios)
+    return Pairs(logarithms, mean_of(logarithms), unit)
+
+
+def _scores(results: Results, arms: tuple[str, str], seeds: Sequence[int]) -> NDArray[np.float64] | None:
+    """Return scores by arm, seed and test example; None with one seed, or where a repeat lacks them."""
+    import numpy as np
+
+    by_seed = [results.scores(arm) for arm in arms]
+    if len(seeds) < 2 or not all(entry.keys() >= set(seeds) for entry in by_seed):
+        return None
+    try:
+        unpacked = [[entry[seed].unpacked() for seed in seeds] for entry in by_seed]
+    except ValueError as damage:
+        raise NotComparable(str(damage)) from None
+    counts = {len(scores) for of_arm in unpacked for scores in of_arm}
+    if len(counts) > 1 or counts == {1}:
+        raise NotComparable("scores of as many test examples, two or more, are needed with each seed")
+    return np.array(unpacked)
 
 
 def _several(paired: Pairs) -> Pairs:
@@ -166,8 +205,8 @@ def _several(paired: Pairs) -> Pairs:
 
 def _estimate(paired: Pairs) -> Estimate:
     """Take the interval and turn logarithms back into ratios."""
-    value, low, high = mean_interval(paired.values)
-    count = len(paired.values)
+    value, count = paired.mean.value, len(paired.values)
+    low, high = interval(paired.mean) or (None, None)
     if paired.unit == POINTS:
         return Estimate(value, low, high, count, POINTS)
     if low is None or high is None:

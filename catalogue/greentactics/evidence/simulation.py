@@ -1,12 +1,14 @@
 """How far the intervals can be trusted: simulated experiments of which the truth is known.
 
 An experiment is paired as ours are: for each seed both arms cost something, and the logarithm of a cost is
-the effect of the seed, which the arms share, plus noise of its own.
-`python -m greentactics.evidence.simulation` prints the table of the method page.
+the effect of the seed, which the arms share, plus noise of its own. Or both arms answer the same test
+examples with each seed: a tactic moves what the nets make of some, by seed, by example, and by chance.
+`python -m greentactics.evidence.simulation` prints the tables of the method page.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -18,7 +20,15 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.laguerre import laggauss
 from numpy.typing import NDArray
 
-from greentactics.evidence.intervals import ALPHA, equivalence_p, mean_interval, minimal_detectable_effect
+from greentactics.evidence.intervals import (
+    ALPHA,
+    Mean,
+    crossed_mean,
+    equivalence_p,
+    interval,
+    mean_of,
+    minimal_detectable_effect,
+)
 
 Array = NDArray[np.float64]
 
@@ -38,6 +48,23 @@ COLUMNS = (
     "falsely equivalent",
     "power",
     "power, own spread",
+)
+EXAMPLES = 10_000
+"""Test examples."""
+MOVED = 0.08
+"""Share of the examples that a tactic can turn from right to wrong, or from wrong to right."""
+SHIFT = -0.1
+"""What the tactic does to these on average, in standard deviations of what chance does with one seed."""
+SPREADS = ((0.5, 0.0), (3.0, 0.0), (0.5, 0.1), (3.0, 0.1), (0.5, 0.3), (3.0, 0.3))
+"""Standard deviations of what the tactic does to an example with any seed, and with a seed to any example."""
+CROSSED_COLUMNS = (
+    "spread of examples",
+    "spread of seeds",
+    "seeds",
+    "seeds alone",
+    "half width",
+    "seeds and examples",
+    "half width",
 )
 
 
@@ -149,9 +176,9 @@ def _outcome(name: str, earlier: Array, later: Array) -> Coverage:
     """Take the project's own intervals and tests of each row."""
     mean, deviation, skewness = truth(name)
     rows, rows_before = (later - mean) / deviation, (earlier - mean) / deviation
-    low, high = np.array([mean_interval(row)[1:] for row in rows.tolist()]).T
+    low, high = np.array([interval(mean_of(row)) for row in rows.tolist()]).T
     spreads = rows_before.std(axis=-1, ddof=1)
-    effect = minimal_detectable_effect((rows_before[0] / spreads[0]).tolist())
+    effect = minimal_detectable_effect(mean_of((rows_before[0] / spreads[0]).tolist()))
 
     def power(effects: Array) -> float:
         return min(_fraction(low + effects > 0), _fraction(high - effects < 0))
@@ -168,12 +195,97 @@ def _outcome(name: str, earlier: Array, later: Array) -> Coverage:
 
 
 def _called_equivalent(rows: Array) -> float:
-    return _fraction(np.array([equivalence_p(row, MARGIN) < ALPHA for row in rows.tolist()]))
+    return _fraction(np.array([equivalence_p(mean_of(row), MARGIN) < ALPHA for row in rows.tolist()]))
 
 
 def _fraction(held: NDArray[np.bool_]) -> float:
     return float(np.mean(held))
 
 
+@dataclass(frozen=True)
+class CrossedCoverage:
+    """What came out for one pair of spreads and number of seeds, in the order of the table's columns."""
+
+    of_examples: float
+    """Spread of what the tactic does to an example, whatever the seed."""
+    of_seeds: float
+    """Spread of what the tactic does with a seed, whatever the example."""
+    seeds: int
+    """Seeds in an experiment."""
+    seeds_alone: float
+    """Fraction of the experiments whose interval over seeds alone holds the truth."""
+    seeds_alone_points: float
+    """Mean half width of that interval, in percentage points."""
+    crossed: float
+    """The same fraction for the interval over seeds and examples."""
+    crossed_points: float
+    """Mean half width of that one."""
+
+
+def simulate_crossed(
+    experiments: int = 2000,
+    counts: Sequence[int] = (5, 10),
+    spreads: Sequence[tuple[float, float]] = SPREADS,
+    seed: int = SEED,
+) -> tuple[CrossedCoverage, ...]:
+    """Run the experiments of each pair of spreads with each number of seeds.
+
+    Args:
+        experiments: Experiments in a row of the table.
+        counts: Numbers of seeds, each at least 2.
+        spreads: Some of `SPREADS`.
+        seed: Seed of the noise; rows are independent of each other, so leaving one out changes no other.
+    """
+    rows = []
+    for pair, count in itertools.product(spreads, counts):
+        generator = np.random.default_rng([seed, SPREADS.index(pair), count])
+        truth_fraction = true_difference(*pair)
+        held, half_widths = np.zeros(2), np.zeros(2)
+        for _ in range(experiments):
+            drawn = answers(generator, count, *pair)
+            for way, mean in enumerate((mean_of(drawn.mean(1).tolist()), crossed_mean(drawn))):
+                low, high = _ends(mean)
+                held[way] += low <= truth_fraction <= high
+                half_widths[way] += 100 * (high - low) / 2
+        shares, points = (held / experiments).tolist(), (half_widths / experiments).tolist()
+        rows.append(CrossedCoverage(*pair, count, shares[0], points[0], shares[1], points[1]))
+    return tuple(rows)
+
+
+def answers(generator: np.random.Generator, seeds: int, of_examples: float, of_seeds: float) -> Array:
+    """Draw differences of the answers of two nets: 1 gained, -1 lost, (seeds, examples)."""
+    found = np.zeros((seeds, EXAMPLES))
+    moved = generator.binomial(EXAMPLES, MOVED)
+    moves = SHIFT + generator.standard_normal((seeds, moved))
+    moves += of_examples * generator.standard_normal(moved)
+    moves += of_seeds * generator.standard_normal((seeds, 1))
+    found[:, :moved] = np.where(moves > 1, 1.0, np.where(moves < -1, -1.0, 0.0))
+    return found
+
+
+def true_difference(of_examples: float, of_seeds: float) -> float:
+    """Return the mean of all such differences, a fraction."""
+    spread = math.sqrt(2 * (1 + of_examples**2 + of_seeds**2))
+    return MOVED * (math.erf((1 + SHIFT) / spread) - math.erf((1 - SHIFT) / spread)) / 2
+
+
+def crossed_table(rows: Sequence[CrossedCoverage]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = [f"| {' | '.join(CROSSED_COLUMNS)} |", "|" + "---:|" * len(CROSSED_COLUMNS)]
+    for row in rows:
+        cells = [f"{row.of_examples:g}", f"{row.of_seeds:g}", f"{row.seeds}"]
+        for share, points in ((row.seeds_alone, row.seeds_alone_points), (row.crossed, row.crossed_points)):
+            cells += [f"{share:.1%}".replace("%", "\u00a0%"), f"{points:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ends(mean: Mean) -> tuple[float, float]:
+    found = interval(mean)
+    if found is None:
+        raise ValueError("expected two seeds at least")
+    return found
+
+
 if __name__ == "__main__":
-    sys.stdout.write(table(simulate()) + "\n")
+    sys.stdout.write(f"{table(simulate())}\n\n{crossed_table(simulate_crossed())}\n")

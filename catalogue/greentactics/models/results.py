@@ -36,6 +36,9 @@ AS_GIVEN = "as_given"
 NO_METER = "none"
 """Source of energy of a run without a meter."""
 
+TEST, CHOICE = "test_", "choice_"
+"""How metrics of a quality begin: on test examples, read once; and on those that nets are chosen by."""
+
 FIRST_PUBLISHED_SEED = 1000
 """Settings of a recipe that is tried on a subject are chosen with seeds below, and published with these."""
 
@@ -315,4 +318,12 @@ class Results(Conditions):
             repeat.seed: repeat.values[metric]
             for repeat in self.repeats
             if repeat.arm == arm and metric in repeat.values
+        }
+
+    def scores(self, arm: str) -> dict[int, Scores]:
+        """Return the scores of the test examples of one arm by seed; repeats without them are left out."""
+        return {
+            repeat.seed: repeat.scores
+            for repeat in self.repeats
+            if repeat.arm == arm and repeat.scores is not None
         }
