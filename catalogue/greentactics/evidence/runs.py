@@ -1,9 +1,9 @@
 """A run of a tactic: one results file, and what follows from it.
 
-Whether results count, whether they reproduce the effect, and whether they contest the claim are three
-questions. A figure from another network or device than ours is still compared: our interval contests it
-when it lies wholly on the wrong side of no effect, or wholly below the claimed effect. A larger effect than
-claimed contests nothing.
+Whether results count, whether they reproduce the effect, whether they contest the claim, and how the tactic
+fares against its best rival are four questions. A figure from another network or device than ours is still
+compared: our interval contests it when it lies wholly on the wrong side of no effect, or wholly below the
+claimed effect. A larger effect than claimed contests nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from functools import cached_property
 
 from greentactics.evidence.claims import claimed_times, effect_claims, headline_claim
 from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, absolute, compare, loss_interval
-from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, shows_difference
+from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, shows_difference
+from greentactics.evidence.rivals import Against, BestRival, best_rival, choice_metric, fares
 from greentactics.evidence.wording import includes_no_effect
 from greentactics.models.datasets import KNOWN_SHA256
 from greentactics.models.record import Record
@@ -156,6 +157,12 @@ class TacticRun:
                 self._passes[key] = refusal.with_traceback(None)
         return self._passes[key]
 
+    @cached_property
+    def felt(self) -> tuple[PassesCompared, ...]:
+        """Time of one call of the tactic against the baseline, in each engine that both were timed in."""
+        answers = (self.passes(engine, TACTIC) for engine in engines(self.results.timings))
+        return tuple(answer for answer in answers if not isinstance(answer, NotComparable))
+
     @property
     def cost(self) -> Estimate | None:
         """The record's headline cost against the baseline; None where there is no number."""
@@ -195,7 +202,10 @@ class TacticRun:
         The interval has to exclude no effect. Where the cost was measured or metered, the baseline is run
         twice with each seed, and the effect has to exceed what these two runs differ by.
         """
-        cost = self.cost
+        return self._doubt(self.cost)
+
+    def _doubt(self, cost: Estimate | None) -> Doubt | None:
+        """Return why a comparison of headline costs shows no difference, or None where it does."""
         if self.record.recipe is None or cost is None or includes_no_effect(cost):
             return Doubt.NO_DIFFERENCE
         if not needs_control(self.record, self.results):
@@ -206,6 +216,28 @@ class TacticRun:
         if self.results.jobs > 1:
             return Doubt.SIDE_BY_SIDE
         return None if shows_difference(cost, control) else Doubt.NO_DIFFERENCE
+
+    @cached_property
+    def best_rival(self) -> BestRival | None:
+        """The tactic against the rival to beat; None without a rival, and for a habit to avoid."""
+        recipe, results = self.record.recipe, self.results
+        if recipe is None or self.record.kind is Kind.DARK:
+            return None
+        arm = best_rival(results, recipe)
+        if arm is None:
+            return None
+        cost = self.estimate(TACTIC, recipe.cost_metric, arm)
+        quality = self.estimate(TACTIC, recipe.quality_metric, arm)
+        if cost is None or quality is None:
+            return None
+        outcome = fares(
+            cost,
+            quality,
+            results.metrics[recipe.quality_metric].better,
+            recipe.quality_tolerance_points,
+            cost_differs=self._doubt(cost) is None,
+        )
+        return BestRival(arm, choice_metric(results, recipe), cost, quality, outcome)
 
     @property
     def reproduces(self) -> bool:
@@ -218,6 +250,11 @@ class TacticRun:
         if self.record.kind is Kind.DARK:
             return True
         return quality is not None and quality.n >= LEAST_PAIRS and self.within_tolerance
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the best rival does better."""
+        return self.best_rival is not None and self.best_rival.outcome is Against.BEATEN
 
     @property
     def contests(self) -> Contest | None:
