@@ -231,7 +231,7 @@ def test_verdict(repository, tmp_path):
     result = call(repository, "verdict", "consider-energy-aware-pruning", "--results", tmp_path)
     assert result.exit_code == 0, result.output
     assert result.output.startswith("published: ")
-    assert result.output.count("\n") == 1
+    assert [line[:2] for line in result.output.splitlines()] == ["pu", "  ", "  "]
 
 
 def test_render(root, tmp_path):

@@ -53,7 +53,7 @@ def test_json_has_one_entry_a_tactic(show) -> None:
     entries = {entry["id"]: entry for entry in json.loads(show("--json", seeds=4))}
     assert set(entries) == {PRUNING.id, SPARSITY.id, DARK.id}
     found = entries[PRUNING.id]
-    assert (found["level"], found["contested"]) == ("E1", False)
+    assert (found["level"], found["marks"]) == ("E1", [])
     assert found["results"][0]["not_counted_because"] == ["fewer than 5 seeds"]
     assert (found["results"][0]["counts"], found["results"][0]["stale"]) == (False, False)
     assert entries[SPARSITY.id]["results"] == []

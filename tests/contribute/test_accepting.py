@@ -43,19 +43,19 @@ def offer(root: Path, tmp_path: Path) -> Callable[..., Result]:
     return write_and_accept
 
 
-def test_a_second_device_lifts_the_level(root, offer):
+def test_a_second_device_is_filed(root, offer):
     result = offer(theirs())
     assert result.exit_code == 0, result.output
     assert (
         f"{HERE}/{THEIRS}.json: filed, 10 repeats with 5 seeds on Another processor 4 cores" in result.output
     )
     assert "this device: work 2.5x lower [2.5, 2.5] at 0.00 points of accuracy" in result.output
-    assert "evidence of base-measured: E3 before, E4 now: reproduced here on 2 devices" in result.output
+    assert "evidence of base-measured: E3 before, E3 now: shown here on one subject" in result.output
     filed = load_results(root / HERE / f"{THEIRS}.json")
     assert filed.model_dump(mode="json")["repeats"][0]["duration_s"] == theirs()["repeats"][0]["duration_s"]
     assert call(root, "check").exit_code == 0
     catalogue = load_catalogue(root)
-    assert "2.5x lower" in join(catalogue, {})[TACTIC].verdict
+    assert "2.5x lower" in join(catalogue, {})[TACTIC].verdict.line
 
 
 def test_the_same_processor_again_lifts_nothing(root, offer):
@@ -173,7 +173,7 @@ def test_numbers_too_large_to_compare_are_no_evidence(offer):
     found = theirs()
     for repeat in found["repeats"]:
         repeat["values"]["work_count"] = 1e308 if repeat["arm"] == "tactic" else 5e-324
-    assert "E3 before, E3 now: reproduced here on one device" in offer(found).output
+    assert "E3 before, E1 now: one source with a figure" in offer(found).output
 
 
 def test_names_of_arms_and_units_are_shown_short_and_on_one_line(offer):

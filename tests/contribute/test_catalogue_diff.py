@@ -143,8 +143,8 @@ def test_the_order_of_claims_counts_as_the_first_leads(monkeypatch):
     assert len(aspect(entry, "claims, in another order").after) == 2
 
 
-def test_a_second_device_shows_as_a_higher_level():
-    second = results(device=OTHER_DEVICE, device_slug="other")
+def test_a_second_subject_shows_as_a_higher_level():
+    second = results(device=OTHER_DEVICE, device_slug="other", subject="lenet_fashion")
     before = catalogue(PRUNING, DARK, results={PRUNING.id: (results(),)}, sha256=SHA)
     after = catalogue(PRUNING, DARK, results={PRUNING.id: (results(), second)}, sha256=SHA)
     entry = only(compare_catalogues(before, after))

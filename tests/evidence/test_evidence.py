@@ -2,7 +2,7 @@
 
 import pytest
 
-from greentactics.evidence.level import Level, assess
+from greentactics.evidence.level import Level, Mark, assess
 from greentactics.evidence.runs import Doubt, Objection, objections, tactic_runs
 from greentactics.models.results import DataInfo, DeviceInfo, MeterInfo
 from greentactics.models.timings import CONTROL
@@ -65,10 +65,45 @@ def test_the_level_of_published_figures(record, level, reason) -> None:
     assert reason in found.reasons[0]
 
 
-def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
-    second = results(device=OTHER_DEVICE, device_slug="other")
-    assert evidence(PRUNING, results(), second).level is Level.E4
-    assert evidence(PRUNING, results(), results(device_slug="twin")).level is Level.E3
+def test_a_second_device_is_e4_of_a_metered_cost_but_the_same_processor_twice_is_not() -> None:
+    first, second = metered(1.05), metered(1.05).model_copy(update={"device": OTHER_DEVICE})
+    assert evidence(PRUNING, first, second).level is Level.E4
+    assert evidence(PRUNING, first, first.model_copy(update={"device_slug": "twin"})).level is Level.E3
+
+
+def test_a_second_subject_is_e4_of_a_modelled_cost_but_a_second_device_is_not() -> None:
+    assert evidence(PRUNING, results(), results(device=OTHER_DEVICE)).level is Level.E3
+    found = evidence(PRUNING, results(subject="digits_cnn"), results(subject="lenet_fashion"))
+    assert (found.level, found.reasons[0]) == (Level.E4, "reproduced here on 2 subjects")
+
+
+def test_every_run_that_counts_has_to_show_the_effect() -> None:
+    lossy = two_arms(LOSSY, subject="digits_cnn")
+    assert evidence(PRUNING, results(), lossy).level is Level.E1
+    assert evidence(PRUNING, results(), lossy.model_copy(update={"dirty": True})).level is Level.E3
+
+
+def test_what_no_published_figure_counts_is_shown_and_not_reproduced() -> None:
+    weights = with_claims(PRUNING, claim(quantity=Quantity.WEIGHTS))
+    assert evidence(weights, results()).reasons[0] == "shown here on one subject"
+    assert evidence(PRUNING, results()).reasons[0] == "reproduced here on one subject"
+
+
+@pytest.mark.parametrize(
+    ("rival", "level", "marks"),
+    [
+        ((7.4, 3.1, -0.005, 8.0, 4.0), Level.E3, (Mark.MATCHED,)),
+        ((9.0, 3.1, -0.005, 8.0, 4.0), Level.E1, (Mark.BEATEN,)),
+        ((5.0, 3.1, -0.005, 8.0, 4.0), Level.E3, ()),
+    ],
+)
+def test_the_best_rival_marks_the_level_and_a_better_one_takes_it(rival, level, marks) -> None:
+    factors = {"tactic": (7.4, 3.1, -0.005, 8.0, 4.0), "rival": rival}
+    found = evidence(PRUNING, results(arms=("baseline", *factors), factors=factors))
+    assert (found.level, found.marks) == (level, marks)
+    assert found.text == ", ".join([level, *marks])
+    if marks:
+        assert found.reasons[-1] == f"on Example Processor 9000 {marks[0]} by its best rival, rival"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +118,7 @@ def test_a_second_device_is_e4_but_the_same_processor_twice_is_not() -> None:
 def test_devices_of_one_name_are_two_only_where_both_tell_their_model(models, level) -> None:
     entries = []
     for model in models:
-        made = results()
+        made = metered(1.05)
         entries.append(made.model_copy(update={"device": made.device.model_copy(update={"model": model})}))
     assert evidence(PRUNING, *entries).level is level
 
@@ -105,8 +140,8 @@ def test_some_results_never_count(changes, objection) -> None:
     entry = results(**changes)
     assert objection in objections(entry, UNCHANGED)
     found = evidence(PRUNING, entry)
-    assert (found.level, found.contested) == (Level.E1, False)
-    assert not evidence(PRUNING, two_arms(WORSE, **changes)).contested
+    assert (found.level, found.marks) == (Level.E1, ())
+    assert not evidence(PRUNING, two_arms(WORSE, **changes)).marks
 
 
 HARMFUL = with_claims(DARK, claim(direction=ClaimDirection.INCREASE, value=1.2)).model_copy(
@@ -131,7 +166,7 @@ HALF = (0.5, 0.5, 0.01, 1.0, 1.0)
 )
 def test_an_effect_is_reproduced_or_contested_or_both(record, factors, level, contested) -> None:
     found = evidence(record, two_arms(factors))
-    assert (found.level, found.contested) == (level, bool(contested))
+    assert (found.level, found.marks) == (level, (Mark.CONTESTED,) if contested else ())
     assert contested in found.reasons[-1]
 
 
@@ -148,12 +183,13 @@ def test_an_effect_is_reproduced_or_contested_or_both(record, factors, level, co
     ],
 )
 def test_which_claims_a_saving_of_two_times_contests(published, contested) -> None:
-    assert evidence(with_claims(PRUNING, published), two_arms(SMALL)).contested is contested
+    found = evidence(with_claims(PRUNING, published), two_arms(SMALL))
+    assert (Mark.CONTESTED in found.marks) is contested
 
 
 def test_only_the_headline_claim_is_contested() -> None:
     record = with_claims(PRUNING, claim(value=1.5), claim(value=9.0))
-    assert not evidence(record, two_arms(SMALL)).contested
+    assert not evidence(record, two_arms(SMALL)).marks
 
 
 def metered(control: float | None):

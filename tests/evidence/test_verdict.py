@@ -2,13 +2,13 @@
 
 import pytest
 
-from greentactics.evidence import verdict
 from greentactics.evidence.runs import tactic_runs
+from greentactics.evidence.verdict import Verdict, verdict
 from greentactics.models.datasets import KNOWN_SHA256
 from greentactics.models.results import DataInfo
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
 from tests.examples.records import DARK, PRUNING, SPARSITY, claim, with_claims
-from tests.examples.synthetic import METRICS, UNCHANGED, results
+from tests.examples.synthetic import METRICS, UNCHANGED, results, timing
 
 TWO_ARMS = ("baseline", "tactic")
 
@@ -18,7 +18,11 @@ def two_arms(*factors, **changes):
 
 
 def verdict_line(record, entries=(), *, checksum=None) -> str:
-    return verdict.verdict_line(record, tactic_runs(record, entries, checksum=checksum))
+    return found(record, entries, checksum=checksum).against_baseline
+
+
+def found(record, entries=(), *, checksum=None) -> Verdict:
+    return verdict(record, tactic_runs(record, entries, checksum=checksum))
 
 
 ARGUED = with_claims(PRUNING, claim(value=None, unit=None, kind=ClaimKind.ARGUED))
@@ -143,3 +147,43 @@ def test_the_results_that_count_come_before_the_others() -> None:
 )
 def test_forms_of_the_claim(published, words) -> None:
     assert verdict_line(with_claims(PRUNING, published), [results()]).endswith(words)
+
+
+BETTER, WORSE = (9.0, 3.1, -0.004, 8.0, 4.0), (7.4, 3.1, -0.005, 8.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        ({"tactic": BETTER, "group_norm": WORSE}, "Against the best rival, group norm: modelled energy 1.2"),
+        ({"tactic": BETTER, "group_norm": WORSE}, ": the tactic wins"),
+        ({"tactic": WORSE, "group_norm": BETTER}, "x higher ["),
+        ({"tactic": WORSE, "group_norm": BETTER}, ": the tactic is beaten"),
+        ({"tactic": WORSE}, "No rival was run"),
+    ],
+)
+def test_the_best_rival_is_named_with_figures_and_outcome(factors, words) -> None:
+    shown = found(PRUNING, [results(arms=("baseline", *factors), factors=factors)])
+    assert words in shown.against_rival
+    assert shown.line.startswith(f"{shown.against_baseline}. {shown.against_rival}. ")
+
+
+def test_a_habit_to_avoid_has_no_rival_and_what_was_not_reproduced_one_part() -> None:
+    dark = DARK.model_copy(update={"recipe": PRUNING.recipe})
+    assert found(dark, [results()]).against_rival is None
+    assert len(found(PRUNING).parts) == 1
+
+
+def test_time_is_told_engine_by_engine() -> None:
+    passes = tuple(
+        timing(seed, factor, engine=engine)
+        for engine, factor in (("pytorch", 1.25), ("onnxruntime", 1.0), ("onnxruntime_int8", 1.0))
+        for seed in range(3)
+    )
+    device = results().device.name
+    timed = found(PRUNING, [results(timings=passes)]).felt
+    assert timed.startswith(f"Time on {device}: 1.25x faster [")
+    assert timed.endswith("] in PyTorch; no difference shown in ONNX Runtime and ONNX Runtime with 8 bits")
+    assert found(PRUNING, [results()]).felt == f"Not timed on {device}"
+    (stale,) = tactic_runs(PRUNING, [results(timings=passes, timing_sha256="c" * 64)], timing_sha256="d" * 64)
+    assert "by a protocol that has changed" in verdict(PRUNING, [stale]).felt

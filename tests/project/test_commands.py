@@ -16,7 +16,7 @@ import yaml
 
 from greentactics.cli.main import main
 from greentactics.evidence.runs import tactic_runs
-from greentactics.evidence.verdict import verdict_line
+from greentactics.evidence.verdict import verdict
 from greentactics.evidence.wording import sentence
 from greentactics.records.recipes import read_outline
 from tests.examples import synthetic
@@ -166,9 +166,9 @@ def test_the_worked_example_quotes_what_new_prints(root: Path) -> None:
 
 def test_the_verdict_line_is_explained_as_it_is_written() -> None:
     page = (PAGES / "how-to" / "read" / "index.md").read_text(encoding="utf-8")
-    quoted = re.search(r"^> (.*)$", page, re.MULTILINE)
-    assert quoted
-    line = sentence(verdict_line(PRUNING, tactic_runs(PRUNING, (synthetic.results(),))))
+    quoted = re.findall(r"^> (.*)$", page, re.MULTILINE)
+    found = verdict(PRUNING, tactic_runs(PRUNING, (synthetic.results(),)))
     number = r"[+\N{MINUS SIGN}]?\d+(\.\d+)?"
-    pattern = re.sub(r"\\\*[a-z]\\\*", lambda _: number, re.escape(quoted[1]))
-    assert re.fullmatch(pattern, str(line).replace("\u00a0", " ").removesuffix("."))
+    for part, words in zip(found.parts[:2], quoted, strict=True):
+        pattern = re.sub(r"\\\*[a-z]\\\*", lambda _: number, re.escape(words))
+        assert re.fullmatch(pattern, str(sentence(part)).replace("\u00a0", " ").removesuffix("."))

@@ -113,7 +113,7 @@ def test_contested_is_said_in_words() -> None:
     smaller = results(arms=("baseline", "tactic"), factors={"tactic": (2.5, 2.0, 0.0, 1.0, 1.0)})
     text = page(smaller)
     assert "<strong>Verdict</strong> Contested: modelled" in text
-    assert "gt-contested" in text
+    assert '<strong class="gt-mark gt-mark-contested">contested</strong>' in text
     assert '<div class="gt-verdict gt-verdict-contested">' in text
 
 

@@ -134,7 +134,7 @@ def test_a_difference_that_is_not_shown_does_not_count_as_effect() -> None:
 
 def test_a_claim_never_outranks_a_reproduction() -> None:
     small = FACTORS | {"tactic": (1.2, *FACTORS["tactic"][1:])}
-    found = entries(PRUNING, SPARSITY, DARK, results=(results(factors=small),))
+    found = entries(PRUNING, SPARSITY, DARK, results=(results(arms=("baseline", "tactic"), factors=small),))
     assert [(entry.id, entry.effect is None) for entry in found] == [
         (PRUNING.id, False), (SPARSITY.id, True), (DARK.id, True),
     ]  # fmt: skip

@@ -29,6 +29,7 @@ from greentactics.api.models import (
     LatencyDocument,
     Link,
     ReproducedDocument,
+    RivalDocument,
     RunDocument,
     SourceDocument,
     TacticDocument,
@@ -42,6 +43,7 @@ from greentactics.citing.bibtex import LICENCE
 from greentactics.evidence.claims import headline_claim
 from greentactics.evidence.comparison import Estimate, NotComparable
 from greentactics.evidence.latency import Quantity, engines, timed_arms
+from greentactics.evidence.rivals import BestRival
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.terms import VOCABULARIES, WAYS, TermPage, question
@@ -72,10 +74,10 @@ def tactic_document(tactic: Tactic, bibliography: Mapping[str, Reference]) -> Ta
         evidence=EvidenceDocument(
             level=evidence.level,
             meaning=evidence.level.definition,
-            contested=evidence.contested,
+            marks=evidence.marks,
             reasons=evidence.reasons,
         ),
-        verdict=tactic.verdict,
+        verdict=tactic.verdict.line,
         claimed=tactic.claimed,
         headline_claim=None if claim is None else record.impact.claims.index(claim),
         reproduced=_reproduced(tactic.shown, runs[tactic.shown]) if tactic.shown else None,
@@ -167,6 +169,18 @@ def _reproduced(run: TacticRun, document: RunDocument) -> ReproducedDocument | N
         within_tolerance=run.within_tolerance,
         difference_shown=run.doubt is None,
         not_shown_because=run.doubt,
+        rival=run.best_rival and _rival(run.best_rival),
+        felt=tuple(entry for entry in document.latency if (entry.arm, entry.quantity) == (TACTIC, "wall_ms")),
+    )
+
+
+def _rival(rival: BestRival) -> RivalDocument:
+    return RivalDocument(
+        arm=rival.arm,
+        chosen_by=rival.chosen_by,
+        cost=_estimate(rival.cost),
+        quality=_estimate(rival.quality),
+        outcome=rival.outcome,
     )
 
 
@@ -230,7 +244,7 @@ def index_document(
                 title=document.record.title,
                 kind=document.record.kind,
                 evidence=document.evidence.level,
-                contested=document.evidence.contested,
+                marks=document.evidence.marks,
                 verdict=document.verdict,
                 page=document.page,
                 document=document_path(document.id),

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer
 
 from greentactics.evidence.latency import Quantity
-from greentactics.evidence.level import Level
+from greentactics.evidence.level import Level, Mark
+from greentactics.evidence.rivals import Against
 from greentactics.models.bibliography import STRICT, ArxivId, CitationKey, Doi, Name, Text
 from greentactics.models.record import Correction, MetricName, Record, TacticId
 from greentactics.models.results import DeviceInfo, MetricInfo, Provenance
@@ -146,10 +147,25 @@ class EvidenceDocument(Document):
     """The level."""
     meaning: Text
     """The level in words."""
-    contested: bool
-    """Whether a run that counts contests the published figure."""
+    marks: tuple[Mark, ...]
+    """What runs that count add to the level."""
     reasons: tuple[str, ...]
     """Why this level."""
+
+
+class RivalDocument(Document):
+    """The tactic against its best rival."""
+
+    arm: Text
+    """The rival."""
+    chosen_by: MetricName
+    """Metric of the quality that it was chosen by."""
+    cost: EstimateDocument
+    """The tactic's cost against the rival's."""
+    quality: EstimateDocument
+    """The same of the quality that must not suffer."""
+    outcome: Against | None
+    """How the tactic fares; null without intervals."""
 
 
 class ReproducedDocument(Document):
@@ -175,6 +191,10 @@ class ReproducedDocument(Document):
     """Whether the cost is shown to differ from the baseline's."""
     not_shown_because: str | None
     """Why not."""
+    rival: RivalDocument | None
+    """The same against the best rival; null where there is none."""
+    felt: tuple[LatencyDocument, ...]
+    """Time of one call of the tactic, by engine; those of `latency` of the run."""
 
 
 class SourceDocument(Document):
@@ -212,7 +232,7 @@ class TacticDocument(Document):
     evidence: EvidenceDocument
     """Level of evidence."""
     verdict: Text
-    """Claim and reproduction in one sentence."""
+    """Claim and reproduction, the best rival, and time, in a line of words."""
     claimed: Text
     """The claim that the reproduction is set against, in words."""
     headline_claim: Count | None
@@ -249,10 +269,10 @@ class TacticEntry(Document):
     """Advice or warning."""
     evidence: Level
     """Level of evidence."""
-    contested: bool
-    """Whether a run that counts contests the published figure."""
+    marks: tuple[Mark, ...]
+    """What runs that count add to the level."""
     verdict: Text
-    """Claim and reproduction in one sentence."""
+    """Claim and reproduction, the best rival, and time, in a line of words."""
     page: Text
     """Address of its page."""
     document: Text

@@ -50,8 +50,9 @@ def _table(tactics: Iterable[Tactic]) -> Table:
     for column in ("tactic", "level", "claimed", "reproduced", "verdict", "results"):
         table.add_column(column, overflow="fold", no_wrap=column in ("tactic", "level"))
     for tactic in tactics:
-        level = tactic.evidence.level.value + ("\ncontested" if tactic.evidence.contested else "")
-        verdict = tactic.verdict[:1].upper() + tactic.verdict[1:]
+        level = "\n".join([tactic.evidence.level.value, *tactic.evidence.marks])
+        line = tactic.verdict.line
+        verdict = line[:1].upper() + line[1:]
         cells = (tactic.record.id, level, tactic.claimed, tactic.reproduced, verdict)
         table.add_row(*cells, results_state(tactic))
     return table
@@ -62,11 +63,11 @@ def _entry(tactic: Tactic) -> dict[str, Any]:
         "id": tactic.record.id,
         "kind": tactic.record.kind.value,
         "level": tactic.evidence.level.value,
-        "contested": tactic.evidence.contested,
+        "marks": list(tactic.evidence.marks),
         "reasons": list(tactic.evidence.reasons),
         "claimed": tactic.claimed,
         "reproduced": tactic.reproduced,
-        "verdict": tactic.verdict,
+        "verdict": tactic.verdict.line,
         "results": [_results_entry(run) for run in tactic.committed],
     }
 
@@ -100,6 +101,7 @@ def verdict(context: click.Context, tactic: str, folder: Path | None) -> None:
         catalogue.results.get(tactic, ()),
         load_results_folder(folder or root / "build" / "results").get(tactic, ()),
         checksum=recipe.checksum if recipe else None,
+        timing_sha256=catalogue.timing_sha256,
     )
     for line in verdict_output(record, runs):
         click.echo(line)

@@ -62,11 +62,8 @@ def accept(context: click.Context, file: Path, replace: bool) -> None:
         f"on {results.device.name}"
     )
     click.echo(f"this device: {accepted.verdict}")
-    contested = ", contested" if after.contested else ""
     reasons = "; ".join(after.reasons)
-    click.echo(
-        f"evidence of {results.tactic}: {before.level} before, {after.level}{contested} now: {reasons}"
-    )
+    click.echo(f"evidence of {results.tactic}: {before.text} before, {after.text} now: {reasons}")
     click.echo("Commit the file and open a pull request.")
 
 

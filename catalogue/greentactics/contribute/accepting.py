@@ -18,7 +18,7 @@ from greentactics.evidence.runs import (
     tactic_runs,
     timing_is_stale,
 )
-from greentactics.evidence.verdict import verdict_line
+from greentactics.evidence.verdict import verdict
 from greentactics.measure.measuring import write_results
 from greentactics.models.record import Record
 from greentactics.models.results import MetricInfo, Results
@@ -250,8 +250,8 @@ def accept(catalogue: Catalogue, file: Path, *, replace: bool, now: datetime.dat
     with catalogue_locked(catalogue.root):
         _require_free(catalogue.root, path, replace=replace)
         write_results(catalogue.root / path, results)
-    verdict = verdict_line(record, tactic_runs(record, [results], checksum=recipe.checksum))
-    return Accepted(path, results, before, after, verdict)
+    shown = verdict(record, tactic_runs(record, [results], checksum=recipe.checksum))
+    return Accepted(path, results, before, after, shown.line)
 
 
 def _read(file: Path) -> Document[Results]:

@@ -107,10 +107,9 @@ def _sides(catalogue: Catalogue) -> dict[str, _Side]:
 
 def _aspects(tactic: Tactic, catalogue: Catalogue) -> Iterator[tuple[str, tuple[str, ...]]]:
     record, evidence = tactic.record, tactic.evidence
-    mark = ", contested" if evidence.contested else ""
     source = catalogue.recipes.get(record.id)
-    yield "verdict", (tactic.verdict,)
-    yield "evidence", (f"{evidence.level.value}{mark}: {'; '.join(evidence.reasons)}",)
+    yield "verdict", tactic.verdict.parts
+    yield "evidence", (f"{evidence.text}: {'; '.join(evidence.reasons)}",)
     yield "claims", tuple(map(_claim_line, record.impact.claims))
     yield (
         "relations",

@@ -7,6 +7,7 @@ import re
 from greentactics.models.record import Claim, Record
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimUnit, Kind, Quantity
 
+_ALSO_CALLED = {Quantity.WEIGHTS: "parameters", Quantity.OPERATIONS: "multiply-accumulates"}
 _BOUND_WORDS = {Bound.EXACT: "", Bound.AT_MOST: "up to ", Bound.AT_LEAST: "at least ", Bound.ABOUT: "about "}
 
 
@@ -89,7 +90,8 @@ def other_quantity(record: Record, claim: Claim) -> str:
     """Return what the claim counts where the label of the recipe's cost does not say it, else nothing."""
     if record.recipe is None or claim.quantity is Quantity.QUALITY:
         return ""
-    return "" if claim.quantity.value in record.recipe.cost_label.lower() else str(claim.quantity)
+    names = (claim.quantity.value, _ALSO_CALLED.get(claim.quantity, claim.quantity.value))
+    return "" if any(name in record.recipe.cost_label.lower() for name in names) else str(claim.quantity)
 
 
 def short_setting(claim: Claim) -> str:

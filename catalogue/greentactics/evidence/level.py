@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from greentactics.evidence.claims import effect_claims, has_figure
-from greentactics.evidence.runs import TacticRun
+from greentactics.evidence.claims import effect_claims, has_figure, other_quantity
+from greentactics.evidence.rivals import Against
+from greentactics.evidence.runs import TacticRun, needs_control
+from greentactics.evidence.wording import plain_label
 from greentactics.models.bibliography import Name, Reference
 from greentactics.models.record import Record
-from greentactics.models.results import DeviceInfo
+from greentactics.models.results import DEFAULT_PRESET, DeviceInfo
 from greentactics.models.vocabulary import ReadIn, Term
 
 
@@ -19,8 +21,19 @@ class Level(Term):
     E0 = "E0", "argued, without a figure"
     E1 = "E1", "a figure from one source"
     E2 = "E2", "figures from independent sources"
-    E3 = "E3", "reproduced here"
-    E4 = "E4", "reproduced here on a second device"
+    E3 = "E3", "reproduced or shown here"
+    E4 = "E4", "reproduced or shown here on a second device or subject"
+
+
+class Mark(Term):
+    """What stands beside a level."""
+
+    CONTESTED = "contested", "a result contests the headline claim"
+    MATCHED = "matched", "the best rival does as well, as far as was shown"
+    BEATEN = "beaten", "the best rival does better"
+
+
+_MARKED = {Against.MATCHED: Mark.MATCHED, Against.BEATEN: Mark.BEATEN}
 
 
 @dataclass(frozen=True)
@@ -29,10 +42,15 @@ class Evidence:
 
     level: Level
     """The level."""
-    contested: bool
-    """Whether a counting result contests the headline claim."""
+    marks: tuple[Mark, ...]
+    """What counting results add to it, in the order of the vocabulary."""
     reasons: tuple[str, ...]
-    """Why this level and, where contested, why that."""
+    """Why this level, then why these marks."""
+
+    @property
+    def text(self) -> str:
+        """The level and its marks, such as `E3, contested`."""
+        return ", ".join([self.level.value, *self.marks])
 
 
 def assess(record: Record, runs: Iterable[TacticRun], bibliography: Mapping[str, Reference]) -> Evidence:
@@ -44,10 +62,43 @@ def assess(record: Record, runs: Iterable[TacticRun], bibliography: Mapping[str,
         bibliography: References by key, to tell independent sources.
     """
     counting = [run for run in runs if not run.against]
-    contests = tuple(f"on {run.results.device.name} {run.contests}" for run in counting if run.contests)
-    devices = _device_count([run.results.device for run in counting if run.reproduces])
-    level, reason = _level(record, devices, bibliography)
-    return Evidence(level, bool(contests), (reason, *contests))
+    marked = [(mark, reason) for run in counting for mark, reason in _marks(run)]
+    marks = tuple(mark for mark in Mark if mark in dict(marked))
+    level, reason = _level(record, counting, bibliography)
+    return Evidence(
+        level, marks, (reason, *(reason for mark in marks for of, reason in marked if of is mark))
+    )
+
+
+def _marks(run: TacticRun) -> Iterator[tuple[Mark, str]]:
+    """Return what a run adds to the level, each with the reason."""
+    where = f"on {run.results.device.name}"
+    if run.results.preset != DEFAULT_PRESET:
+        where += f", preset {run.results.preset},"
+    if run.contests:
+        yield Mark.CONTESTED, f"{where} {run.contests}"
+    rival = run.best_rival
+    if rival and rival.outcome in _MARKED:
+        mark = _MARKED[rival.outcome]
+        yield mark, f"{where} {mark.value} by its best rival, {plain_label(rival.arm)}"
+
+
+def _shown(record: Record, counting: Sequence[TacticRun]) -> tuple[Level, str] | None:
+    """Return level and reason where every counting run shows the effect and none loses to its best rival."""
+    passed = [run for run in counting if run.reproduces and not run.is_beaten]
+    if not counting or len(passed) < len(counting):
+        return None
+    figures = [claim for claim in effect_claims(record) if has_figure(claim)]
+    same_quantity = any(not other_quantity(record, claim) for claim in figures)
+    word = "reproduced here" if same_quantity else "shown here"
+    # Counts and models give the same on any device, so that only another subject can tell more.
+    if needs_control(record, counting[0].results):
+        count, of = _device_count([run.results.device for run in counting]), "device"
+    else:
+        count, of = len({run.results.subject or run.results.data.name for run in counting}), "subject"
+    if count >= 2:
+        return Level.E4, f"{word} on {count} {of}s"
+    return Level.E3, f"{word} on one {of}"
 
 
 def _device_count(devices: Iterable[DeviceInfo]) -> int:
@@ -58,11 +109,12 @@ def _device_count(devices: Iterable[DeviceInfo]) -> int:
     return sum(max(1, len(known)) for known in models.values())
 
 
-def _level(record: Record, devices: int, bibliography: Mapping[str, Reference]) -> tuple[Level, str]:
-    if devices >= 2:
-        return Level.E4, f"reproduced here on {devices} devices"
-    if devices == 1:
-        return Level.E3, "reproduced here on one device"
+def _level(
+    record: Record, counting: Sequence[TacticRun], bibliography: Mapping[str, Reference]
+) -> tuple[Level, str]:
+    shown = _shown(record, counting)
+    if shown:
+        return shown
     figures = [claim for claim in effect_claims(record) if has_figure(claim)]
     if not figures:
         return Level.E0, "argued in the literature, without a figure"

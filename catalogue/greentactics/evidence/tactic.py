@@ -9,7 +9,7 @@ from functools import cached_property
 from greentactics.evidence.claims import claim_phrase, headline_claim
 from greentactics.evidence.level import Evidence, assess
 from greentactics.evidence.runs import TacticRun, tactic_runs
-from greentactics.evidence.verdict import headline_run, verdict_line
+from greentactics.evidence.verdict import Verdict, headline_run, verdict
 from greentactics.evidence.wording import estimate_phrase, with_provenance
 from greentactics.models.record import Record
 from greentactics.models.results import Results
@@ -41,14 +41,14 @@ class Tactic:
         return headline_run(self.committed)
 
     @cached_property
-    def verdict(self) -> str:
-        """Claim and reproduction in one sentence."""
-        return verdict_line(self.record, self.committed)
+    def verdict(self) -> Verdict:
+        """Claim and reproduction in words."""
+        return verdict(self.record, self.committed)
 
     @cached_property
-    def local_verdict(self) -> str | None:
+    def local_verdict(self) -> Verdict | None:
         """The same of this machine's runs; None where they show nothing."""
-        return verdict_line(self.record, self.local) if headline_run(self.local) else None
+        return verdict(self.record, self.local) if headline_run(self.local) else None
 
     @property
     def quality(self) -> str:

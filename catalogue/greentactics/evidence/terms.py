@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from greentactics.evidence.level import Level
+from greentactics.evidence.level import Level, Mark
+from greentactics.evidence.rivals import Against
 from greentactics.evidence.tactic import Tactic
 from greentactics.models.vocabulary import (
     Artifact,
@@ -99,6 +100,8 @@ FURTHER: tuple[tuple[str, type[Term]], ...] = (
     ("Directions of a claim", ClaimDirection),
     ("Bounds of a claim", Bound),
     ("Status of a record", Status),
+    ("Marks beside a level", Mark),
+    ("Against the best rival", Against),
 )
 """Words of the records that are defined in the glossary only."""
 

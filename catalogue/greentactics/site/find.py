@@ -110,8 +110,8 @@ class SelectorEntry:
     """Level of evidence."""
     evidence_reason: str
     """Why that level."""
-    contested: bool
-    """Whether a reproduction contests the claim."""
+    marks: tuple[str, ...]
+    """What results add to the level."""
     effort: str
     """S, M or L."""
     effort_reason: str
@@ -153,7 +153,7 @@ def _selector_entry(tactic: Tactic) -> SelectorEntry:
         **_reproduction(tactic),
         evidence=tactic.evidence.level.value,
         evidence_reason="; ".join(tactic.evidence.reasons),
-        contested=tactic.evidence.contested,
+        marks=_term_values(tactic.evidence.marks),
         effort=record.effort.level.value,
         effort_reason=record.effort.reason,
         applies_when=tuple(typographic(condition) for condition in record.applies_when),

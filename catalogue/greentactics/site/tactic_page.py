@@ -231,8 +231,10 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "record": record,
         "successor": record.withdrawn and catalogue.records.get(record.withdrawn.successor or ""),
         "dark": record.kind is Kind.DARK,
-        "verdict": sentence(tactic.verdict),
-        "local_verdict": sentence(tactic.local_verdict) if tactic.local_verdict else None,
+        "verdict": [sentence(part) for part in tactic.verdict.parts],
+        "local_verdict": [sentence(part) for part in tactic.local_verdict.parts]
+        if tactic.local_verdict
+        else [],
         "effects": effects_by_direction(record),
         "problem": paragraphs(record.problem),
         "solution": paragraphs(record.solution),
@@ -325,7 +327,7 @@ def relation_groups(ties: Iterable[Tie]) -> dict[str, list[dict[str, str]]]:
             "id": tie.target.record.id,
             "title": tie.target.record.title,
             "reason": tie.reason,
-            "verdict": sentence(tie.target.verdict),
+            "verdict": sentence(tie.target.verdict.against_baseline),
         }
         found.setdefault(tie.label, []).append(entry)
     return found

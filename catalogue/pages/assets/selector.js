@@ -221,8 +221,7 @@
     Reproduced: ({ reproduced, not_counted }) =>
       (reproduced ?? "not yet") + (not_counted ? `; not counted: ${not_counted}` : ""),
     Quality: ({ quality }) => quality ?? "\u2013",
-    Evidence: ({ evidence, contested, evidence_reason }) =>
-      `${evidence}${contested ? ", contested" : ""}: ${evidence_reason}`,
+    Evidence: ({ evidence, marks, evidence_reason }) => `${[evidence, ...marks].join(", ")}: ${evidence_reason}`,
     Effort: ({ effort, effort_reason }) => `${effort}: ${effort_reason}`,
     "Applies when": ({ applies_when }) => listed(applies_when),
     "Avoid when": ({ avoid_when }) => listed(avoid_when),
