@@ -31,8 +31,11 @@ def doubt(entry):
     return run.doubt
 
 
+ARGUED = {"value": None, "unit": None, "kind": ClaimKind.ARGUED}
+
+
 def argued():
-    return claim(value=None, unit=None, kind=ClaimKind.ARGUED)
+    return claim(**ARGUED)
 
 
 def two_arms(factors, **changes):
@@ -185,6 +188,29 @@ def test_an_effect_is_reproduced_or_contested_or_both(record, factors, level, co
 def test_which_claims_a_saving_of_two_times_contests(published, contested) -> None:
     found = evidence(with_claims(PRUNING, published), two_arms(SMALL))
     assert (Mark.CONTESTED in found.marks) is contested
+
+
+@pytest.mark.parametrize(
+    ("published", "contested"),
+    [
+        ({"value": 1.0, "unit": ClaimUnit.PERCENTAGE_POINTS}, True),
+        ({"value": 4.0, "unit": ClaimUnit.PERCENTAGE_POINTS}, False),
+        ({"value": 1.0, "unit": ClaimUnit.PERCENTAGE_POINTS, "bound": Bound.AT_LEAST}, False),
+        ({"value": 1.0, "unit": ClaimUnit.PERCENT}, False),
+        (ARGUED | {"direction": ClaimDirection.NONE}, True),
+        (ARGUED | {"direction": ClaimDirection.INCREASE}, True),
+    ],
+)
+def test_which_claims_about_quality_a_loss_of_three_points_contests(published, contested) -> None:
+    record = with_claims(PRUNING, claim(), claim(quantity=Quantity.QUALITY, **published))
+    found = evidence(record, two_arms(LOSSY))
+    assert found.marks == ((Mark.CONTESTED,) if contested else ())
+    assert ("the quality's loss" in found.reasons[-1]) is contested
+
+
+def test_a_loss_within_the_tolerance_leaves_a_quality_unchanged() -> None:
+    same = claim(quantity=Quantity.QUALITY, direction=ClaimDirection.NONE, **ARGUED)
+    assert evidence(with_claims(PRUNING, claim(), same), two_arms((7.4, 3.1, -0.005, 8.0, 4.0))).marks == ()
 
 
 def test_only_the_headline_claim_is_contested() -> None:

@@ -117,6 +117,13 @@ def test_doubt_contest_and_loss_are_said(factors, words) -> None:
     assert line.startswith("Contested") == words.startswith("Contested")
 
 
+def test_a_contested_claim_about_quality_is_told() -> None:
+    quality = claim(quantity=Quantity.QUALITY, value=1.0, unit=ClaimUnit.PERCENTAGE_POINTS)
+    line = verdict_line(with_claims(PRUNING, claim(), quality), [two_arms(7.4, 3.1, -0.03, 8.0, 4.0)])
+    assert line.startswith("Contested: modelled energy")
+    assert line.endswith("claimed 3.7x (AlexNet), quality 1 point lower (AlexNet)")
+
+
 def test_quality_that_was_not_measured_is_said() -> None:
     unknown = PRUNING.recipe.model_copy(update={"quality_metric": "recall", "quality_label": "recall"})
     line = verdict_line(PRUNING.model_copy(update={"recipe": unknown}), [results()])

@@ -41,6 +41,24 @@ def headline_claim(record: Record) -> Claim | None:
     return next((claim for claim in effects if has_figure(claim)), effects[0] if effects else None)
 
 
+def quality_claim(record: Record) -> Claim | None:
+    """Return the claim that our figure of quality is set against: the first one about quality."""
+    return next((claim for claim in record.impact.claims if claim.quantity is Quantity.QUALITY), None)
+
+
+def most_claimed_loss(claim: Claim, tolerance_points: float) -> float | None:
+    """Return the largest loss in percentage points that a claim about quality leaves room for.
+
+    None for a claim that is no difference in points, or a lower limit. A quality that stays the same may lose
+    the tolerance, one that rises nothing.
+    """
+    if claim.direction is not ClaimDirection.DECREASE:
+        return tolerance_points if claim.direction is ClaimDirection.NONE else 0.0
+    if claim.unit is not ClaimUnit.PERCENTAGE_POINTS or claim.bound is Bound.AT_LEAST:
+        return None
+    return claim.range.high if claim.range else claim.value
+
+
 def claimed_times(claim: Claim) -> float | None:
     """Return how many times lower or higher the claim says the quantity becomes, at least.
 

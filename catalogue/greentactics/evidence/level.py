@@ -28,7 +28,7 @@ class Level(Term):
 class Mark(Term):
     """What stands beside a level."""
 
-    CONTESTED = "contested", "a result contests the headline claim"
+    CONTESTED = "contested", "a result contests the headline claim, or the first one about quality"
     MATCHED = "matched", "the best rival does as well, as far as was shown"
     BEATEN = "beaten", "the best rival does better"
 
@@ -75,8 +75,8 @@ def _marks(run: TacticRun) -> Iterator[tuple[Mark, str]]:
     where = f"on {run.results.device.name}"
     if run.results.preset != DEFAULT_PRESET:
         where += f", preset {run.results.preset},"
-    if run.contests:
-        yield Mark.CONTESTED, f"{where} {run.contests}"
+    for contest in run.contests:
+        yield Mark.CONTESTED, f"{where} {contest}"
     rival = run.best_rival
     if rival and rival.outcome in _MARKED:
         mark = _MARKED[rival.outcome]

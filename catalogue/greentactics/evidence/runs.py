@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from greentactics.evidence.claims import claimed_times, effect_claims, headline_claim
+from greentactics.evidence.claims import (
+    claimed_times,
+    effect_claims,
+    headline_claim,
+    most_claimed_loss,
+    quality_claim,
+)
 from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, absolute, compare, loss_interval
 from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, shows_difference
 from greentactics.evidence.rivals import Against, BestRival, best_rival, choice_metric, fares
@@ -56,6 +62,7 @@ class Contest(StrEnum):
 
     OPPOSITE = "the interval lies wholly on the opposite side of no effect"
     SMALLER = "the interval lies wholly below the claimed effect"
+    LOSSIER = "the interval of the quality's loss lies wholly above what is claimed"
 
 
 STALE = frozenset({Objection.RECIPE_CHANGED, Objection.DATA_CHANGED})
@@ -257,8 +264,26 @@ class TacticRun:
         return self.best_rival is not None and self.best_rival.outcome is Against.BEATEN
 
     @property
-    def contests(self) -> Contest | None:
-        """How it contests the headline claim, or None."""
+    def contests(self) -> tuple[Contest, ...]:
+        """How it contests the headline claim, and the first one about quality."""
+        return tuple(filter(None, (self._contests_effect, self.contests_quality)))
+
+    @property
+    def contests_quality(self) -> Contest | None:
+        """How it contests the first claim about quality, or None."""
+        recipe, claim, quality, loss = (
+            self.record.recipe,
+            quality_claim(self.record),
+            self.quality,
+            self.loss_interval,
+        )
+        if recipe is None or claim is None or quality is None or loss is None or quality.n < LEAST_PAIRS:
+            return None
+        claimed = most_claimed_loss(claim, recipe.quality_tolerance_points)
+        return Contest.LOSSIER if claimed is not None and loss[0] > claimed else None
+
+    @property
+    def _contests_effect(self) -> Contest | None:
         claim, interval = headline_claim(self.record), self._effect_interval
         if claim is None or interval is None:
             return None

@@ -12,6 +12,7 @@ from greentactics.evidence.claims import (
     has_figure,
     headline_claim,
     other_quantity,
+    quality_claim,
     short_setting,
 )
 from greentactics.evidence.comparison import POINTS, Estimate
@@ -68,10 +69,11 @@ def verdict(record: Record, runs: Iterable[TacticRun] = ()) -> Verdict:
     shown = headline_run(known)
     if record.recipe is None or shown is None or shown.cost is None:
         return Verdict(_without_reproduction(record, any(run.stale and not run.is_smoke for run in known)))
-    contested = not shown.against and shown.contests
     line = f"{_reproduced(shown, record.recipe, shown.cost)}; {_claimed(record)}"
-    if contested:
+    if not shown.against and shown.contests:
         line = f"Contested: {line}"
+        quality = quality_claim(record) if shown.contests_quality else None
+        line += f", {claim_phrase(quality)}" if quality else ""
     if shown.against:
         line += f"; not counted as evidence: {', '.join(shown.against)}"
     return Verdict(line, _against_rival(shown, record.recipe), _felt(shown))
