@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from greentactics.evidence.intervals import (
     Mean,
     crossed_mean,
+    difference_p,
     equivalence_p,
     interval,
     mean_of,
     minimal_detectable_effect,
+    shown_among,
 )
 
 T_2_975 = 4.3026527297
@@ -97,6 +99,31 @@ def test_equivalent_means_that_both_one_sided_tests_reject(values, margin) -> No
     above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(values, margin, alternative="less").pvalue
     assert equivalence_p(mean_of(values), margin) == pytest.approx(max(above, below), abs=1e-12)
+
+
+@given(SAMPLES)
+def test_a_difference_is_significant_where_the_interval_leaves_zero_out(values) -> None:
+    mean = mean_of(values)
+    low, high = interval(mean)
+    p = difference_p(mean)
+    if 0.0499 < p < 0.0501:
+        return
+    assert (p < 0.05) == (low > 0 or high < 0)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "shown"),
+    [
+        ((), ()),
+        ((0.05,), (True,)),
+        ((0.03, 0.04), (False, False)),
+        ((0.04, 0.02), (True, True)),
+        ((0.04, 0.001, 0.03), (False, True, False)),
+        ((0.001, 0.06, 0.02), (True, False, True)),
+    ],
+)
+def test_several_tests_are_held_to_the_level_together(p_values, shown) -> None:
+    assert shown_among(p_values) == shown
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, math.nan, math.inf])

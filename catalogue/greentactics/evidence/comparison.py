@@ -9,6 +9,7 @@ far the mean would move with other data or devices. `intervals` holds the mathem
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 from greentactics.evidence.intervals import (
     Mean,
     crossed_mean,
+    difference_p,
     equivalence_p,
     interval,
     mean_of,
     minimal_detectable_effect,
+    shown_among,
 )
 from greentactics.models.results import BASELINE, TEST, Better, Results
 
@@ -137,6 +140,18 @@ def detectable(results: Results, arm: str, metric: str) -> float:
     paired = _several(pairs(results, arm, metric))
     effect = minimal_detectable_effect(paired.mean)
     return effect if paired.unit == POINTS else math.exp(effect)
+
+
+def differences_shown(results: Results, arm: str, metric: str, references: Sequence[str]) -> dict[str, bool]:
+    """Tell from which of several arms a difference is shown, by t tests with Holm's correction.
+
+    Arms that give no number, or a single pair, are left out.
+    """
+    p_values = dict[str, float]()
+    for reference in references:
+        with contextlib.suppress(NotComparable):
+            p_values[reference] = difference_p(_several(pairs(results, arm, metric, reference)).mean)
+    return dict(zip(p_values, shown_among([*p_values.values()]), strict=True))
 
 
 def equivalence_in_points(results: Results, arm: str, metric: str, margin_points: float) -> float:

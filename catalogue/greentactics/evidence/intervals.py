@@ -137,6 +137,33 @@ def minimal_detectable_effect(mean: Mean, power: float = POWER) -> float:
     return float(special.nctdtrinc(mean.freedom, 1 - power, critical)) * error
 
 
+def difference_p(mean: Mean) -> float:
+    """Return the p value of the two-sided t test that the true mean is zero; without spread it is 0 or 1.
+
+    Raises:
+        ValueError: A single value.
+    """
+    from scipy import special
+
+    error = _error_of_several(mean)
+    if error == 0:
+        return float(mean.value == 0)
+    return 2 * float(special.stdtr(mean.freedom, -abs(mean.value) / error))
+
+
+def shown_among(p_values: Sequence[float]) -> tuple[bool, ...]:
+    """Tell which of several tests show something, so that by chance one or more of them do in 5 % of cases.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    shown = [False] * len(p_values)
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[index] > ALPHA / (len(p_values) - rank):
+            break
+        shown[index] = True
+    return tuple(shown)
+
+
 def equivalence_p(mean: Mean, margin: float) -> float:
     """Return the p value of the test that the true mean lies within a margin of zero: two one-sided t tests.
 

@@ -13,7 +13,13 @@ from greentactics.evidence.claims import (
     other_quantity,
     short_setting,
 )
-from greentactics.evidence.comparison import POINTS, TIMES_HIGHER, Estimate, NotComparable
+from greentactics.evidence.comparison import (
+    POINTS,
+    TIMES_HIGHER,
+    Estimate,
+    NotComparable,
+    differences_shown,
+)
 from greentactics.evidence.runs import NOISY, TacticRun
 from greentactics.evidence.wording import (
     DASH,
@@ -260,19 +266,23 @@ class RivalRow:
 def rival_rows(record: Record, runs: Sequence[TacticRun]) -> tuple[RivalRow, ...]:
     """Return the rows for metrics that baseline, tactic and rival all have; stale runs are left out.
 
-    A row whose interval holds no difference says so in words.
+    A row whose interval holds no difference says so in words, and so does one whose difference may be the
+    chance find of so many comparisons.
     """
     rows = []
     for run in (run for run in runs if not run.stale):
-        for rival in (arm for arm in run.results.arms if arm not in (BASELINE, TACTIC)):
-            for name in shown_metrics(record, [run]):
-                if not run.results.values(BASELINE, name):
-                    continue
+        arms = [arm for arm in run.results.arms if arm not in (BASELINE, TACTIC)]
+        names = [name for name in shown_metrics(record, [run]) if run.results.values(BASELINE, name)]
+        shown = {name: differences_shown(run.results, TACTIC, name, arms) for name in names}
+        for rival in arms:
+            for name in names:
                 if (estimate := run.estimate(TACTIC, name, rival)) is None:
                     continue
                 words = estimate_phrase(estimate)
                 if includes_no_effect(estimate):
                     words += "; no difference shown"
+                elif not shown[name].get(rival, False):
+                    words += f"; not shown among {len(shown[name])} comparisons"
                 title = metric_title(record, name, run.results.metrics[name])
                 rows.append(RivalRow(rival, name, title, typographic(words), estimate.n, run))
     return tuple(rows)
