@@ -107,7 +107,7 @@ def test_the_page_to_browse_by_leads_to_every_term_with_its_count(made_up) -> No
     assert ">Compression</a> <small>2</small>" in text
     assert ">Safety</a> <small>1 worsen</small>" in text
     assert ">Decommissioning</a> <small>none yet</small>" in text
-    assert "E3: reproduced here</a> <small>1</small>" in text
+    assert "E3: reproduced or shown here</a> <small>1</small>" in text
 
 
 def test_a_catalogue_without_advice_has_no_matrix() -> None:
