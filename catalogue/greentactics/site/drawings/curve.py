@@ -19,7 +19,9 @@ from greentactics.site.drawings.svg import TICK_SIZE, Figure, Scale, scale_over,
 from greentactics.text.escaping import text_to_html
 
 DETAIL = "curve"
-QUALITY = "validation_accuracy"
+QUALITIES = ("choice_quality", "validation_accuracy")
+"""What a row may call its quality: of a trial, on examples that no arm searched with; of another workload."""
+QUALITY = "quality"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def _curve_rows(repeat: Repeat) -> list[Mapping[str, float]]:
         for row in value
         if isinstance(row, Mapping)
     ]
-    return [row for row in rows if QUALITY in row]
+    named = ((row, [row[name] for name in QUALITIES if name in row]) for row in rows)
+    return [{**row, QUALITY: qualities[0]} for row, qualities in named if qualities]
 
 
 WIDTH, HEIGHT = 360, 250
