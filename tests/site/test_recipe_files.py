@@ -128,6 +128,14 @@ def test_what_is_imported_is_followed_wherever_it_stands() -> None:
     )  # fmt: skip
 
 
+def test_a_recipe_that_is_tried_on_subjects_brings_them_along() -> None:
+    for identifier, archive in (
+        (path.split("/")[1], zipfile.ZipFile(io.BytesIO(data))) for path, data in ARCHIVES.items()
+    ):
+        has_subjects = "recipes/subjects/digits_cnn.py" in archive.namelist()
+        assert has_subjects == ("SUBJECTS = " in REAL.recipes[identifier].text)
+
+
 def test_the_same_files_give_the_same_bytes() -> None:
     files = {"b.py": "x = 1\n", "a/é.py": "é\n"}
     made = packed(files)

@@ -12,6 +12,7 @@ from greentactics.records.loading import LICENCE, OWN_PACKAGES, Catalogue
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The first one that an archive can hold, so that the same files give the same bytes."""
+_IMPORTS_SUBJECTS, _SUBJECTS = "recipes/common/trial/subject.py", "recipes/subjects/"
 
 
 def needed_files(names: Iterable[str], modules: Mapping[str, str]) -> tuple[str, ...]:
@@ -41,9 +42,14 @@ def archive_path(tactic: str) -> str:
 def archived_files(tactic: str, catalogue: Catalogue) -> dict[str, str]:
     """Return the files of a recipe's archive by path: the recipe, all it imports, and the licence.
 
-    Empty where the catalogue does not hold them.
+    With what imports subjects by their names come all of them. Empty where the catalogue does not hold them.
     """
-    names = needed_files([f"recipes.{tactic.replace('-', '_')}"], catalogue.modules)
+    recipe = f"recipes.{tactic.replace('-', '_')}"
+    names = needed_files([recipe], catalogue.modules)
+    if _IMPORTS_SUBJECTS in names:
+        subjects = (path for path in catalogue.modules if path.startswith(_SUBJECTS))
+        modules = (path.removesuffix(".py").replace("/", ".") for path in subjects)
+        names = needed_files([recipe, *modules], catalogue.modules)
     return {
         name: catalogue.modules[name] for name in (LICENCE, *names) if names and name in catalogue.modules
     }
