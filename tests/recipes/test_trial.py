@@ -11,7 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from greentactics.models.results import Scores
 from recipes.common.run.contract import UserError
+from recipes.common.trial import command
+from recipes.common.trial.checks import keeps_apart, refuse_unfit
 from recipes.common.trial.costs import cost_of, live_bytes
 from recipes.common.trial.harness import Point, choose, points_of, run_trial, trained
 from recipes.common.trial.rivals import distillation, found_from_random, thin_distilled, with_random_weights
@@ -341,3 +344,157 @@ def test_rivals_that_any_recipe_may_list_fit_any_net(name):
     fresh = with_random_weights(study.found, study)
     assert [each.shape for each in fresh.parameters()] == [each.shape for each in study.found.parameters()]
     assert not same(fresh, study.found)
+
+
+MINE = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+torch.manual_seed(0)
+inputs, labels = torch.rand(128, 6), torch.arange(128) % 3
+
+def build_model():
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+def train(model, epochs):
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(epochs):
+        for chosen in torch.randperm(64).split(16):
+            optimizer.zero_grad()
+            F.cross_entropy(model(inputs[chosen]), labels[chosen]).backward()
+            optimizer.step()
+
+def evaluate(model):
+    model.eval()
+    with torch.no_grad():
+        return model(inputs[64:]).argmax(1) == labels[64:]
+"""
+
+
+ANSWER = "model(inputs[64:]).argmax(1) == labels[64:]"
+LEFT_TRAINING = f"        scores = {ANSWER}\n    model.train()\n    return scores"
+COPIES = "    model.train()\n    best = copy.deepcopy(model)\n"
+
+
+def loaded(tmp_path, *changes, more="", name="mine.py"):
+    """Return the subject of a reader's file with changes, pairs of old and new text."""
+    text = MINE + more
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / name).write_text(text)
+    subject = load_subject(str(tmp_path / name))
+    refuse_unfit(subject)
+    return subject
+
+
+TIME_FIRST = (
+    ("nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))", "Net()"),
+    ("def build_model", """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(1, 3)
+    def forward(self, series):
+        return self.rnn(series)[0][-1]
+
+def build_model"""),
+    ("inputs[chosen]", "inputs[chosen].T[:, :, None]"),
+    ("inputs[64:]", "inputs[64:].T[:, :, None]"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("evaluate(model)", "evaluate(model, verbose=False)", r"got evaluate\(model, verbose\); take"),
+        ("train(model, epochs)", "train(model)", r"got train\(model\); take"),
+        ("build_model()", "build_model(width)", r"got build_model\(width\); give"),
+        ("", "BETTER = 'less'", 'BETTER: expected "higher" or "lower", got \'less\''),
+        ("", "QUALITY = None", "QUALITY: expected a name"),
+        ("", "TOLERANCE = '1%'", "TOLERANCE: expected a number from 0"),
+        ("", "EPOCHS = {'smoke': 3}", "EPOCHS: expected by preset"),
+        ("    model.eval()", "    model.train()", r"got other 1\.running_mean afterwards"),
+        (f"        return {ANSWER}", LEFT_TRAINING, "got it in training mode afterwards"),
+        (ANSWER, "torch.ones(9)", "got no call of it"),
+        ("return model(", "return model(input=", "without a tensor in first place"),
+        ("entropy(model(", "entropy(model(input=", "got keywords alone; wrap"),
+        ("entropy(model(", "entropy(build_model()(", "got no call of it; train"),
+        ("        return ", "        left = ", "got NoneType; return a row"),
+        (ANSWER, f"0.5, 0.7, {ANSWER}", "got tuple; return a row"),
+        ("== labels[64:]", "/ 0", "with 64 that are not finite"),
+        ("== labels[64:]", "+ 100_000", "tell apart, got some from 1e.05 to 1e.05; scale or shift"),
+        ("nn.Linear(6, 8)", "nn.LazyLinear(8)", "waits for a first batch"),
+        ("nn.Linear(6, 8)", "nn.utils.weight_norm(nn.Linear(6, 8))", r"that copy\.deepcopy can copy"),
+        ("", "def example_inputs(): return inputs[:1]", r"two training inputs or more, .*shape \(1, 6\)"),
+        ("", "def example_inputs(): return inputs[:9, :3]", r"to take 1 of .*, of shape \(1, 3\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.nn.utils.weight_norm")
+def test_a_file_whose_figures_would_be_wrong_is_refused(old, new, told, tmp_path):
+    with pytest.raises(UserError, match=told):
+        loaded(tmp_path, *([(old, new)] if old else []), more="" if old else new)
+
+
+def test_a_net_in_bfloat16_is_told(tmp_path):
+    coarse = ("nn.Linear(8, 3))", "nn.Linear(8, 3)).bfloat16()"), ("rand(128, 6)", "rand(128, 6).bfloat16()")
+    with pytest.raises(UserError, match=r"expected weights in float32, got 0\.weight in torch\.bfloat16"):
+        loaded(tmp_path, *coarse)
+
+
+def test_examples_behind_another_axis_are_told(tmp_path):
+    with pytest.raises(UserError, match="got 16 rows of outputs for one example input and for two"):
+        loaded(tmp_path, *TIME_FIRST)
+
+
+def test_a_file_may_not_pass_for_a_subject_of_the_project(tmp_path):
+    assert loaded(tmp_path).name == "mine"
+    with pytest.raises(UserError, match="got digits_cnn; rename the file"):
+        loaded(tmp_path, name="digits_cnn.py")
+
+
+def test_fewer_than_four_scores_are_not_kept_apart(tmp_path):
+    assert keeps_apart(load_subject("digits_cnn"))
+    assert keeps_apart(loaded(tmp_path))
+    assert not keeps_apart(loaded(tmp_path, ("64:", "125:")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("    model.train()\n", "    {}['rate']\n", "mine.py, line 12, in train: KeyError: 'rate'"),
+        ("    model.train()\n", COPIES, "keep its state_dict() instead"),
+        ("torch.manual_seed(0)", "raise SystemExit(0)", "mine.py, line 5, in <module>: SystemExit: 0"),
+        ("[64:]", "[125:]", "expected a score for each of 4 held-out examples or more, got 3"),
+    ],
+)
+def test_an_error_in_a_readers_file_is_told_in_one_line(old, new, told, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    text = MINE.replace("import torch\n", "import torch, copy\n", 1)
+    path.write_text(text.replace(old, new) + "def example_inputs(): return inputs[:64]\n")
+    arguments = ["--subject", str(path), "--preset", "smoke", "--seed", "1000", "--cap-s", "0"]
+    assert command.main(recipe(unchanged, TACTIC="made"), arguments) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_scores_are_packed_as_the_file_gave_them(tmp_path):
+    scores = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
+    rewards = types.SimpleNamespace(sign=1, name="mine")
+    packed = Scores(**command.compact(scores, rewards))
+    assert (packed.kind, packed.unpacked().tolist()) == ("float16", [-1, 1, 1])
+    errors = types.SimpleNamespace(sign=-1, name="mine")
+    assert Scores(**command.compact(-scores.abs(), errors)).kind == "bits"
+    with pytest.raises(UserError, match=r"expected scores up to 65,504, got 7e.04; scale"):
+        command.compact(torch.tensor([7e4], dtype=torch.float64), rewards)
+
+
+def test_an_arm_that_peeks_is_refused_in_one_line(capsys):
+    def peeks(study):
+        images.split("digits", "test")
+        yield from unchanged(study)
+
+    arguments = ["--subject", "digits_cnn", "--preset", "smoke", "--cap-s", "0"]
+    assert command.main(recipe(peeks, TACTIC="made"), arguments) == 1
+    assert capsys.readouterr().err.startswith("error: PermissionError: the test images are sealed")

@@ -36,7 +36,17 @@ from recipes.common.run.contract import Deployable, Meter, UserError
 from recipes.common.timing.__main__ import seconds, time_all
 from recipes.common.timing.engines import ENGINES
 from recipes.common.timing.one_pass import Settings
-from recipes.common.trial.harness import BASELINE, CONTROL, Arrived, Trial, arms_of, curve_of, run_trial
+from recipes.common.trial.checks import first_line, keeps_apart, refuse_unfit, told_in
+from recipes.common.trial.harness import (
+    BASELINE,
+    CONTROL,
+    FIRST_PUBLISHED_SEED,
+    Arrived,
+    Trial,
+    arms_of,
+    curve_of,
+    run_trial,
+)
 from recipes.common.trial.subject import Subject, load_subject
 
 STREAM_COUNT = 16
@@ -85,6 +95,14 @@ def main(recipe: ModuleType, arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing written", file=sys.stderr)  # noqa: T201
         return 130
+    except (Exception, SystemExit) as error:
+        told = told_in(options.subject, error) if _is_file(options.subject) else None
+        if isinstance(error, PermissionError) and "sealed" in str(error):
+            told = told or first_line(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 
@@ -99,6 +117,14 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {options.preset!r}")
     name = options.subject or recipe.SUBJECTS[options.preset]
     subject = load_subject(name, _device(options.device))
+    if _is_file(options.subject):
+        refuse_unfit(subject)
+    if options.seed >= FIRST_PUBLISHED_SEED and not keeps_apart(subject):
+        raise UserError(
+            f"{subject.name}: expected a score for each of 4 held-out examples or more, got "
+            f"{subject.count('test')}, so that arms would search with what they are tested on; return one an "
+            f"example, or stay below seed {FIRST_PUBLISHED_SEED}"
+        )
     device = environment.device()
     meter = choose_meter(device_kind=str(device["kind"]))
     started, load_before = datetime.now(UTC), environment.load_average()
@@ -147,7 +173,7 @@ def arm_record(arrived: Arrived, cost: str, subject: Subject) -> dict[str, Any]:
     point, ledger = arrived.chosen, arrived.ledger
     return {
         "metrics": {name: dataclasses.asdict(metric) for name, metric in arrived.metrics.items()},
-        "scores": None if arrived.test_scores is None else compact(arrived.test_scores),
+        "scores": None if arrived.test_scores is None else compact(arrived.test_scores, subject),
         "details": {
             "net": point.label,
             "is_within": arrived.is_within,
@@ -165,9 +191,18 @@ def arm_record(arrived: Arrived, cost: str, subject: Subject) -> dict[str, Any]:
     }
 
 
-def compact(scores: Tensor) -> dict[str, Any]:
-    """Return scores, (examples,), as packed text: a bit each where all are 0 or 1, else 16-bit floats."""
-    array = np.abs(scores.numpy())  # a likelihood where less is better has been turned over
+def compact(scores: Tensor, subject: Subject) -> dict[str, Any]:
+    """Return scores, (examples,), as packed text: a bit each where all are 0 or 1, else 16-bit floats.
+
+    Raises:
+        UserError: One is beyond 16-bit floats.
+    """
+    array = subject.sign * scores.numpy() + 0.0  # as the file gave them: turned over where less is better
+    if np.abs(array).max() > np.finfo(np.float16).max:
+        raise UserError(
+            f"{subject.name}: expected scores up to {np.finfo(np.float16).max:,.0f}, got "
+            f"{np.abs(array).max():,.4g}; scale them in evaluate"
+        )
     is_binary = bool(np.isin(array, (0.0, 1.0)).all())
     content = np.packbits(array.astype(bool)) if is_binary else array.astype(np.float16)
     packed = base64.b64encode(zlib.compress(content.tobytes(), 9)).decode()
@@ -203,6 +238,11 @@ def time_nets(
     )
     engines = options.engine or (ENGINES[:1] if routed else ENGINES)
     return time_all(nets, engines, settings, meter)
+
+
+def _is_file(name: str | None) -> bool:
+    """Return whether a subject is a reader's file."""
+    return name is not None and name.endswith(".py")
 
 
 def _device(wanted: str) -> str:

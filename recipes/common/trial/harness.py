@@ -307,7 +307,8 @@ def refuse_overdrawn(arm: str, points: list[Point], whole: Point) -> None:
     if most > LIFETIME_SLACK * allowed:
         raise CannotRun(
             f"arm {arm}: expected at most {allowed:,} examples in the life of a net, as the baseline's has "
-            f"seen, got {most:,}; draw fewer, or say in DRAWS_MORE why that is fair"
+            f"seen, got {most:,}; let train(model, epochs: float) take parts of an epoch, as 0.03 of one is "
+            "rounded up to a whole one without; or draw fewer, or say in DRAWS_MORE why that is fair"
         )
 
 

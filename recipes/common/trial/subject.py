@@ -213,6 +213,8 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
             f"--subject {name}: expected the functions {', '.join(_NEEDED)}, got none called "
             f"{', '.join(missing)}; write them at the top level of the file"
         )
+    if told := _unreadable(module):
+        raise UserError(f"--subject {name}: {told}")
     parameters = inspect.signature(module.train).parameters
     if not hasattr(module, "example_inputs"):
         module.example_inputs = lambda: first_batches(module)  # type: ignore[attr-defined]
@@ -234,6 +236,45 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
     return subject
 
 
+def _unreadable(module: ModuleType) -> str:
+    """Return what of a file's signatures and constants cannot be understood; empty where all can be."""
+    taken = {name: list(inspect.signature(getattr(module, name)).parameters) for name in _NEEDED}
+    asked = inspect.signature(module.build_model).parameters.values()
+    if any(
+        each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        for each in asked
+    ):
+        return f"expected build_model(), got build_model({', '.join(taken['build_model'])}); give defaults"
+    if len(taken["train"]) < 2:
+        return f"expected train(model, epochs), got train({', '.join(taken['train'])}); take epochs as well"
+    if len(taken["evaluate"]) > 1 and taken["evaluate"][1] != "part":
+        return (
+            f"expected evaluate(model), or evaluate(model, part) with part one of search, choice, test, got "
+            f"evaluate({', '.join(taken['evaluate'])}); take the model alone"
+        )
+    better, quality = getattr(module, "BETTER", "higher"), getattr(module, "QUALITY", "quality")
+    if better not in ("higher", "lower"):
+        return f'BETTER: expected "higher" or "lower", got {better!r}'
+    if not isinstance(quality, str) or not quality:
+        return f'QUALITY: expected a name, such as "accuracy", got {quality!r}'
+    tolerance = getattr(module, "TOLERANCE", None)
+    if tolerance is not None and not (isinstance(tolerance, int | float) and 0 <= tolerance < float("inf")):
+        return f"TOLERANCE: expected a number from 0, in the unit of a score, got {tolerance!r}"
+    epochs = getattr(module, "EPOCHS", {})
+    if not isinstance(epochs, Mapping) or not all(
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(each, int | float) for each in pair)
+        and pair[0] > 0 <= pair[1]
+        for pair in epochs.values()
+    ):
+        return (
+            'EPOCHS: expected by preset the epochs of the trained net and those on top, such as {"smoke": '
+            f"(2, 1)}}, got {epochs!r}"
+        )
+    return ""
+
+
 def first_batches(module: ModuleType, batches: int = 4) -> Tensor:
     """Return what a file's training draws first, (examples, ...)."""
     seen = list[Tensor]()
@@ -242,6 +283,12 @@ def first_batches(module: ModuleType, batches: int = 4) -> Tensor:
         pass
 
     def keep(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if not arguments or not isinstance(arguments[0], Tensor):
+            got = type(arguments[0]).__name__ if arguments else "keywords alone"
+            raise UserError(
+                f"{module.__name__.removeprefix('subject_')}: expected train to call model(inputs) with one "
+                f"tensor in first place, got {got}; wrap the net in a module that takes it so"
+            )
         seen.append(arguments[0].detach().clone())
         if len(seen) == batches:
             raise Enough
@@ -256,6 +303,11 @@ def first_batches(module: ModuleType, batches: int = 4) -> Tensor:
             pass
         finally:
             handle.remove()
+    if not seen:
+        raise UserError(
+            f"{module.__name__.removeprefix('subject_')}: expected train(model, epochs) to call "
+            "model(inputs), got no call of it; train the model that is handed in, and call it, not a part of it"
+        )
     return torch.cat(seen)
 
 
@@ -265,11 +317,18 @@ def as_scores(found: Tensor | float, name: str) -> Tensor:
     Raises:
         UserError: It is no number for each example, or not finite.
     """
+    if found is None or isinstance(found, tuple | dict | str):
+        raise UserError(
+            f"{name}: expected evaluate(model) to return a tensor of one score for each example, "
+            f"(examples,), got {type(found).__name__}; return a row, such as "
+            "predictions.argmax(1) == labels"
+        )
     scores = torch.as_tensor(found, dtype=torch.float64).detach().cpu()
     if scores.ndim > 1 or scores.numel() == 0 or not bool(scores.isfinite().all()):
         raise UserError(
             f"{name}: expected evaluate(model) to return one finite score for each example, (examples,), got "
-            f"shape {tuple(scores.shape)}; return a row of numbers, such as predictions.argmax(1) == labels"
+            f"shape {tuple(scores.shape)} with {int((~scores.isfinite()).sum())} that are not finite; "
+            "return a row of numbers, such as predictions.argmax(1) == labels"
         )
     return scores.reshape(-1)
 
@@ -291,6 +350,11 @@ def _imported(name: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
         raise UserError(f"--subject {name}: expected a file, found none there")
+    if (Path(__file__).parents[2] / "subjects" / path.name).exists():
+        raise UserError(
+            f"--subject {name}: expected a name that no subject of recipes/subjects has, as results tell "
+            f"subjects by it, got {path.stem}; rename the file"
+        )
     own_name = f"subject_{path.stem}"  # so that a file called random.py stands in nobody's way
     spec = importlib.util.spec_from_file_location(own_name, path)
     if spec is None or spec.loader is None:
@@ -300,7 +364,11 @@ def _imported(name: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UserError(f"--subject {name}: cannot be imported ({type(error).__name__}: {error})") from error
+        raise UserError(
+            f"--subject {name}: cannot be imported ({type(error).__name__}: {error}); it "
+            "runs in the folder of the checkout: name files by Path(__file__).parent, and folders of modules "
+            "in PYTHONPATH"
+        ) from error
     return module
 
 
