@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import json
 import re
 import types
 from pathlib import Path
@@ -498,3 +499,18 @@ def test_an_arm_that_peeks_is_refused_in_one_line(capsys):
     arguments = ["--subject", "digits_cnn", "--preset", "smoke", "--cap-s", "0"]
     assert command.main(recipe(peeks, TACTIC="made"), arguments) == 1
     assert capsys.readouterr().err.startswith("error: PermissionError: the test images are sealed")
+
+
+def test_seeds_of_a_file_without_a_tolerance_have_equal_conditions(tmp_path, monkeypatch):
+    monkeypatch.setenv("GREENTACTICS_METER", "none")
+    runs = []
+    for seed in ("1", "2"):
+        arguments = ["--subject", READERS[0], "--preset", "smoke", "--cap-s", "0", "--seed", seed]
+        assert (
+            command.main(recipe(unchanged, TACTIC="made"), [*arguments, "--out", str(tmp_path / seed)]) == 0
+        )
+        runs.append(json.loads((tmp_path / seed).read_text(encoding="utf-8"))["runs"][0])
+    one, other = runs
+    assert one["config"] == other["config"]
+    assert one["config"]["tolerance"] == "1% of what training gains"
+    assert one["details"]["tolerance"] != other["details"]["tolerance"]

@@ -41,6 +41,7 @@ from recipes.common.trial.harness import (
     BASELINE,
     CONTROL,
     FIRST_PUBLISHED_SEED,
+    TOLERANCE_OF_GAIN,
     Arrived,
     Trial,
     arms_of,
@@ -51,6 +52,8 @@ from recipes.common.trial.subject import Subject, load_subject
 
 STREAM_COUNT = 16
 """Inputs that are answered one after the other in one timed call, where the work depends on the input."""
+OF_GAIN = f"{TOLERANCE_OF_GAIN:.0%} of what training gains"
+"""Tolerance of a subject that does not say; the number differs between seeds."""
 CALIBRATION_COUNT = 256
 """Training inputs for the ranges of static quantisation."""
 AGREEMENT_COUNT = 2_000
@@ -137,7 +140,7 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
         "config": {
             "epochs": list(subject.epochs[options.preset]),
             "cost": recipe.COST,
-            "tolerance": trial.tolerance,
+            "tolerance": OF_GAIN if subject.tolerance is None else trial.tolerance,
         },
         "data": dataclasses.asdict(subject.data_used()),
         "threads": options.threads,
@@ -155,7 +158,7 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
     runs = [
         {**conditions, **shared, "arm": name, "duration_s": arrived.window.duration_s,
          "cpu_s": arrived.ledger.cpu_s, "energy": energy_record(arrived.window, meter),
-         **arm_record(arrived, recipe.COST, subject)}
+         **arm_record(arrived, recipe.COST, subject, trial.tolerance)}
         for name, arrived in trial.arms.items()
     ]  # fmt: skip
     return {
@@ -168,8 +171,8 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def arm_record(arrived: Arrived, cost: str, subject: Subject) -> dict[str, Any]:
-    """Return metrics, scores, curve and ledger of an arm."""
+def arm_record(arrived: Arrived, cost: str, subject: Subject, tolerance: float) -> dict[str, Any]:
+    """Return metrics, scores, curve and ledger of an arm, and the tolerance where each seed has its own."""
     point, ledger = arrived.chosen, arrived.ledger
     return {
         "metrics": {name: dataclasses.asdict(metric) for name, metric in arrived.metrics.items()},
@@ -187,6 +190,7 @@ def arm_record(arrived: Arrived, cost: str, subject: Subject) -> dict[str, Any]:
                 }
             ],
             "missing": dict(point.missing),
+            **({"tolerance": tolerance} if subject.tolerance is None else {}),
         },
     }
 

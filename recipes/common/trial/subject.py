@@ -306,7 +306,7 @@ def first_batches(module: ModuleType, batches: int = 4) -> Tensor:
     if not seen:
         raise UserError(
             f"{module.__name__.removeprefix('subject_')}: expected train(model, epochs) to call "
-            "model(inputs), got no call of it; train the model that is handed in, and call it, not a part of it"
+            "model(inputs), got no call of it; train the model that is handed in, and call it as a whole"
         )
     return torch.cat(seen)
 
