@@ -12,7 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from greentactics.measure import measuring
+from greentactics.measure.runner import Request, _require_unchanged, make_plan
 from greentactics.models.results import Scores
+from greentactics.text import problems
 from recipes.common.run.contract import UserError
 from recipes.common.trial import command
 from recipes.common.trial.checks import keeps_apart, refuse_unfit
@@ -514,3 +517,20 @@ def test_seeds_of_a_file_without_a_tolerance_have_equal_conditions(tmp_path, mon
     assert one["config"] == other["config"]
     assert one["config"]["tolerance"] == "1% of what training gains"
     assert one["details"]["tolerance"] != other["details"]["tolerance"]
+
+
+def test_a_readers_file_that_was_edited_is_measured_anew(tmp_path, monkeypatch):
+    path, notes = tmp_path / "mine.py", []
+    path.write_text(MINE)
+    request = Request(Path.cwd(), "prune-without-retraining", "smoke", (), 1, subject=str(path))
+    plan = make_plan(request)
+    _require_unchanged(request, plan)
+    path.write_text(MINE + "# edited")
+    with pytest.raises(problems.UserError, match=r"mine\.py: expected a file that stays as it is"):
+        _require_unchanged(request, plan)
+    stored = sorted(Path("recipes/results/prune-without-retraining").glob("*.json"))[0]
+    monkeypatch.setattr(measuring, "_older_file", lambda *_: stored)
+    destination = measuring.Destination(tmp_path, measuring.Existing.IF_NEEDED)
+    told = types.SimpleNamespace(note=notes.append)
+    assert measuring._reusable(request, destination, (), told) is None
+    assert "whether the subject's file is as it was" in notes[0]

@@ -21,6 +21,7 @@ from greentactics.measure.processes import Progress
 from greentactics.measure.runner import (
     Performed,
     Request,
+    is_readers_file,
     make_plan,
     perform,
     protocol_checksum,
@@ -316,6 +317,8 @@ def _reusable(
         reasons.append("the baseline was not run a second time")
     if results.timings and results.timing_sha256 != protocol_checksum(request.root):
         reasons.append("the timing protocol has been changed since")
+    if is_readers_file(request):
+        reasons.append("results do not tell whether the subject's file is as it was")
     if _better_data(request, results):
         reasons.append(f"{results.data.name} before, {FASHION_MNIST} is there now")
     if reasons:

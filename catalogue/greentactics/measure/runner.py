@@ -212,16 +212,13 @@ def resolve(request: Request) -> tuple[str, ...]:
 def make_plan(request: Request) -> Plan:
     """Describe the run as it would be begun now."""
     revision, subject = read_revision(request.root), request.subject
-    is_file = subject is not None and subject.endswith(".py")
     return Plan(
         tactic=request.tactic,
         preset=request.preset,
         threads=request.threads,
         recipe_sha256=_checksum_now(request),
         subject=None if subject is None else Path(subject).stem,
-        subject_sha256=hashlib.sha256(Path(subject).read_bytes()).hexdigest()
-        if subject and is_file
-        else None,
+        subject_sha256=_subject_checksum(request),
         commit=revision.commit,
         dirty=revision.dirty,
         jobs=request.jobs,
@@ -238,6 +235,18 @@ def subject_name(request: Request) -> str | None:
 def _checksum_now(request: Request) -> str:
     checksum = recipe_checksum(request.root, request.tactic)
     return checksum(request.preset, metered=True, subject=subject_name(request))
+
+
+def is_readers_file(request: Request) -> bool:
+    """Return whether the arms are tried on a reader's file."""
+    return request.subject is not None and request.subject.endswith(".py")
+
+
+def _subject_checksum(request: Request) -> str | None:
+    """Return the checksum of the reader's file; None where there is none, or where it is gone."""
+    if request.subject is None or not is_readers_file(request) or not Path(request.subject).is_file():
+        return None
+    return hashlib.sha256(Path(request.subject).read_bytes()).hexdigest()
 
 
 def protocol_checksum(root: Path) -> str | None:
@@ -438,6 +447,11 @@ def _require_unchanged(request: Request, plan: Plan) -> None:
         raise UserError(
             "the recipe, or a shared module it uses, was edited meanwhile; nothing was written, as old and "
             "new code must not stand in one file; measure anew with --replace"
+        )
+    if _subject_checksum(request) != plan.subject_sha256:
+        raise UserError(
+            f"{request.subject}: expected a file that stays as it is until all seeds are run, got another; "
+            "nothing was written; measure anew with --replace"
         )
 
 
