@@ -63,7 +63,7 @@ def test_no_column_is_so_narrow_that_words_break(on_paper, path, sheet) -> None:
 def test_the_sheet_says_what_was_chosen_and_when_and_where_it_was_printed(on_paper) -> None:
     page = on_paper("find/index.html?loss=1&evidence=E3&sort=evidence")
     text = page.locator("article").inner_text()
-    for part in ("Quality lost: at most 1 point", "Evidence at least: E3: reproduced here"):
+    for part in ("Quality lost: at most 1 point", "Evidence at least: E3: reproduced or shown here"):
         assert part in text
     assert "\u00d7" not in page.locator("#find-chips").inner_text()
     assert "Reset" not in text

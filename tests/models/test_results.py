@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from greentactics.models.results import Results
+from greentactics.models.results import Results, Scores
 from greentactics.text.problems import Rule
 from tests.examples.example_files import VALID
 from tests.examples.synthetic import timing
@@ -70,3 +70,18 @@ def test_every_metric_is_described() -> None:
 def test_wrong_values(key: str, value: object) -> None:
     with pytest.raises(ValidationError):
         _load({**TREE, key: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "packed"),
+    [
+        ("bits", 9, "eNpzBAAAQgBC"),  # a byte, which holds eight
+        ("float16", 1, "eNpzBAAAQgBC"),
+        ("bits", 8, "not packed"),
+        ("bits", 8, "L2hvbWUvYW5h"),  # base64 of a path
+    ],
+)
+def test_scores_that_are_not_as_many_or_not_packed_are_refused(kind, count, packed) -> None:
+    assert Scores(kind="bits", count=8, packed="eNpzBAAAQgBC").unpacked().tolist() == [0, 1, 0, 0, 0, 0, 0, 1]
+    with pytest.raises(ValidationError, match="one packed score for each"):
+        Scores(kind=kind, count=count, packed=packed)

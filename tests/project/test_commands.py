@@ -75,7 +75,7 @@ def test_commands_take_what_they_are_given(words: list[str]) -> None:
 
 
 def test_targets_modules_and_scripts_exist() -> None:
-    targets = re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)
     assert {word for words in calls("make") for word in words if "=" not in word} <= set(targets)
     for words in calls("python"):
         assert words[0] == "-m"

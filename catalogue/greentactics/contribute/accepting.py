@@ -62,14 +62,20 @@ _LONGEST_FOUND = 40
 _CLOCKS_DIFFER = datetime.timedelta(days=1)
 
 
+_PACKED = ("scores", "packed")
+
+
 def personal_findings(tree: object) -> Iterator[tuple[FieldPath, str]]:
     """Yield the places of a JSON tree that may tell whose machine it was, and what stands there.
 
     A name by itself cannot be told from another word; what is found are addresses, paths, names in a
-    network, and keys that announce one of these.
+    network, and keys that announce one of these. Packed scores are no words, and whatever else stands in
+    their place cannot be unpacked.
     """
     told: set[FieldPath] = set()
     for path, text in _texts(tree):
+        if path[-2:] == _PACKED and text != path[-1]:
+            continue
         what = _personal(text, is_version=path[:1] == ("versions",))
         if what is None and path and path[-1] == text and _PERSONAL_KEY.search(text):
             what = f'the key "{shown(text, _LONGEST_FOUND)}"'

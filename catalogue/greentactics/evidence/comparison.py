@@ -202,10 +202,7 @@ def _scores(results: Results, arms: tuple[str, str], seeds: Sequence[int]) -> ND
     by_seed = [results.scores(arm) for arm in arms]
     if len(seeds) < 2 or not all(entry.keys() >= set(seeds) for entry in by_seed):
         return None
-    try:
-        unpacked = [[entry[seed].unpacked() for seed in seeds] for entry in by_seed]
-    except ValueError as damage:
-        raise NotComparable(str(damage)) from None
+    unpacked = [[entry[seed].unpacked() for seed in seeds] for entry in by_seed]
     counts = {len(scores) for of_arm in unpacked for scores in of_arm}
     if len(counts) > 1 or counts == {1}:
         raise NotComparable("scores of as many test examples, two or more, are needed with each seed")

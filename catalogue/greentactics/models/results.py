@@ -144,25 +144,29 @@ class Scores(StrictModel):
     packed: Text
     """The scores."""
 
-    def unpacked(self) -> NDArray[np.float64]:
-        """Return the scores, (examples,).
+    @model_validator(mode="after")
+    def _can_be_unpacked(self) -> Scores:
+        length = -(-self.count // 8) if self.kind == "bits" else 2 * self.count
+        if len(self._content(length + 1)) != length:
+            found = {"found": f"{len(self.packed)} letters that hold something else"}
+            raise PydanticCustomError(Rule.SCORES, "one packed score for each of count examples", found)
+        return self
 
-        Raises:
-            ValueError: What is packed is not as many scores.
-        """
+    def _content(self, most: int) -> bytes:
+        """Return what is packed, of so many bytes at most; nothing where it is not packed so."""
+        try:
+            return zlib.decompressobj().decompress(base64.b64decode(self.packed, validate=True), most)
+        except (binascii.Error, zlib.error):
+            return b""
+
+    def unpacked(self) -> NDArray[np.float64]:
+        """Return the scores, (examples,)."""
         import numpy as np
 
-        try:
-            content = zlib.decompress(base64.b64decode(self.packed, validate=True))
-        except (binascii.Error, zlib.error) as error:
-            raise ValueError(f"scores: cannot be unpacked ({error})") from None
+        content = self._content(2 * self.count)
         if self.kind == "bits":
-            scores = np.unpackbits(np.frombuffer(content, np.uint8))[: self.count].astype(np.float64)
-        else:
-            scores = np.frombuffer(content, np.float16).astype(np.float64)
-        if len(scores) != self.count:
-            raise ValueError(f"scores: expected {self.count} of them, got {len(scores)}")
-        return scores
+            return np.unpackbits(np.frombuffer(content, np.uint8))[: self.count].astype(np.float64)
+        return np.frombuffer(content, np.float16).astype(np.float64)
 
 
 class Conditions(StrictModel):

@@ -67,6 +67,7 @@ class Rule(StrEnum):
     RANGE_ORDER = "range-order"
     REPEATED_RUN = "repeated-run"
     METRIC_DESCRIPTION = "metric-description"
+    SCORES = "scores"
     TIMING_ROUNDS = "timing-rounds"
 
     ID_FILE_NAME = "id-file-name"
