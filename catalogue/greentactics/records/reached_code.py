@@ -15,6 +15,7 @@ import ast
 import functools
 import hashlib
 import pickle
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,15 @@ class ReachedCode:
         """
         module = self.module(place.module)
         return module is not None and place.name in module.definitions
+
+    def matches(self, module: str, pattern: re.Pattern[str]) -> bool:
+        """Return whether a pattern is in the text of a module: quicker to tell than what it defines.
+
+        Raises:
+            CatalogueError: The module cannot be read.
+        """
+        found = self._source(module)
+        return found is not None and pattern.search(found[0].text) is not None
 
     def checksum(self, roots: Iterable[Place], *, settings: Place | None = None) -> str:
         """Return the SHA-256 of what the roots reach.

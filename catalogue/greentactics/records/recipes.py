@@ -37,6 +37,7 @@ _TRIAL_NAMES = (
     "extra_costs",
 )
 """What a recipe that is tried on subjects says to the harness."""
+_SUBJECTS = re.compile(r"^SUBJECTS\b", re.MULTILINE)
 _SUBJECT_NAMES = (
     "build_model",
     "train",
@@ -82,7 +83,7 @@ def checksum_of_recipe(code: ReachedCode, tactic_id: str) -> RecipeChecksum:
     @cache
     def checksum(preset: str, *, metered: bool, subject: str | None = None) -> str:
         meters = (*_CLOCKS, *(_METERS if metered else ()))
-        if code.has(Place(module, "run")):
+        if not code.matches(module, _SUBJECTS):
             return code.checksum((Place(module, "run"), *meters), settings=Place(module, preset.upper()))
         subject_module = f"{PACKAGE}.subjects.{subject}"  # that of a reader's file is not there
         of_recipe = (Place(module, name) for name in _TRIAL_NAMES)
