@@ -183,6 +183,7 @@ def test_an_effect_is_reproduced_or_contested_or_both(record, factors, level, co
         (claim(value=60.0, unit=ClaimUnit.PERCENT), True),
         (claim(value=100.0, unit=ClaimUnit.PERCENT), False),
         (claim(value=5.0, unit=ClaimUnit.JOULE), False),
+        (claim(quantity=Quantity.OPERATIONS), False),  # what is counted here is energy
     ],
 )
 def test_which_claims_a_saving_of_two_times_contests(published, contested) -> None:

@@ -3,7 +3,7 @@
 Whether results count, whether they reproduce the effect, whether they contest the claim, and how the tactic
 fares against its best rival are four questions. A figure from another network or device than ours is still
 compared: our interval contests it when it lies wholly on the wrong side of no effect, or wholly below the
-claimed effect. A larger effect than claimed contests nothing.
+claimed effect. A larger effect than claimed contests nothing, nor does an effect on another quantity.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from greentactics.evidence.claims import (
     effect_claims,
     headline_claim,
     most_claimed_loss,
+    other_quantity,
     quality_claim,
 )
 from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, absolute, compare, loss_interval
@@ -285,7 +286,7 @@ class TacticRun:
     @property
     def _contests_effect(self) -> Contest | None:
         claim, interval = headline_claim(self.record), self._effect_interval
-        if claim is None or interval is None:
+        if claim is None or interval is None or other_quantity(self.record, claim):
             return None
         if interval[1] < 1:
             return Contest.OPPOSITE
