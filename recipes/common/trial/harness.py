@@ -46,8 +46,6 @@ Arm = Callable[[Study], Nets]
 BASELINE, AS_GIVEN, TACTIC, CONTROL = "baseline", "as_given", "tactic", "baseline_again"
 FIRST_PUBLISHED_SEED = 1000
 """Seeds below choose settings, and their test examples stay closed."""
-OF_TRAINING = ("training_cpu_s", "training_passes")
-"""Costs of a recipe about training itself."""
 LIFETIME_SLACK = 1.02
 """On what a net may have seen: loops end with whole batches and whole epochs."""
 TOLERANCE_OF_GAIN = 0.01
