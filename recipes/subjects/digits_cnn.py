@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common.run.contract import DataUsed
 from recipes.subjects import images
 
 QUALITY, BETTER, TOLERANCE = "accuracy", "higher", 0.03  # 225 images to choose by tell no finer
 EPOCHS = {"smoke": (12.0, 6.0), "default": (40.0, 20.0), "full": (80.0, 40.0)}
 BATCH, RATE = 64, 0.05
+IMAGES = images.LabelledImages("digits")
+evaluate, example_inputs = IMAGES.evaluate, IMAGES.example_inputs
+labelled_test_examples, data_used = IMAGES.labelled_test_examples, IMAGES.data_used
 
 
 def build_model() -> nn.Module:
@@ -36,7 +38,7 @@ def build_model() -> nn.Module:
 
 def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) -> None:
     """Train in place on all training images, or on those of the given numbers, (chosen,)."""
-    inputs, labels = images.split("digits", "train", like=model)
+    inputs, labels = images.split(IMAGES.name, "train", like=model)
     pool = torch.arange(len(inputs)) if examples is None else examples
     steps = max(1, round(epochs * len(pool) / BATCH))
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -52,26 +54,3 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
         optimizer.step()
         schedule.step()
     model.eval()
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, part: str = "search") -> Tensor:
-    """Return 1 where the net is right and 0 where it is not, (examples,)."""
-    inputs, labels = images.split("digits", part, like=model)
-    logits: Tensor = model(inputs)
-    return (logits.argmax(1) == labels).float()
-
-
-def example_inputs() -> Tensor:
-    """Return training images, (512, 1, 16, 16)."""
-    return images.split("digits", "train", 512)[0]
-
-
-def labelled_test_examples() -> tuple[Tensor, Tensor]:
-    """Return test images, (450, 1, 16, 16), and their classes, (450,)."""
-    return images.split("digits", "test")
-
-
-def data_used() -> DataUsed:
-    """Describe the data."""
-    return images.used("digits")

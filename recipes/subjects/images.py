@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,10 @@ from recipes.common.run.contract import DataUsed, UserError
 
 CHOICE_COUNT = 5_000
 """Images of Fashion-MNIST that nets are chosen by, off the training images; others are searched with."""
+
+EXAMPLE_COUNT = 512
+"""Training images for calibration and tracing."""
+BATCH_JUDGED = 500
 
 SEALED = False
 """Set while an arm runs: only training images and those to search with can be had then, whoever asks."""
@@ -68,9 +72,31 @@ def split(
     return images[:count].to(device), labels[:count].to(device)
 
 
-def used(name: str) -> DataUsed:
-    """Return name, checksum and sizes of a data set."""
-    return _parts(name)[1]
+@dataclass(frozen=True)
+class LabelledImages:
+    """What a subject says of its images: how nets are judged on them, and which there are."""
+
+    name: str
+    """`digits` or `fashion-mnist`."""
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module, part: str = "search") -> Tensor:
+        """Return 1 where the net is right and 0 where it is not, (examples,)."""
+        inputs, labels = split(self.name, part, like=model)
+        logits = torch.cat([model(batch) for batch in torch.split(inputs, BATCH_JUDGED)])
+        return (logits.argmax(1) == labels).float()
+
+    def example_inputs(self) -> Tensor:
+        """Return training images, (512, 1, height, width)."""
+        return split(self.name, "train", EXAMPLE_COUNT)[0]
+
+    def labelled_test_examples(self) -> tuple[Tensor, Tensor]:
+        """Return test images, (examples, 1, height, width), and their classes, (examples,)."""
+        return split(self.name, "test")
+
+    def data_used(self) -> DataUsed:
+        """Return name, checksum and sizes of the data set."""
+        return _parts(self.name)[1]
 
 
 def epochs_of(pool: Tensor, count: int) -> Tensor:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common.run.contract import DataUsed
 from recipes.subjects import images
 
 QUALITY, BETTER, TOLERANCE = "accuracy", "higher", 0.01
 EPOCHS = {"smoke": (0.1, 0.05), "default": (8.0, 4.0), "full": (24.0, 12.0)}
 BATCH, RATE = 128, 0.002
-
+IMAGES = images.LabelledImages("fashion-mnist")
+evaluate, example_inputs = IMAGES.evaluate, IMAGES.example_inputs
+labelled_test_examples, data_used = IMAGES.labelled_test_examples, IMAGES.data_used
 
 WIDTH, HEAD_WIDTH, BLOCKS = 64, 16, 2
 
@@ -74,7 +75,7 @@ def build_model() -> nn.Module:
 
 def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) -> None:
     """Train in place on all training images, or on those of the given numbers, (chosen,)."""
-    inputs, labels = images.split("fashion-mnist", "train", like=model)
+    inputs, labels = images.split(IMAGES.name, "train", like=model)
     pool = torch.arange(len(inputs)) if examples is None else examples
     steps = max(1, round(epochs * len(pool) / BATCH))
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05)
@@ -90,26 +91,3 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
         optimizer.step()
         schedule.step()
     model.eval()
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, part: str = "search") -> Tensor:
-    """Return 1 where the net is right and 0 where it is not, (examples,)."""
-    inputs, labels = images.split("fashion-mnist", part, like=model)
-    logits = torch.cat([model(batch) for batch in torch.split(inputs, 500)])
-    return (logits.argmax(1) == labels).float()
-
-
-def example_inputs() -> Tensor:
-    """Return training images, (512, 1, 28, 28)."""
-    return images.split("fashion-mnist", "train", 512)[0]
-
-
-def labelled_test_examples() -> tuple[Tensor, Tensor]:
-    """Return test images, (10000, 1, 28, 28), and their classes, (10000,)."""
-    return images.split("fashion-mnist", "test")
-
-
-def data_used() -> DataUsed:
-    """Describe the data."""
-    return images.used("fashion-mnist")
