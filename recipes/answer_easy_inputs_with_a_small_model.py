@@ -31,6 +31,7 @@ TACTIC = "answer-easy-inputs-with-a-small-model"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}
 COST = "macs"
 INPUT_DEPENDENT = True
+TAUGHT = True
 SMALL = 0.1  # MACs of the small net, as a share of those of the large one
 LOSSES = (0.75, 0.5, 0.25, 0.1, 0.05)  # in tolerances, against the large net: the nets of a curve
 STANDARD_ERRORS = 1.96  # added to a loss on the examples to search with: a threshold fits what chose it

@@ -37,6 +37,7 @@ from recipes.common.trial.study import Study
 TACTIC = "remove-channels-by-modelled-energy"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}
 COST = "energy_batch_48"
+TAUGHT = True
 ENERGIES = (0.75, 0.6, 0.45)  # of the net as given: the nets of a curve
 STEP_EPOCHS = 0.03  # after each removal
 STEP_RATE = 0.25  # of the subject's learning rate, between removals

@@ -26,6 +26,7 @@ from recipes.common.trial.study import (
     CannotRun,
     StopTraining,
     Study,
+    Trained,
     life_of,
     lifetime_examples,
     seed_all,
@@ -150,13 +151,83 @@ def test_a_net_that_has_seen_more_than_the_baseline_is_refused_unless_it_is_said
     assert lifetime_examples(trial.arms["tactic"].chosen.net) == 21_504
 
 
-def test_a_rival_that_does_not_fit_is_left_out_with_its_reason():
+@pytest.mark.parametrize("filled", ["wholly", "by half, and cut"])
+def test_a_net_filled_with_trained_weights_has_their_life(filled):
+    def sly(study):
+        net, trained_on = study.fresh(), study.copy()
+        study.train(trained_on, study.budget_epochs)
+        net.load_state_dict(trained_on.state_dict())
+        if filled != "wholly":
+            net.linear1.weight.data[30:].normal_()
+            net.conv2 = nn.Conv2d(8, 16, 3, padding=1)
+        assert study.epochs_left(net) == pytest.approx(0, abs=0.01)
+        study.train(net, study.budget_epochs)
+        yield "washed", net
+
+    with pytest.raises(CannotRun, match=r"at most 16,128 examples .* got 21,504"):
+        run_trial(recipe(sly), load_subject("digits_cnn"), 0, "smoke", FakeMeter())
+
+
+def test_random_weights_have_seen_nothing():
+    study = study_of()
+    study.known = [Trained.of(study.dense)]
+    net = study.fresh()
+    assert (study.seen_by(net), study.seen_by(study.dense)) == (0, lifetime_examples(study.dense))
+    assert study.epochs_left(net) == study.dense_epochs + study.budget_epochs
+
+
+def test_the_baseline_may_learn_from_the_net_as_given_where_arms_do():
+    trial = run_trial(recipe(unchanged, TAUGHT=True), load_subject("digits_cnn"), 0, "smoke", FakeMeter())
+    better, other = trial.arms["baseline"].points
+    assert {better.label, other.label} == {"whole", "whole, taught"}
+    assert trial.arms["baseline"].chosen is better
+    assert better.quality >= other.quality
+
+
+def test_an_arm_has_inputs_of_its_own_and_may_not_spoil_the_subjects():
+    def spoils_its_copy(study):
+        study.inputs.zero_()
+        yield from unchanged(study)
+
+    def spoils(study):
+        images.split("digits", "search")[0].zero_()
+        study.subject.example_inputs().zero_()
+        yield from unchanged(study)
+
+    subject = load_subject("digits_cnn")
+    run_trial(recipe(spoils_its_copy), subject, 0, "smoke", FakeMeter())
+    try:
+        with pytest.raises(CannotRun, match="as they were before the first"):
+            run_trial(recipe(spoils), subject, 0, "smoke", FakeMeter())
+    finally:
+        images._parts.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("no such layer"), AttributeError("no weight"), RuntimeError("expected input")]
+)
+def test_a_rival_that_does_not_fit_is_left_out_with_its_reason(error):
     def rival(study):
-        yield "never", study.copy()(torch.zeros(1, 3, 16, 16))
+        raise error
+        yield
 
     trial = run_trial(recipe(unchanged, rival), load_subject("digits_cnn"), 0, "smoke", FakeMeter())
     assert list(trial.arms) == ["baseline", "as_given", "tactic"]
-    assert "expected input" in trial.left_out["rival"]
+    assert str(error) in trial.left_out["rival"]
+
+
+def test_a_rival_whose_net_answers_no_number_is_left_out():
+    def rival(study):
+        net = study.copy()
+        for parameter in net.parameters():
+            parameter.data.fill_(float("nan"))
+        yield "broken", net
+
+    subject = load_subject("digits_cnn")
+    judge = subject._evaluate
+    subject._evaluate = lambda net, *part: judge(net, *part) + 0 * net(subject.example_inputs()[:1]).sum()
+    trial = run_trial(recipe(unchanged, rival), subject, 0, "smoke", FakeMeter())
+    assert "not finite" in trial.left_out["rival"]
 
 
 def test_training_that_nobody_counts_is_refused():
@@ -242,6 +313,38 @@ def test_a_training_can_be_stopped():
     study.train(net, 3, after_step=after_step)
     assert life_of(net).steps == 2 * 19 + 5
     assert not net.training
+
+
+def test_a_part_of_an_epoch_is_cut_from_a_whole_one_where_the_loop_takes_no_parts():
+    study = study_of(READERS[0])  # 1,200 images in batches of 64: 19 steps an epoch
+    net = study.copy()
+    study.train(net, 0.25)
+    assert life_of(net).examples - life_of(study.dense).examples == 5 * 64
+    left = study.epochs_left(net)
+    assert left == pytest.approx(1 - 320 / 1200)
+    study.train(net, 1.9)
+    assert life_of(net).examples - life_of(study.dense).examples == 5 * 64 + 1200
+
+
+def test_a_loop_may_keep_a_copy_of_the_net():
+    study, loop = study_of(), digits_cnn.train
+
+    def with_a_mean(model, epochs, examples=None):
+        loop(model, epochs)
+        mean = copy.deepcopy(model).train()
+        mean(torch.zeros(4, 1, 16, 16)).sum().backward()
+        model.load_state_dict(mean.state_dict())
+
+    study.subject.module = types.SimpleNamespace(train=with_a_mean)
+    net = study.copy()
+    study.train(net, 1, **distillation(study.dense))
+    assert life_of(net).examples - life_of(study.dense).examples == 14 * 64
+
+
+def test_one_number_is_learnt_from_a_teacher_by_its_squared_error():
+    taught = distillation(lambda inputs: inputs.sum(1, keepdim=True), teacher_fraction=0.5)
+    # outputs 1 and 3 against 3 and 7: squares 4 and 16, mean 10, half of it
+    assert taught["add"](torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])) == 5.0
 
 
 def does_nothing(model, epochs):
@@ -378,7 +481,6 @@ def evaluate(model):
 
 ANSWER = "model(inputs[64:]).argmax(1) == labels[64:]"
 LEFT_TRAINING = f"        scores = {ANSWER}\n    model.train()\n    return scores"
-COPIES = "    model.train()\n    best = copy.deepcopy(model)\n"
 
 
 def loaded(tmp_path, *changes, more="", name="mine.py"):
@@ -467,15 +569,13 @@ def test_fewer_than_four_scores_are_not_kept_apart(tmp_path):
     ("old", "new", "told"),
     [
         ("    model.train()\n", "    {}['rate']\n", "mine.py, line 12, in train: KeyError: 'rate'"),
-        ("    model.train()\n", COPIES, "keep its state_dict() instead"),
         ("torch.manual_seed(0)", "raise SystemExit(0)", "mine.py, line 5, in <module>: SystemExit: 0"),
         ("[64:]", "[125:]", "expected a score for each of 4 held-out examples or more, got 3"),
     ],
 )
 def test_an_error_in_a_readers_file_is_told_in_one_line(old, new, told, tmp_path, capsys):
     path = tmp_path / "mine.py"
-    text = MINE.replace("import torch\n", "import torch, copy\n", 1)
-    path.write_text(text.replace(old, new) + "def example_inputs(): return inputs[:64]\n")
+    path.write_text(MINE.replace(old, new) + "def example_inputs(): return inputs[:64]\n")
     arguments = ["--subject", str(path), "--preset", "smoke", "--seed", "1000", "--cap-s", "0"]
     assert command.main(recipe(unchanged, TACTIC="made"), arguments) == 1
     error = capsys.readouterr().err

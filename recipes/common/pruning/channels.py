@@ -171,14 +171,15 @@ def cut_channels(
         pruning_ratio=0.95, max_pruning_ratio=0.9, iterative_steps=CUT_STEPS, round_to=multiple,
         ignored_layers=[layer for layer in heads if layer not in inner],
     )  # fmt: skip
+    reason = ""
     for _ in range(CUT_STEPS):
-        if cost(smaller) <= limit:
-            if broken(smaller, example_inputs):
-                raise ValueError(
-                    fault(label("", model), "a net that works", broken(smaller, example_inputs), SIZES)
-                )
+        # widths that the net cannot have, such as those that its heads do not divide, are stepped past
+        reason = broken(smaller, example_inputs)
+        if not reason and cost(smaller) <= limit:
             return smaller
         pruner.step()
+    if reason:
+        raise ValueError(fault(label("", model), "a net that works", reason, SIZES))
     raise ValueError("the limit cannot be met with a tenth of each group of channels left; allow more")
 
 

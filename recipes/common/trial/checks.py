@@ -131,7 +131,4 @@ def told_in(path: str, error: BaseException) -> str | None:
               if Path(frame.filename).resolve() == Path(path).resolve()]  # fmt: skip
     if not inside:
         return None
-    cure = ""
-    if isinstance(error, TypeError) and "pickle 'module'" in str(error):
-        cure = "; a copy of the model takes along what counts its examples: keep its state_dict() instead"
-    return f"{path}, line {inside[-1].lineno}, in {inside[-1].name}: {first_line(error)}{cure}"
+    return f"{path}, line {inside[-1].lineno}, in {inside[-1].name}: {first_line(error)}"

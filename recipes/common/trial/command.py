@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from greentactics.models.datasets import ENVIRONMENT_VARIABLE
+from greentactics.models.results import BASELINE, FIRST_PUBLISHED_SEED
+from greentactics.models.timings import CONTROL
 from recipes.common.meters.choice import choose_meter, peak_memory_bytes
 from recipes.common.run import environment
 from recipes.common.run.cli import PRESETS, energy_record
@@ -37,17 +39,7 @@ from recipes.common.timing.__main__ import seconds, time_all
 from recipes.common.timing.engines import ENGINES
 from recipes.common.timing.one_pass import Settings
 from recipes.common.trial.checks import first_line, keeps_apart, refuse_unfit, told_in
-from recipes.common.trial.harness import (
-    BASELINE,
-    CONTROL,
-    FIRST_PUBLISHED_SEED,
-    TOLERANCE_OF_GAIN,
-    Arrived,
-    Trial,
-    arms_of,
-    curve_of,
-    run_trial,
-)
+from recipes.common.trial.harness import TOLERANCE_OF_GAIN, Arrived, Trial, arms_of, curve_of, run_trial
 from recipes.common.trial.subject import Subject, load_subject
 
 STREAM_COUNT = 16

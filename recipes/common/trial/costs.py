@@ -20,6 +20,8 @@ from recipes.common.run.contract import Better, Metric, Provenance
 
 IMAGES_FOR_ENERGY = 256
 """Training inputs whose zeros are counted for the modelled energy."""
+INPUTS_FOR_MACS = 32
+"""Training inputs over which multiply-accumulates are averaged while an arm aims: work may depend on them."""
 _ENERGY = {f"energy_batch_{size}": size for size in BATCH_SIZES}
 
 _MACS = "Multiply-accumulates of one inference, mean over examples."
@@ -95,8 +97,8 @@ def cost_of(net: nn.Module, inputs: Tensor, name: str) -> float:
         return modelled_energy(net, inputs[:IMAGES_FOR_ENERGY], _ENERGY[name])
     if name == "macs":
         with torch.no_grad(), MacsCounter() as counter:
-            net(inputs[:2])
-        return counter.macs / 2
+            net(inputs[:INPUTS_FOR_MACS])
+        return counter.macs / len(inputs[:INPUTS_FOR_MACS])
     return static_costs(net, inputs).values[name]
 
 

@@ -10,6 +10,8 @@ What else a recipe may say at its top level:
 - `STARTS_FROM_NOTHING = True`, if it is about training itself: no net is given, the baseline is a training
   of the usual length, each arm yields one net, and `COST` is what the whole arm spent;
 - `RETRAINS = False`, if it trains nothing: the baseline is the net as given;
+- `TAUGHT = True`, if arms learn from the net as given: the baseline then is the better of two, of which one
+  does, too;
 - `INPUT_DEPENDENT = True`, if the work of a net depends on its input;
 - `DRAWS_MORE`, by arm why one may draw more than the baseline;
 - `extra_costs(net, inputs)`, which returns metrics that only this recipe has.
@@ -27,30 +29,32 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from greentactics.models.results import BASELINE, FIRST_PUBLISHED_SEED, TACTIC
+from greentactics.models.timings import CONTROL
 from recipes.common.nets.checkpoints import load_or_train
-from recipes.common.run.contract import Json, Meter, Metric, Window
+from recipes.common.run.contract import Json, Meter, Metric, UserError, Window
 from recipes.common.trial.costs import MacsCounter, cost_of, metric, static_costs
-from recipes.common.trial.rivals import Nets
+from recipes.common.trial.rivals import Nets, distillation
 from recipes.common.trial.study import (
     CannotRun,
     Ledger,
     Study,
+    Trained,
     life_of,
-    lifetime_examples,
     seed_all,
     uncounted_steps_refused,
 )
 from recipes.common.trial.subject import Subject
 
 Arm = Callable[[Study], Nets]
-BASELINE, AS_GIVEN, TACTIC, CONTROL = "baseline", "as_given", "tactic", "baseline_again"
-FIRST_PUBLISHED_SEED = 1000
-"""Seeds below choose settings, and their test examples stay closed."""
 LIFETIME_SLACK = 1.02
-"""On what a net may have seen: loops end with whole batches and whole epochs."""
+"""On what a net may have seen: loops end with whole batches."""
 TOLERANCE_OF_GAIN = 0.01
 """Quality that may be lost, as a share of what training gains, where a subject does not say."""
 NORMAL_QUANTILE = 1.96
+_DOES_NOT_FIT = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError,
+                 RuntimeError, TypeError, UserError, ValueError)  # fmt: skip
+"""What an arm meets with a net that it was not made for; a test that was reached for is none of these."""
 
 
 @dataclass
@@ -110,7 +114,7 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, mete
     dense_epochs, budget = subject.epochs[preset]
     if not getattr(recipe, "RETRAINS", True):
         budget = 0.0
-    inputs = subject.example_inputs()
+    inputs = subject.example_inputs().clone()
     study = Study(
         seed=seed,
         inputs=inputs,
@@ -132,6 +136,7 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, mete
             with meter.window(name) as window:
                 points = points_of(arm, study, recipe)
             if not trial.arms:
+                points.sort(key=lambda point: -point.quality)  # the baseline is the better of its nets
                 study.tolerance = trial.tolerance = tolerance_of(study, points[0])
             elif name not in getattr(recipe, "DRAWS_MORE", {}):
                 refuse_overdrawn(name, points, trial.arms[BASELINE].chosen)
@@ -141,13 +146,16 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, mete
             trial.left_out[name] = str(reason)
             continue
         whole = trial.arms[BASELINE].chosen if trial.arms else points[0]
-        chosen, is_within = choose(points, whole, recipe.COST, study.tolerance)
+        chosen, is_within = (
+            choose(points, whole, recipe.COST, study.tolerance) if trial.arms else (whole, True)
+        )
         trial.arms[name] = Arrived(points, chosen, is_within, study.ledger, window)
     if of_training:  # the baseline once more, to tell what times of training differ by anyway
         study = _study_for(study, trial)
         with meter.window(CONTROL) as window:
             again = points_of(from_nothing, study, recipe)
         trial.arms[CONTROL] = Arrived(again, again[0], True, study.ledger, window)
+    _refuse_spoilt(subject, inputs, trial.arms[BASELINE].chosen)
     for arrived in trial.arms.values():  # the one reading, after the last choice
         if seed >= FIRST_PUBLISHED_SEED:
             arrived.test_scores = subject.scores(arrived.chosen.net, "test")
@@ -160,6 +168,17 @@ def baseline(study: Study) -> Nets:
     net = study.copy()
     study.train(net, study.budget_epochs)
     yield "whole", net
+
+
+def taught_baseline(study: Study) -> Nets:
+    """Train the net as given on, on its own and with itself as given for a teacher, as arms have it."""
+    yield from baseline(study)
+    net = study.copy()
+    study.train(net, study.budget_epochs, **distillation(study.dense))
+    yield "whole, taught", net
+
+
+taught_baseline.__name__ = BASELINE
 
 
 def as_given(study: Study) -> Nets:
@@ -178,7 +197,15 @@ from_nothing.__name__ = BASELINE
 
 
 def trained(study: Study) -> nn.Module:
-    """Return the trained net of the seed, from the disk where it is there, with the life it has had."""
+    """Return the trained net of the seed, with the life it has had.
+
+    A net of the project's is kept on the disk. One of a reader's file is not: its training may change without
+    a trace in the file.
+    """
+    if study.subject.is_readers:
+        net = study.fresh()
+        study.train(net, study.dense_epochs)
+        return net
 
     class Kept(nn.Module):
         life: Tensor
@@ -216,15 +243,15 @@ def points_of(arm: Arm, study: Study, recipe: ModuleType) -> list[Point]:
                 yielded.append(
                     (label, copy.deepcopy(net).eval())
                 )  # the arm may go on with the net it has yielded
+        study.ledger.cpu_s = time.process_time() - started_s
+        if not yielded:
+            raise CannotRun(f"arm {name}: expected one net or more, got none; yield a label and a net")
+        return [_point(label, net, study, recipe) for label, net in yielded]
     except CannotRun:
         raise
-    except (AssertionError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+    except _DOES_NOT_FIT as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CannotRun(f"arm {name} on {study.subject.name}: {told}") from error
-    study.ledger.cpu_s = time.process_time() - started_s
-    if not yielded:
-        raise CannotRun(f"arm {name}: expected one net or more, got none; yield a label and a net")
-    return [_point(label, net, study, recipe) for label, net in yielded]
 
 
 def _point(label: str, net: nn.Module, study: Study, recipe: ModuleType) -> Point:
@@ -246,7 +273,7 @@ def _point(label: str, net: nn.Module, study: Study, recipe: ModuleType) -> Poin
         "macs": counter.macs / seen,
         "training_cpu_s": study.ledger.cpu_s,
         "training_passes": float(study.ledger.passes),
-        "seen_examples": float(lifetime_examples(net)),
+        "seen_examples": float(study.seen_by(net)),
     }
     extra = recipe.extra_costs(net, study.inputs) if hasattr(recipe, "extra_costs") else {}
     values |= {name: each.value for name, each in extra.items()}
@@ -300,13 +327,27 @@ def refuse_overdrawn(arm: str, points: list[Point], whole: Point) -> None:
     Raises:
         CannotRun: There is one.
     """
-    most = max(lifetime_examples(point.net) for point in points)
-    allowed = lifetime_examples(whole.net)
+    most = int(max(point.costs["seen_examples"] for point in points))
+    allowed = int(whole.costs["seen_examples"])
     if most > LIFETIME_SLACK * allowed:
         raise CannotRun(
             f"arm {arm}: expected at most {allowed:,} examples in the life of a net, as the baseline's has "
-            f"seen, got {most:,}; let train(model, epochs: float) take parts of an epoch, as 0.03 of one is "
-            "rounded up to a whole one without; or draw fewer, or say in DRAWS_MORE why that is fair"
+            f"seen, got {most:,}; draw fewer, or say in DRAWS_MORE why that is fair"
+        )
+
+
+def _refuse_spoilt(subject: Subject, inputs: Tensor, whole: Point) -> None:
+    """Refuse a trial in which the examples are no longer what they were.
+
+    Raises:
+        CannotRun: An arm has changed them.
+    """
+    with MacsCounter():  # by the kernels that judged it before
+        scores = subject.scores(whole.net, "choice")
+    if not (torch.equal(subject.example_inputs(), inputs) and torch.equal(scores, whole.scores)):
+        raise CannotRun(
+            f"{subject.name}: expected the examples after the last arm as they were before the first, got "
+            "others; work on copies of them in the arms, and draw nothing in evaluate"
         )
 
 
@@ -341,7 +382,15 @@ def _study_for(study: Study, trial: Trial) -> Study:
     """Return the study of the next arm, with nets of its own and an empty ledger."""
     found = trial.arms[TACTIC].chosen.net if TACTIC in trial.arms else None
     dense, found = copy.deepcopy((study.dense, found))
-    return replace(study, dense=dense, found=found, ledger=Ledger(), is_training=False)
+    return replace(
+        study,
+        inputs=study.inputs.clone(),
+        dense=dense,
+        found=found,
+        known=[Trained.of(net) for net in (dense, found) if net is not None],
+        ledger=Ledger(),
+        is_training=False,
+    )
 
 
 def arms_of(recipe: ModuleType) -> list[Arm]:
@@ -353,7 +402,8 @@ def arms_of(recipe: ModuleType) -> list[Arm]:
     if getattr(recipe, "STARTS_FROM_NOTHING", False):
         first: list[Arm] = [from_nothing]
     else:
-        first = [baseline, as_given] if getattr(recipe, "RETRAINS", True) else [baseline]
+        whole = taught_baseline if getattr(recipe, "TAUGHT", False) else baseline
+        first = [whole, as_given] if getattr(recipe, "RETRAINS", True) else [whole]
     arms = [*first, *recipe.ARMS]
     names = [arm.__name__ for arm in arms]
     if len(set(names)) != len(names):

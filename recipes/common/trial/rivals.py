@@ -35,7 +35,8 @@ def distillation(
     its time is in the ledger.
 
     Args:
-        teacher: Net in evaluation mode that takes the same inputs; outputs are (..., classes).
+        teacher: Net in evaluation mode that takes the same inputs; outputs are logits, (..., classes), or
+            one number, (..., 1), which is learnt by its squared error.
         temperature: Divides both sets of logits before the softmax; above 0.
         teacher_fraction: Weight of the divergence, 0 to 1; the subject's own loss has the rest.
     """
@@ -44,8 +45,10 @@ def distillation(
 
     def divergence(outputs: Tensor, inputs: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = (teacher(inputs).float() / temperature).log_softmax(-1)  # (batch, ..., classes)
-        got = (outputs.float() / temperature).log_softmax(-1)
+            told = teacher(inputs).float()  # (batch, ..., classes)
+        if told.shape[-1] == 1:
+            return teacher_fraction * F.mse_loss(outputs.float(), told)
+        wanted, got = ((each.float() / temperature).log_softmax(-1) for each in (told, outputs))
         rows = wanted.numel() // wanted.shape[-1]
         mean = F.kl_div(got, wanted, reduction="sum", log_target=True) / rows
         loss: Tensor = teacher_fraction * temperature * mean

@@ -24,6 +24,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from recipes.common.run.contract import UserError
 from recipes.common.trial.subject import Subject
 
+LOOKED_AT = 512
+"""Weights of a net that are looked up in others, to see whether it was copied from them."""
+
 AddedLoss = Callable[[Tensor, Tensor], Tensor]
 """From a batch's outputs and inputs, (batch, ...) both, to one number, a mean over the batch."""
 
@@ -69,6 +72,37 @@ def lifetime_examples(net: nn.Module) -> int:
     return sum(life.examples for life in lives.values())
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Weights of a trained net as they were, by which others are known that were copied from it."""
+
+    values: Tensor
+    """Values of its matrices and filters but zero, (values,), sorted."""
+    examples: int
+    """Training examples that they have seen."""
+
+    @classmethod
+    def of(cls, net: nn.Module) -> Trained:
+        """Keep what a net holds now."""
+        return cls(_weights_of(net).sort().values, lifetime_examples(net))
+
+    def is_source_of(self, net: nn.Module) -> bool:
+        """Return whether half of a net's weights or more stand in this one, wherever; looks at some."""
+        weights = _weights_of(net)
+        if not len(weights) or not len(self.values):
+            return False
+        some = weights[torch.linspace(0, len(weights) - 1, min(LOOKED_AT, len(weights))).long()]
+        places = torch.searchsorted(self.values, some).clamp(max=len(self.values) - 1)
+        return bool((self.values[places] == some).float().mean() >= 0.5)
+
+
+def _weights_of(net: nn.Module) -> Tensor:
+    """Return the values of matrices and filters but zero, (values,); biases and scales start alike in all."""
+    found = [parameter.detach().flatten() for parameter in net.parameters() if parameter.ndim > 1]
+    values = torch.cat([each.float().cpu() for each in found]) if found else torch.empty(0)
+    return values[values != 0]
+
+
 def seed_all(*parts: int) -> None:
     """Seed the global generators of Python, NumPy and torch from these numbers."""
     seed = zlib.crc32(repr(parts).encode())
@@ -101,6 +135,8 @@ class Study:
     """The net that was chosen for the tactic, for its rivals; None while baseline and tactic run."""
     ledger: Ledger = field(default_factory=Ledger)
     """What this arm has spent so far, search included."""
+    known: list[Trained] = field(default_factory=list)
+    """Trained nets that the arm was given, and those that it has trained."""
     is_training: bool = False
     """Whether `train` runs: a step of an optimiser at another time would not be counted, and is refused."""
 
@@ -119,8 +155,24 @@ class Study:
         """Return the epochs that a net may still be trained for, by what its weights have seen."""
         if self.dense is None:
             return self.budget_epochs
-        epoch_examples = lifetime_examples(self.dense) / self.dense_epochs
-        return self.dense_epochs + self.budget_epochs - lifetime_examples(net) / epoch_examples
+        seen = self.seen_by(net) / self.epoch_examples
+        return self.dense_epochs + self.budget_epochs - seen
+
+    @property
+    def epoch_examples(self) -> float:
+        """Examples that the subject's loop draws in an epoch, by what the trained net has seen."""
+        if self.dense is None:
+            raise CannotRun("expected a trained net, by which an epoch is known, got none; take whole epochs")
+        return lifetime_examples(self.dense) / self.dense_epochs
+
+    def seen_by(self, net: nn.Module) -> int:
+        """Return the training examples that weights of a net have seen in all their life.
+
+        A net that was filled with weights of a trained one, by `load_state_dict` or otherwise, has its life.
+        """
+        return max(
+            [lifetime_examples(net), *(each.examples for each in self.known if each.is_source_of(net))]
+        )
 
     def quality(self, net: nn.Module) -> float:
         """Return the mean score on the examples to search with; where less is better, its negative."""
@@ -150,7 +202,8 @@ class Study:
 
         Args:
             net: A net that takes what the subject's net takes; in evaluation mode afterwards.
-            epochs: Passes over the training examples; rounded where the subject's loop takes whole ones.
+            epochs: Passes over the training examples. Where the subject's loop takes whole ones, they are
+                rounded down, and less than one is one that is cut short, its schedule of rates with it.
             add: A loss that is added to `own_weight` times the subject's own.
             own_weight: Weight of the subject's own loss.
             after_step: Called after each step of the optimiser; may raise `StopTraining`.
@@ -164,11 +217,16 @@ class Study:
         if epochs <= 0:
             return
         life = life_of(net)
+        life.examples += self.seen_by(net) - lifetime_examples(net)
         before = life.examples, life.steps
+        most = float("inf")
+        if self.subject.takes_whole_epochs and round(epochs, 2) < 1:
+            most = life.examples + epochs * self.epoch_examples
         seed_all(self.seed, 2, life.steps)  # by age: a copy that is trained on draws what the baseline draws
-        with _Taking(self, net, add, own_weight, after_step, rate), suppress(StopTraining):
+        with _Taking(self, net, add, own_weight, after_step, rate, most), suppress(StopTraining):
             self.subject.train(net, epochs, examples)
         net.eval()
+        self.known.append(Trained.of(net))
         for name, now, was in (("batch", life.examples, before[0]), ("step", life.steps, before[1])):
             if now == was:
                 raise CannotRun(
@@ -189,10 +247,12 @@ class _Taking:
         own_weight: float,
         after_step: Callable[[], None] | None,
         rate: float,
+        most_examples: float,
     ) -> None:
         self._study, self._subject = study, study.subject.name
         self._net, self._add, self._own_weight = net, add, own_weight
         self._after_step, self._rate, self._life = after_step, rate, life_of(net)
+        self._most_examples = most_examples
         self._weights = {id(parameter) for parameter in net.parameters()}
         self._batch: Tensor | None = None
         self._batches_since_step, self._clock_s = 0, 0.0
@@ -207,6 +267,10 @@ class _Taking:
             register_optimizer_step_post_hook(self._stepped),
         ]
 
+    def __deepcopy__(self, _: object) -> _Taking:
+        """Stay one: a loop may copy the net, to keep a mean of its weights; the copy is not counted."""
+        return self
+
     def __exit__(self, *_: object) -> None:
         self._study.is_training = False
         for handle in self._handles:
@@ -218,6 +282,8 @@ class _Taking:
         self._life.cpu_s, self._clock_s = self._life.cpu_s + now_s - self._clock_s, now_s
 
     def _drawn(self, net: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if net is not self._net:
+            return
         if not arguments or not isinstance(arguments[0], Tensor):
             got = type(arguments[0]).__name__ if arguments else "keywords alone"
             raise CannotRun(
@@ -233,7 +299,8 @@ class _Taking:
             self._life.order = zlib.crc32(seen, self._life.order)
 
     def _answered(self, net: nn.Module, _: tuple[Any, ...], outputs: object) -> object:
-        if self._add is None or self._batch is None or not (net.training and torch.is_grad_enabled()):
+        learns = net is self._net and net.training and torch.is_grad_enabled()
+        if self._add is None or self._batch is None or not learns:
             return outputs
         if not isinstance(outputs, Tensor):
             raise CannotRun(
@@ -266,6 +333,8 @@ class _Taking:
         self._book_time()
         if self._after_step is not None:
             self._after_step()
+        if self._life.examples >= self._most_examples:
+            raise StopTraining
 
 
 class _AddLoss(torch.autograd.Function):

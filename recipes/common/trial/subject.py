@@ -30,6 +30,8 @@ and reads the third once. A search fits what it searches with, by about a point 
 PACKAGE = "recipes.subjects"
 EPOCHS = {"smoke": (2.0, 1.0), "default": (20.0, 10.0), "full": (40.0, 20.0)}
 """Epochs of the trained net, and on top of it, of a subject that does not say."""
+WHOLE_ENOUGH = 0.01
+"""Epochs that a loop of whole ones may take beyond what is left, for batches that do not divide an epoch."""
 _SEALED = "the {part} examples are sealed while an arm runs; judge with study.quality"
 _NEEDED = ("build_model", "train", "evaluate")
 
@@ -53,7 +55,8 @@ class Subject:
     _evaluate: Callable[..., Any]
     _takes_part: bool
     _takes_examples: bool
-    _takes_whole_epochs: bool
+    takes_whole_epochs: bool
+    """Whether its loop takes no parts of an epoch."""
     _parts: dict[str, Tensor]
     """By part the numbers of its examples among those that `evaluate` judges, as far as they are known."""
     _sealed: bool = False
@@ -75,7 +78,8 @@ class Subject:
                 "these numbers alone, got a train without it; this recipe chooses training examples"
             )
         chosen = {} if examples is None else {"examples": examples}
-        self.module.train(net, max(1, round(epochs)) if self._takes_whole_epochs else epochs, **chosen)
+        whole = max(1, int(epochs + WHOLE_ENOUGH))
+        self.module.train(net, whole if self.takes_whole_epochs else epochs, **chosen)
 
     def scores(self, net: nn.Module, part: Part) -> Tensor:
         """Return one score for each example of a part, (examples,) in float64, more is better.
@@ -118,11 +122,6 @@ class Subject:
                 self._parts[part] = torch.arange(len(self.scores(self.build_model().eval(), part)))
         return len(self._parts[part])
 
-    @property
-    def holds_out(self) -> bool:
-        """Whether examples are kept apart: not where `evaluate` returns one number."""
-        return self.count("test") > 1
-
     def example_inputs(self) -> Tensor:
         """Return training inputs, (examples, ...)."""
         inputs: Tensor = self.module.example_inputs()
@@ -148,9 +147,6 @@ class Subject:
     def training_key(self, seed: int, epochs: float, net: nn.Module) -> tuple[object, ...]:
         """Return all that decides the trained net and can be seen from outside.
 
-        Other training data behind the same example inputs are not noticed, nor is what a reader's file
-        imports.
-
         Args:
             seed: Of the trial.
             epochs: Of the training.
@@ -162,6 +158,11 @@ class Subject:
         for tensor in tensors:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return source, seed, epochs, digest.hexdigest(), torch.get_num_threads(), self.device.type
+
+    @property
+    def is_readers(self) -> bool:
+        """Whether it is a file of a reader, not of this project."""
+        return not self.module.__name__.startswith(f"{PACKAGE}.")
 
     @contextmanager
     def sealed(self) -> Iterator[None]:
@@ -229,7 +230,7 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
         _evaluate=module.evaluate,
         _takes_part=len(inspect.signature(module.evaluate).parameters) > 1,
         _takes_examples="examples" in parameters,
-        _takes_whole_epochs=list(parameters.values())[1].annotation not in ("float", float),
+        takes_whole_epochs=list(parameters.values())[1].annotation not in ("float", float),
         _parts={},
     )
     subject._parts = _parts(subject)
