@@ -32,6 +32,7 @@ _TRIAL_NAMES = (
     "COST",
     "RETRAINS",
     "STARTS_FROM_NOTHING",
+    "TAUGHT",
     "INPUT_DEPENDENT",
     "DRAWS_MORE",
     "extra_costs",
