@@ -22,9 +22,11 @@ from greentactics.evidence.comparison import (
     loss_interval,
     pairs,
     times_lower,
+    tolerance_points,
 )
 from greentactics.evidence.intervals import crossed_mean, interval
 from greentactics.models.results import Results, Scores
+from tests.examples.records import PRUNING
 from tests.examples.synthetic import METRICS, results
 
 T_1 = 12.7062047364
@@ -213,3 +215,15 @@ def test_a_single_pair_shows_neither_power_nor_equivalence(function) -> None:
 )
 def test_a_loss_is_the_change_seen_from_the_better_direction(estimate, better, expected) -> None:
     assert loss_interval(estimate, better) == expected
+
+
+def test_the_tolerance_is_the_one_that_nets_were_chosen_with() -> None:
+    recipe = PRUNING.recipe
+    assert tolerance_points(results(), recipe) == recipe.quality_tolerance_points
+    # a recipe of its own workload, whatever it calls tolerance
+    assert tolerance_points(results(config={"tolerance": 0.5}), recipe) == recipe.quality_tolerance_points
+    assert tolerance_points(results(subject="digits_cnn", config={"tolerance": 0.03}), recipe) == 3.0
+    gained = results(
+        subject="mine", config={"tolerance": "1% of what training gains"}, details={"tolerance": 0.004}
+    )
+    assert tolerance_points(gained, recipe) == pytest.approx(0.4)

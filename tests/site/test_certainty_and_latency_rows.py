@@ -12,7 +12,7 @@ from greentactics.models.results import EnergyReading
 from greentactics.models.timings import CONTROL
 from greentactics.site.impact import metric_groups, panels
 from greentactics.site.measurements import certainty_rows, meter_words, p_value, timed_view
-from tests.examples.records import PRUNING, SPARSITY, catalogue
+from tests.examples.records import PRUNING, catalogue
 from tests.examples.synthetic import METRICS, UNCHANGED, results, timing
 
 TITLES = [
@@ -65,13 +65,13 @@ def timed(*factors: float, **changes):
     return results(timings=passes, timing_sha256="e" * 64, not_timed={"onnxruntime": "onnx is not installed"})
 
 
-def view(entry, timing_sha256="e" * 64) -> TacticRun:
-    (found,) = tactic_runs(PRUNING, [entry], checksum=UNCHANGED, timing_sha256=timing_sha256)
+def view(entry, timing_sha256="e" * 64, record=PRUNING) -> TacticRun:
+    (found,) = tactic_runs(record, [entry], checksum=UNCHANGED, timing_sha256=timing_sha256)
     return found
 
 
 def test_the_interval_the_smallest_effect_and_equivalence() -> None:
-    rows = certainty_rows(PRUNING, view(results()))
+    rows = certainty_rows(view(results()))
     assert {row.arm for row in rows} == {"tactic", "magnitude", "weight_ordered"}
     cost, quality = (row for row in rows if row.arm == "tactic")
     assert cost.n == 5
@@ -84,14 +84,13 @@ def test_the_interval_the_smallest_effect_and_equivalence() -> None:
 
 def test_equivalence_is_not_shown_by_a_missing_significance() -> None:
     lossy = results(arms=("baseline", "tactic"), factors={"tactic": (7.4, 3.1, -0.01, 8.0, 4.0)})
-    (quality,) = (row for row in certainty_rows(PRUNING, view(lossy)) if "accuracy" in row.metric)
+    (quality,) = (row for row in certainty_rows(view(lossy)) if "accuracy" in row.metric)
     assert quality.equivalent.startswith("not shown, p = ")
 
 
 def test_one_pair_or_no_recipe_says_nothing() -> None:
-    assert certainty_rows(PRUNING, view(results(seeds=1))) == ()
-    assert certainty_rows(SPARSITY, view(results())) == ()
-    assert certainty_rows(PRUNING, None) == ()
+    assert certainty_rows(view(results(seeds=1))) == ()
+    assert certainty_rows(None) == ()
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0001, "< 0.001"), (0.0345, "= 0.035"), (0.5, "= 0.5")])
@@ -194,7 +193,7 @@ def test_an_arm_timed_in_one_engine_only_is_listed_there_only() -> None:
 
 def test_without_a_tolerance_nothing_is_called_the_same() -> None:
     strict = PRUNING.recipe.model_copy(update={"quality_tolerance_points": 0.0})
-    rows = certainty_rows(PRUNING.model_copy(update={"recipe": strict}), view(results()))
+    rows = certainty_rows(view(results(), record=PRUNING.model_copy(update={"recipe": strict})))
     assert {row.equivalent for row in rows} == {"\u2013"}
 
 

@@ -165,7 +165,7 @@ def _reproduced(run: TacticRun, document: RunDocument) -> ReproducedDocument | N
         cost=of_tactic[recipe.cost_metric],
         quality_label=recipe.quality_label,
         quality=of_tactic.get(recipe.quality_metric),
-        quality_tolerance_points=recipe.quality_tolerance_points,
+        quality_tolerance_points=run.tolerance_points,
         within_tolerance=run.within_tolerance,
         difference_shown=run.doubt is None,
         not_shown_because=run.doubt,

@@ -25,6 +25,7 @@ from greentactics.evidence.intervals import (
     minimal_detectable_effect,
     shown_among,
 )
+from greentactics.models.record import RecipeUse
 from greentactics.models.results import BASELINE, TEST, Better, Results
 
 if TYPE_CHECKING:
@@ -186,6 +187,21 @@ def loss_interval(quality: Estimate | None, better: Better) -> tuple[float, floa
     if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
         return None
     return (quality.low, quality.high) if better == "lower" else (-quality.high, -quality.low)
+
+
+def tolerance_points(results: Results, recipe: RecipeUse) -> float:
+    """Return the loss of quality that is still acceptable, in percentage points.
+
+    It is the one that nets were chosen with, the subject's. One that is a share of what training gains is
+    the mean over the seeds. The record's holds for a recipe that brings its own workload.
+    """
+    told = results.config.get("tolerance")
+    if told is None or results.subject is None:
+        return recipe.quality_tolerance_points
+    if isinstance(told, int | float):
+        return 100.0 * told
+    own = [float(repeat.details["tolerance"]) for repeat in results.repeats if repeat.arm == BASELINE]
+    return 100.0 * sum(own) / len(own)
 
 
 def _logarithms(ratios: Sequence[float], unit: str) -> Pairs:

@@ -10,7 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, loss_interval, pairs
+from greentactics.evidence.comparison import (
+    POINTS,
+    Estimate,
+    NotComparable,
+    loss_interval,
+    pairs,
+    tolerance_points,
+)
 from greentactics.models.record import RecipeUse
 from greentactics.models.results import AS_GIVEN, BASELINE, CHOICE, TACTIC, TEST, Better, Results
 from greentactics.models.vocabulary import Term
@@ -73,7 +80,7 @@ def best_rival(results: Results, recipe: RecipeUse) -> str | None:
             lost = results.metrics[metric].better == "lower"
             losses[arm] = quality.mean.value if lost else -quality.mean.value
             savings[arm] = cost.mean.value  # the logarithm of a ratio
-    within = [arm for arm in losses if losses[arm] <= recipe.quality_tolerance_points]
+    within = [arm for arm in losses if losses[arm] <= tolerance_points(results, recipe)]
     most = max((savings[arm] for arm in within), default=-math.inf)
     cheapest = [arm for arm in within if savings[arm] >= most - math.log(EQUAL_COSTS)]
     return min(cheapest or losses, key=losses.__getitem__, default=None)

@@ -21,7 +21,15 @@ from greentactics.evidence.claims import (
     other_quantity,
     quality_claim,
 )
-from greentactics.evidence.comparison import POINTS, Estimate, NotComparable, absolute, compare, loss_interval
+from greentactics.evidence.comparison import (
+    POINTS,
+    Estimate,
+    NotComparable,
+    absolute,
+    compare,
+    loss_interval,
+    tolerance_points,
+)
 from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, shows_difference
 from greentactics.evidence.rivals import Against, BestRival, best_rival, choice_metric, fares
 from greentactics.evidence.wording import includes_no_effect
@@ -198,10 +206,16 @@ class TacticRun:
         return None if loss is None else loss[1]
 
     @property
+    def tolerance_points(self) -> float:
+        """Loss of quality that is still acceptable, in percentage points; 0 without a recipe."""
+        recipe = self.record.recipe
+        return 0.0 if recipe is None else tolerance_points(self.results, recipe)
+
+    @property
     def within_tolerance(self) -> bool:
-        """Whether the whole interval of the quality's loss lies within the record's tolerance."""
-        recipe, loss = self.record.recipe, self.largest_loss
-        return recipe is not None and loss is not None and loss <= recipe.quality_tolerance_points
+        """Whether the whole interval of the quality's loss lies within the tolerance."""
+        loss = self.largest_loss
+        return loss is not None and loss <= self.tolerance_points
 
     @cached_property
     def doubt(self) -> Doubt | None:
@@ -242,7 +256,7 @@ class TacticRun:
             cost,
             quality,
             results.metrics[recipe.quality_metric].better,
-            recipe.quality_tolerance_points,
+            self.tolerance_points,
             cost_differs=self._doubt(cost) is None,
         )
         return BestRival(arm, choice_metric(results, recipe), cost, quality, outcome)
@@ -280,7 +294,7 @@ class TacticRun:
         )
         if recipe is None or claim is None or quality is None or loss is None or quality.n < LEAST_PAIRS:
             return None
-        claimed = most_claimed_loss(claim, recipe.quality_tolerance_points)
+        claimed = most_claimed_loss(claim, self.tolerance_points)
         return Contest.LOSSIER if claimed is not None and loss[0] > claimed else None
 
     @property

@@ -124,9 +124,9 @@ def _quality(run: TacticRun, recipe: RecipeUse) -> str:
     words, loss = _quality_words(quality, recipe), run.loss_interval
     if quality.unit != POINTS or run.record.kind is Kind.DARK or loss is None or run.within_tolerance:
         return words
-    beyond = loss[0] > recipe.quality_tolerance_points
+    beyond = loss[0] > run.tolerance_points
     where = "outside the tolerance" if beyond else "not shown to lie within the tolerance"
-    return f"{words}, {where} of {recipe.quality_tolerance_points:g}"
+    return f"{words}, {where} of {run.tolerance_points:.3g}"
 
 
 def _quality_words(quality: Estimate, recipe: RecipeUse) -> str:

@@ -27,7 +27,6 @@ from greentactics.evidence.wording import (
     ratio_digits,
     typographic,
 )
-from greentactics.models.record import Record
 from greentactics.models.results import BASELINE, TACTIC, Repeat, Results
 from greentactics.models.timings import Engine, Timing
 
@@ -117,17 +116,17 @@ class CertaintyRow:
     equivalent: str
 
 
-def certainty_rows(record: Record, run: TacticRun | None) -> tuple[CertaintyRow, ...]:
+def certainty_rows(run: TacticRun | None) -> tuple[CertaintyRow, ...]:
     """Return the rows for headline cost and quality of each arm of a run; none without at least two pairs."""
-    if record.recipe is None or run is None:
+    if run is None or run.record.recipe is None:
         return ()
-    metrics = (record.recipe.cost_metric, record.recipe.quality_metric)
+    metrics = (run.record.recipe.cost_metric, run.record.recipe.quality_metric)
     arms = run.results.arms[1:]
-    rows = (_certainty_row(record, run, arm, metric) for metric in dict.fromkeys(metrics) for arm in arms)
+    rows = (_certainty_row(run, arm, metric) for metric in dict.fromkeys(metrics) for arm in arms)
     return tuple(row for row in rows if row is not None)
 
 
-def _certainty_row(record: Record, run: TacticRun, arm: str, metric: str) -> CertaintyRow | None:
+def _certainty_row(run: TacticRun, arm: str, metric: str) -> CertaintyRow | None:
     results = run.results
     estimate = run.compared(arm, metric)
     if isinstance(estimate, NotComparable):
@@ -137,12 +136,12 @@ def _certainty_row(record: Record, run: TacticRun, arm: str, metric: str) -> Cer
     except NotComparable:
         return None
     return CertaintyRow(
-        metric=metric_title(record, metric, results.metrics[metric]),
+        metric=metric_title(run.record, metric, results.metrics[metric]),
         arm=arm,
         students=typographic(estimate_phrase(estimate)),
         n=estimate.n,
         detectable=_smallest(smallest, estimate),
-        equivalent=_equivalent(record, run, arm, metric),
+        equivalent=_equivalent(run, arm, metric),
     )
 
 
@@ -152,8 +151,8 @@ def _smallest(value: float, estimate: Estimate) -> str:
     return typographic(f"{value:.{ratio_digits(value)}f}x")
 
 
-def _equivalent(record: Record, run: TacticRun, arm: str, metric: str) -> str:
-    margin = record.recipe.quality_tolerance_points if record.recipe else 0.0
+def _equivalent(run: TacticRun, arm: str, metric: str) -> str:
+    margin = run.tolerance_points
     if run.results.metrics[metric].unit != "fraction" or margin == 0:  # nothing lies within no margin
         return DASH
     try:

@@ -246,7 +246,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "rivals_table": rivals_table(record, full, rivals, verdict_run),
         "details": detail_tables(verdict_run.results) if verdict_run else [],
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
-        "certainty": certainty_rows(record, verdict_run),
+        "certainty": certainty_rows(verdict_run),
         "timed": timed_view(runs),
         "relations": relation_groups(ties),
         "sources": source_entries(record, catalogue.bibliography),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from greentactics.evidence.comparison import tolerance_points
 from greentactics.evidence.wording import metric_title, plain_label
 from greentactics.models.record import Record
 from greentactics.models.results import BASELINE, Repeat, Results
@@ -110,7 +111,7 @@ def curve_figures(record: Record, results: Results, identifier: str) -> list[Fig
         identifier: Prefix of the ids in the drawings, unique on their page.
     """
     figures = []
-    tolerance = record.recipe.quality_tolerance_points if record.recipe else 0.0
+    tolerance = tolerance_points(results, record.recipe) if record.recipe else 0.0
     for index, (metric, drawn) in enumerate(curves(record, results).items()):
         title = metric_title(record, metric, results.metrics[metric])
         figures.append(Figure(title, draw(drawn, f"{identifier}-{index + 1}", title, tolerance)))
