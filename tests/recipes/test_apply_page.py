@@ -39,8 +39,8 @@ def test_the_code_runs_and_the_networks_can_be_timed(folder: Path, capsys) -> No
     assert sum(w.numel() for w in names["smaller"].parameters()) < sum(
         w.numel() for w in names["dense"].parameters()
     )
-    assert not any(isinstance(module, FoldingBlock) for module in names["redesigned"].modules())
-    assert names["accuracy"](names["redesigned"]) > 0.8
+    assert not any(isinstance(module, FoldingBlock) for module in names["folded"].modules())
+    assert names["accuracy"](names["folded"]) > 0.8
     shown = re.search(r"^python -m recipes\.common\.timing (.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert shown
     words = shlex.split(shown[1].replace("\\\n", " "))

@@ -26,7 +26,7 @@ from recipes.enhance_model_sparsity import (
 )
 from recipes.prune_layers_and_channels_with_gates import prune_with_gates
 from recipes.prune_without_retraining import prune_without_retraining
-from recipes.redesign_distil_and_quantise import FoldingBlock, distil_and_fold, fold
+from recipes.redesign_distil_and_quantise import FoldingBlock, fold
 from recipes.remove_channels_by_modelled_energy import remove_channels_by_energy
 from tests.recipes.nets_of_readers import NETS, first_tensor, frozen, net_and_inputs
 
@@ -431,11 +431,6 @@ OF_FOLDING = {
     "weight norm": r"0.wide \(ParametrizedConv2d\): expected a weight that .*, got .*; make it one",
     "no statistics": r"0.wide_bn \(BatchNorm2d\): expected running statistics, .*, got one without; build it",
 }
-OF_DISTILLATION = OF_FOLDING | {
-    "half": r"0.wide \(Conv2d\): expected weights in float32, got torch.float16, .*; pass the student",
-    "all frozen": r"the net itself \(Sequential\): expected parameters that are not frozen, got none; call",
-    "tuple": r"the net itself \(TupleNet\): expected one tensor as output, got tuple; wrap the net",
-}
 FOLDED = CHANGES | {
     "no block": lambda _: net_and_inputs("plain")[0],
     "block alone": lambda _: FoldingBlock(1, 8).eval(),
@@ -470,59 +465,3 @@ def test_folding_works_on_a_net_or_refuses_it_unchanged(name: str) -> None:
         assert torch.allclose(got, wanted, atol=1e-5 if wanted.dtype.itemsize > 2 else 0.05)
         before["random state"] = torch.get_rng_state().tolist()
     assert snapshot(net) == before
-
-
-@pytest.mark.parametrize("name", FOLDED)
-def test_distillation_works_on_a_net_or_refuses_it_unchanged(name: str) -> None:
-    net = FOLDED[name](student())
-    images = torch.rand(16, 1, 8, 8).to(next(net.parameters()).dtype)
-    before = snapshot(net)
-    distil = partial(distil_and_fold, net, torch.zeros(1, 16, 10), images, LABELS, examples=768)
-    if name in OF_DISTILLATION:
-        with pytest.raises(ValueError, match=OF_DISTILLATION[name]):
-            distil()
-        assert snapshot(net) == before
-        return
-    folded = distil()
-    assert not any(isinstance(module, FoldingBlock) for module in folded.modules())
-    assert folded(images).isfinite().all()
-    assert folded(images).dtype == images.dtype
-
-
-@pytest.mark.parametrize(
-    ("wrong", "refusal"),
-    [
-        (
-            {"teacher_logits": torch.zeros(16, 10)},
-            r"^teacher_logits: expected \(1 or 2, 16, classes\), .*; add the",
-        ),
-        (
-            {"teacher_logits": torch.zeros(1, 16, 7)},
-            r"expected outputs \(images, 7\), got \[2, 10\]; give the",
-        ),
-        (
-            {"teacher_logits": torch.full((1, 16, 10), torch.nan)},
-            "^teacher_logits: expected finite .*; leave out",
-        ),
-        ({"images": torch.full((16, 1, 8, 8), torch.nan)}, "^images: expected finite numbers, .*; leave out"),
-        (
-            {"images": torch.zeros(16, 64)},
-            r"^images: expected \(images, channels, height, width\) .*; reshape",
-        ),
-        ({"examples": 640}, "^examples: expected 768 or more, got 640; draw the images"),
-    ],
-)
-def test_distillation_refuses_data_before_the_student_is_changed(
-    wrong: dict[str, object], refusal: str
-) -> None:
-    net = student()
-    before = snapshot(net)
-    arguments = {
-        "teacher_logits": torch.zeros(1, 16, 10),
-        "images": torch.rand(16, 1, 8, 8),
-        "labels": LABELS,
-        "examples": 768,
-    }
-    with pytest.raises(ValueError, match=refusal):
-        distil_and_fold(net, **(arguments | wrong))
-    assert snapshot(net) == before | {"random state": torch.get_rng_state().tolist()}

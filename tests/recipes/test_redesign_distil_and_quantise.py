@@ -1,11 +1,8 @@
-"""Branches that fold, the recipe's arms, and what a run reports of the quantised nets."""
+"""Branches that fold, nets that are redesigned, and what the arms of the recipe yield."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import replace
-from functools import partial
+import types
 from pathlib import Path
 
 import pytest
@@ -13,18 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from recipes import redesign_distil_and_quantise as recipe
-from recipes.common.nets.data import load_images
-from recipes.common.nets.report import accuracy, macs_per_image
-from recipes.common.pruning.channels import cut_channels
-from recipes.common.run.contract import Outcome, UserError
-from recipes.common.timing.engines import Form
-from recipes.redesign_distil_and_quantise import FoldingBlock, fold
+from recipes.common.nets.resnet import resnet8
+from recipes.common.trial.costs import cost_of
+from recipes.common.trial.harness import run_trial
+from recipes.common.trial.study import CannotRun
+from recipes.common.trial.subject import load_subject
+from recipes.redesign_distil_and_quantise import FoldingBlock, fold, redesigned
 from tests.recipes.fake_meter import FakeMeter
-
-METRICS = {
-    "test_accuracy", "float_test_accuracy", "relative_int8_time_batch_64", "relative_int8_time_batch_1",
-    "int8_batch_64_cpu_ms", "int8_batch_1_cpu_ms", "macs", "parameters", "training_cpu_s",
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -82,137 +74,110 @@ def test_folding_raises_where_nothing_folds_or_statistics_still_change() -> None
         fold(nn.Sequential(FoldingBlock(1, 1)))
 
 
-def small_problem() -> tuple[Tensor, Tensor, Tensor]:
-    images, labels = torch.randn(256, 1, 6, 6), torch.arange(256) % 2
-    images += labels[:, None, None, None]
-    return 4.0 * nn.functional.one_hot(labels, 2)[None].float(), images, labels
+class Outputs(nn.Module):
+    """Gives what it is told to, whatever the input."""
+
+    def __init__(self, outputs: object) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, _: Tensor) -> object:
+        return self.outputs
 
 
-def test_the_tactic_trains_a_foreign_net_and_folds_it() -> None:
-    net = nn.Sequential(FoldingBlock(1, 4), nn.Flatten(), nn.Linear(144, 2))
-    teacher_logits, images, labels = small_problem()
-    folded = recipe.distil_and_fold(net, teacher_logits, images, labels, examples=1280)
-    assert not any(isinstance(module, FoldingBlock) for module in folded.modules())
-    assert accuracy(folded, images, labels) > 0.9
-
-
-def test_the_tactic_raises_before_any_training_when_nothing_folds() -> None:
-    net = nn.Linear(3, 2)
-    before = net.weight.clone()
-    with pytest.raises(ValueError, match="nothing to fold"):
-        recipe.distil_and_fold(net, *small_problem(), examples=128)
-    assert torch.equal(net.weight, before)
-
-
-def test_images_are_mirrored_only_where_the_teacher_saw_them_mirrored(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("shape", "classes", "last_map"), [((3, 28, 28), 5, 4), ((1, 8, 8), 10, 4), ((2, 64, 48), 3, 3)]
+)
+def test_a_redesign_takes_and_gives_what_the_net_does_and_ends_in_small_maps(
+    shape: tuple[int, ...], classes: int, last_map: int
+) -> None:
+    net = redesigned(Outputs(torch.zeros(2, classes)).eval(), torch.zeros(2, *shape), width=4).eval()
     seen: list[Tensor] = []
-
-    class Spy(nn.Linear):
-        def forward(self, inputs: Tensor) -> Tensor:
-            seen.append(inputs.detach())
-            return super().forward(inputs.flatten(1))
-
-    images = torch.arange(2.0).expand(128, 1, 1, 2)
-    teacher_logits = torch.stack([torch.zeros(128, 2), torch.ones(128, 2)])
-    told: list[Tensor] = []
-    real = recipe.distillation_loss
-
-    def spy(logits: Tensor, teacher: Tensor, *arguments, **keywords) -> Tensor:
-        told.append(teacher)
-        return real(logits, teacher, *arguments, **keywords)
-
-    monkeypatch.setattr(recipe, "distillation_loss", spy)
-    for views, mirrored_share in ((1, 0.0), (2, 0.5)):
-        recipe.distil(Spy(2, 2), teacher_logits[:views], images, torch.zeros(128).long(), 128, 0.1, 0)
-        mirrored = seen.pop()[:, 0, 0, 0] == 1
-        assert mirrored.double().mean().item() == pytest.approx(mirrored_share, abs=0.15)
-        assert torch.equal(told.pop()[:, 0] == 1, mirrored)
+    net[-3].register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    for whole in (net, fold(net)):
+        assert whole(torch.randn(7, *shape)).shape == (7, classes)
+    assert seen[0].shape[1] == 16
+    assert min(seen[0].shape[2:]) == last_map
 
 
-def test_accuracy_counts_every_image_once_however_the_last_batch_falls() -> None:
-    form = Form(lambda batch: nn.functional.one_hot(batch[:, 0].long(), 5), lambda: None, 0)
-    images, labels = torch.arange(5.0)[:, None], torch.tensor([0, 1, 2, 3, 0])
-    for batch_size in (1, 2, 3, 5):
-        assert recipe.accuracy_of(form, images, labels, batch_size=batch_size) == pytest.approx(0.8)
+def test_a_redesign_has_fewer_macs_the_narrower_it_is() -> None:
+    inputs, dense = torch.randn(2, 1, 28, 28), resnet8((16, 32, 64)).eval()
+    macs = [cost_of(redesigned(dense, inputs, width=width).eval(), inputs, "macs") for width in (8, 16)]
+    stem, head = 9 * 14 * 14, 10 * 4
+    folding = (9 + 1) * (2 * 7 * 7 + 8 * 4 * 4)  # a 3x3 and a 1x1 convolution, to 2 and to 4 times the width
+    residual = 2 * 9 * 8 * 4 * 4
+    assert macs == [width * (stem + head) + width**2 * (folding + residual) for width in (8, 16)]
+    assert macs[0] < macs[1] < cost_of(dense, inputs, "macs")
 
 
-def test_a_missing_extra_is_named_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "missing_extra", lambda engine: f"{engine}: install the extra onnx")
-    with pytest.raises(UserError, match="install the extra onnx"):
-        recipe.run(recipe.SMOKE, arm="baseline", seed=0, meter=FakeMeter())
+IMAGES = torch.zeros(2, 1, 8, 8)
 
 
-def test_pruning_leaves_multiples_of_16_and_at_most_the_macs_asked_for() -> None:
-    net, images = recipe.NETS["group_norm_aligned"](1).eval(), torch.randn(1, 1, 28, 28)
-    net = cut_channels(net, images, partial(macs_per_image, images=images), 1_400_000, multiple=16)
-    widths = [layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)]
-    assert all(width % 16 == 0 for width in widths)
-    assert macs_per_image(net, images) <= 1_400_000
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "refusal"),
+    [
+        (None, torch.zeros(2, 64, dtype=torch.long), r"^example_inputs: .* got torch.int64 of shape \(2, 64"),
+        (
+            None,
+            torch.zeros(2, 1, 3, 8),
+            r"^example_inputs: .* of 4 pixels or more, got .* \(2, 1, 3, 8\)",
+        ),
+        (
+            (IMAGES,),
+            IMAGES,
+            r"^the net itself \(Outputs\): expected one tensor .*, got tuple; o",
+        ),
+        (
+            IMAGES,
+            IMAGES,
+            r"expected .* \(images, classes\), got shape \(2, 1, 8, 8\); only nets",
+        ),
+    ],
+)
+def test_a_net_that_does_not_classify_images_is_refused(
+    outputs: object, inputs: Tensor, refusal: str
+) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        redesigned(Outputs(outputs).eval(), inputs, width=8)
 
 
-QUANTISED_ARMS = ("baseline", "tactic")  # exporting and quantising the other nets too would take long
-
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    torch.set_num_threads(1)
-    quick = replace(recipe.SMOKE, timing_cap_s=0.01)
-    found = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        for arm in recipe.ARMS:
-            if arm not in QUANTISED_ARMS:
-                patch.setattr(recipe, "int8_metrics", lambda *nets, cap_s: {})
-            found[arm] = recipe.run(quick, arm=arm, seed=0, meter=FakeMeter())
-    return found
-
-
-def value(outcome: Outcome, name: str) -> float:
-    return outcome.metrics[name].value
-
-
-def test_smoke_run_of_each_arm_gives_all_metrics(outcomes: dict[str, Outcome]) -> None:
-    for arm, outcome in outcomes.items():
-        of_int8 = {name for name in METRICS if "int8" in name or name == "test_accuracy"}
-        assert set(outcome.metrics) == (METRICS if arm in QUANTISED_ARMS else METRICS - of_int8)
-        assert all(math.isfinite(metric.value) for metric in outcome.metrics.values())
-        assert outcome.data.name == "digits"
-        json.dumps(outcome.details, allow_nan=False)
-
-
-def test_the_8_bit_net_is_nearly_as_accurate_as_the_one_it_came_from(outcomes: dict[str, Outcome]) -> None:
-    for arm, outcome in outcomes.items():
-        assert value(outcome, "float_test_accuracy") > (0.6 if arm == "depthwise" else 0.85), arm
-    for arm in QUANTISED_ARMS:
-        assert value(outcomes[arm], "test_accuracy") > value(outcomes[arm], "float_test_accuracy") - 0.05, arm
-
-
-def test_the_arms_are_the_nets_they_say(outcomes: dict[str, Outcome]) -> None:
-    macs = {arm: value(outcome, "macs") for arm, outcome in outcomes.items()}
-    assert macs["depthwise"] == min(macs.values())
-    assert all(macs[arm] < macs["baseline"] for arm in recipe.ARMS[1:])
-    tactic = outcomes["tactic"].deployable.model
-    assert not any(isinstance(module, FoldingBlock) for module in tactic.modules())
-    assert not tactic.training
-
-
-def test_macs_stand_beside_the_time_of_each_shape(outcomes: dict[str, Outcome]) -> None:
-    rows = outcomes["baseline"].details["macs_and_time_of_untrained_nets"]
-    assert [row["net"] for row in rows] == ["baseline", "tactic", "thin", "unaligned", "depthwise"]
-    macs = {arm: value(outcome, "macs") for arm, outcome in outcomes.items()}
-    for row in rows:
-        assert row["relative_macs"] == pytest.approx(macs[row["net"]] / macs["baseline"])
-        for batch_size in (1, 64):
-            time = row[f"relative_int8_time_batch_{batch_size}"]
-            assert time == 1 if row["net"] == "baseline" else time > 0
-    assert "macs_and_time_of_untrained_nets" not in outcomes["tactic"].details
-
-
-def test_the_teacher_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    images = load_images(("digits",))
-    config = replace(recipe.SMOKE, teacher_examples=256)
-    first = recipe.load_teacher_logits(config, images)
-    assert first.shape == (1, len(images.train_images), 10)
-    monkeypatch.setattr(recipe, "logits_of", None)  # what a second training would need
-    assert torch.equal(recipe.load_teacher_logits(config, images), first)
+    subject = load_subject("digits_cnn")
+    subject.epochs = {"smoke": (3.0, 2.0)}
+    return subject
+
+
+def test_arms_yield_plain_nets_of_the_cost_of_the_tactic_and_see_no_more_than_the_baseline(digits) -> None:
+    trial = run_trial(recipe, digits, 0, "smoke", FakeMeter())
+    points = trial.arms["tactic"].points
+    assert [point.label for point in points] == ["width 2", "width 3", "width 4"]
+    macs = [point.costs["macs"] for point in points]
+    whole = trial.arms["baseline"].chosen
+    assert macs == sorted(macs)
+    assert macs[-1] <= recipe.LARGEST_SHARE * whole.costs["macs"]
+    found = trial.arms["tactic"].chosen
+    assert trial.left_out == {}
+    assert trial.arms["without_branches"].chosen.costs["macs"] == found.costs["macs"]
+    assert trial.arms["shallower_and_thin"].chosen.costs["macs"] <= found.costs["macs"]
+    for arrived in trial.arms.values():
+        assert not any(isinstance(part, FoldingBlock) for part in arrived.chosen.net.modules())
+    for arm in trial.arms:
+        if arm != "as_given":
+            seen = {point.costs["seen_examples"] for point in trial.arms[arm].points}
+            assert seen == {whole.costs["seen_examples"]}
+
+
+def test_the_present_net_loses_its_dearest_block_before_it_is_made_thinner(digits) -> None:
+    digits.module = types.SimpleNamespace(**vars(digits.module))
+    digits.module.build_model = lambda: resnet8((8, 16, 32))
+    digits.epochs = {"smoke": (1.0, 0.5)}
+    trial = run_trial(recipe, digits, 0, "smoke", FakeMeter())
+    assert trial.arms["shallower_and_thin"].chosen.label == "without block1, thin"
+
+
+def test_a_net_that_is_small_already_is_left_alone(digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "LARGEST_SHARE", 0.2)
+    with pytest.raises(CannotRun, match=r"^digits_cnn: expected 3 redesigns of at most .* macs, .*, got 1"):
+        run_trial(recipe, digits, 0, "smoke", FakeMeter())
