@@ -38,19 +38,9 @@ from recipes.common.trial.study import CannotRun, Study, seed_all
 TACTIC = "redesign-distil-and-quantise"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}
 COST = "macs"
-WIDTHS = (
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    16,
-    24,
-    32,
-    48,
-    64,
-)  # of the stem, to choose from; the last stage has 4 times as many
+TAUGHT = True
+# of the stem, to choose from; the last stage has 4 times as many
+WIDTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 NETS = 3  # of the curve
 LARGEST_SHARE = 0.6  # of the cost of the net as given, for the widest of them
 
