@@ -15,6 +15,7 @@ EPOCHS = {"smoke": (12.0, 6.0), "default": (40.0, 20.0), "full": (80.0, 40.0)}
 BATCH, RATE = 64, 0.05
 IMAGES = images.LabelledImages("digits")
 evaluate, example_inputs = IMAGES.evaluate, IMAGES.example_inputs
+labelled_training_examples = IMAGES.labelled_training_examples
 labelled_test_examples, data_used = IMAGES.labelled_test_examples, IMAGES.data_used
 
 

@@ -90,6 +90,10 @@ class LabelledImages:
         """Return training images, (512, 1, height, width)."""
         return split(self.name, "train", EXAMPLE_COUNT)[0]
 
+    def labelled_training_examples(self) -> tuple[Tensor, Tensor]:
+        """Return training images, (examples, 1, height, width), and classes, as `train` numbers them."""
+        return split(self.name, "train")
+
     def labelled_test_examples(self) -> tuple[Tensor, Tensor]:
         """Return test images, (examples, 1, height, width), and their classes, (examples,)."""
         return split(self.name, "test")

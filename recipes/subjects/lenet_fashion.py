@@ -16,6 +16,7 @@ EPOCHS = {"smoke": (0.1, 0.05), "default": (6.0, 3.0), "full": (12.0, 12.0)}
 BATCH, RATE = 128, 0.05
 IMAGES = images.LabelledImages("fashion-mnist")
 evaluate, example_inputs = IMAGES.evaluate, IMAGES.example_inputs
+labelled_training_examples = IMAGES.labelled_training_examples
 labelled_test_examples, data_used = IMAGES.labelled_test_examples, IMAGES.data_used
 
 

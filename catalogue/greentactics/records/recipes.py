@@ -44,6 +44,7 @@ _SUBJECT_NAMES = (
     "train",
     "evaluate",
     "example_inputs",
+    "labelled_training_examples",
     "EPOCHS",
     "QUALITY",
     "BETTER",

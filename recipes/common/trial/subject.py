@@ -196,6 +196,8 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
     - `evaluate(model, part)`, with `part` one of `search`, `choice`, `test`, where it has own parts; else
       fixed parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
     - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
+    - `labelled_training_examples()`: all training inputs, (examples, ...), and their classes, (examples,), in
+      the order in which `train` numbers them;
     - `QUALITY`, what a score is, where it is not just right or wrong; `BETTER`, `"higher"` or `"lower"`;
       `TOLERANCE`, in the unit of a score;
     - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it).
