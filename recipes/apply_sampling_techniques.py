@@ -1,21 +1,16 @@
-"""Stratified sampling: learn from a tenth of the points, with six algorithms, and see what F1 it costs.
+"""Stratified sampling: train on a share of each class, as often as on all examples, and see what it loses.
 
-Record: tactics/apply-sampling-techniques.yaml. Study: Verdecchia, Cruz, Sallou, Lin, Wickenden, Hotellier,
-"Data-Centric Green AI: An Exploratory Empirical Study", ICT4S 2022 (arXiv 2204.02766).
+After Verdecchia, Cruz, Sallou, Lin, Wickenden, Hotellier, "Data-Centric Green AI: An Exploratory Empirical
+Study", ICT4S 2022 (arXiv 2204.02766), who drew shares of all examples; larger ones until the rest can hardly
+add anything, as in Provost, Jensen, Oates, "Efficient Progressive Sampling", KDD 1999. Different from the
+study: one net instead of six algorithms, images instead of text messages, forward passes instead of energy.
+What is held out is never sampled. The rivals but one spend as many passes: on a sample that ignores the
+classes; on those of each class that a short training finds hardest, that training and the scores charged
+(Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021, arXiv 2107.07075); or on all
+examples, each seen less often, which Okanovic et al. (arXiv 2305.18424) hold against choosing examples. The
+last one searches for the share, and pays for the search.
 
-Different from the study: images instead of 5,574 text messages, which are not at hand; processor time instead
-of energy; a linear SVM instead of one with a kernel; a small net instead of bagged trees, which the random
-forest stands for; deeper trees in AdaBoost, as there are ten classes. All arms predict the same test images;
-the study drew its sample before it split, so that its test set shrank with it.
-
-Rivals: `quarter` and `half` are larger samples; `random` ignores the classes; `progressive` grows the sample
-until the rest can hardly add anything, and pays for the search. A tenth of the points is a tenth of the
-steps, so two controls run what is trained in steps: `sample_same_steps` gives the sample all steps back,
-`all_points_few_steps` takes the tactic's few steps over all points.
-
-    python -m recipes.apply_sampling_techniques --arm tactic --seed 0 --preset default
-
-On one processor core the longest arm takes about 40 s with DEFAULT and 5 s with SMOKE.
+    python -m recipes.apply_sampling_techniques --seed 0 --preset smoke
 """
 
 from __future__ import annotations
@@ -23,64 +18,23 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 import torch
-from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
-from sklearn.metrics import precision_recall_fscore_support
-from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common.nets.data import Images, load_images
-from recipes.common.run import cli
-from recipes.common.run.contract import Meter, Metric, Outcome
+from recipes.common.trial import command
+from recipes.common.trial.rivals import Nets
+from recipes.common.trial.study import CannotRun, Study
 
 TACTIC = "apply-sampling-techniques"
-ARMS = (
-    "baseline", "tactic", "quarter", "half", "random", "progressive",
-    "sample_same_steps", "all_points_few_steps",
-)  # fmt: skip
-FRACTIONS = {"baseline": 1.0, "quarter": 0.25, "half": 0.5, "all_points_few_steps": 1.0}
-TENTH = 0.1  # what the other arms sample
-STEPS_FACTOR = {"sample_same_steps": 1 / TENTH, "all_points_few_steps": TENTH}
-LEARNERS = ("nearest_neighbours", "linear_svm", "small_net", "decision_tree", "random_forest", "adaboost")
-IN_STEPS = ("linear_svm", "small_net")
-Predict = Callable[[Tensor], Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Config:
-    """Settings of a run; those of the learners were chosen on validation images with all points."""
-
-    data: tuple[str, ...] = ("fashion-mnist", "digits")
-    """Data sets in order of preference; the first whose files are found is used."""
-    data_dir: Path | None = None
-    """Folder that holds the data; None searches the usual places."""
-    points: int = 20_000
-    """Training points there are before sampling, drawn by the seed; all where the data set has fewer."""
-    fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
-    """Sizes that `progressive` goes through, as shares of the points."""
-    tolerance: float = 0.01
-    """Macro F1 that `progressive` may give away, as a fraction."""
-    epochs: int = 20
-    """Passes over the points of what is trained in steps."""
-    rates: tuple[float, float] = (0.03, 0.01)
-    """Peak learning rates of the linear SVM and the net."""
-    boosted: tuple[int, int] = (20, 10)
-    """Trees of AdaBoost and their depth; its learning rate is 0.5."""
-
-
-SMOKE = Config(data=("digits",), epochs=5, boosted=(10, 4))
-DEFAULT = Config()
-FULL = Config(points=55_000)
+SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}
+COST = "training_passes"
+STARTS_FROM_NOTHING = True
+SHARE = 0.75  # of the examples that are kept, and of the passes of a whole training that are spent
+SIZES = (0.25, 0.5, 1.0)  # shares that the search goes through
+SCOUT = 1 / 16  # of a whole training: what the hardest examples are found with
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
@@ -118,9 +72,7 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
         )
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected above 0 and below 1, got {fraction:g}")
-    order = torch.randperm(len(labels), generator=generator)
-    classes = [order[labels[order] == label] for label in torch.unique(labels)]
-    chosen = torch.cat([members[: max(1, round(fraction * len(members)))] for members in classes])
+    chosen = first_of_each_class(labels, torch.randperm(len(labels), generator=generator), fraction)
     if len(chosen) == len(labels):
         raise ValueError(
             f"a share of {fraction:g} leaves out none of {len(labels)} points; take a smaller one"
@@ -128,9 +80,15 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
     if len(chosen) > 2 * math.ceil(fraction * len(labels)):
         raise ValueError(
             f"a share of {fraction:g} would keep {len(chosen)} of {len(labels)} points, as one of each of "
-            f"{len(classes)} classes is kept; take a larger share, or join rare classes"
+            f"{len(torch.unique(labels))} classes is kept; take a larger share, or join rare classes"
         )
     return chosen.sort().values
+
+
+def first_of_each_class(labels: Tensor, order: Tensor, fraction: float) -> Tensor:
+    """Return from each class the share that comes first in an order, (points,), one point at least."""
+    classes = [order[labels[order] == label] for label in torch.unique(labels)]
+    return torch.cat([members[: max(1, round(fraction * len(members)))] for members in classes])
 
 
 def smallest_sufficient_fraction(
@@ -168,153 +126,91 @@ def smallest_sufficient_fraction(
 
 
 # --8<-- [end:tactic]
-# --- Data and learners -----------------------------------------------------------------------------------
+# --- Arms: all but the search spend the passes that the tactic does ----------------------------------------
 
 
-def load_small_images(config: Config, seed: int) -> Images:
-    """Return images averaged to 7x7 pixels (digits to 8x8), with the seed's draw of training points."""
-    images = load_images(config.data, config.data_dir)
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randperm(len(images.train_labels), generator=generator)[: config.points]
-    shrink = partial(F.avg_pool2d, kernel_size=images.train_images.shape[-1] // 7)
-    return replace(
-        images,
-        train_images=shrink(images.train_images[drawn]),
-        train_labels=images.train_labels[drawn],
-        validation_images=shrink(images.validation_images),
-        test_images=shrink(images.test_images),
-        used=replace(images.used, train_count=len(drawn)),
-    )
+def labelled(study: Study) -> tuple[Tensor, Tensor]:
+    """Return training inputs, (examples, ...), and their classes, (examples,), as `examples` numbers them."""
+    give = getattr(study.subject.module, "labelled_training_examples", None)
+    if give is None:
+        raise CannotRun(
+            f"{study.subject.name}: expected labelled_training_examples(), which returns inputs, (examples, "
+            "...), and classes, (examples,), in the order in which train(model, epochs, *, examples=None) "
+            "numbers them, got none; this recipe draws by class"
+        )
+    inputs, labels = give()
+    return inputs.to(study.subject.device), labels.cpu()
 
 
-def fit(learner: str, inputs: Tensor, labels: Tensor, config: Config, seed: int, epochs: float) -> Predict:
-    """Learn from all points given, (points, features) and (points,); return what predicts classes."""
-    if learner == "nearest_neighbours":
-        return partial(vote_of_nearest, inputs, labels)
-    if learner in IN_STEPS:
-        torch.manual_seed(seed)
-        net: nn.Module = nn.Linear(inputs.shape[1], 10)
-        loss: Loss = F.multi_margin_loss
-        if learner == "small_net":
-            net = nn.Sequential(nn.Linear(inputs.shape[1], 128), nn.ReLU(), nn.Linear(128, 10))
-            loss = F.cross_entropy
-        train(net, inputs, labels, loss, config.rates[learner == "small_net"], epochs, seed)
-        return torch.no_grad()(lambda queries: net(queries).argmax(1))
-    count, depth = config.boosted
-    weak = DecisionTreeClassifier(max_depth=depth)
-    model = {
-        "decision_tree": DecisionTreeClassifier(random_state=seed),
-        "random_forest": RandomForestClassifier(random_state=seed),
-        "adaboost": AdaBoostClassifier(weak, n_estimators=count, learning_rate=0.5, random_state=seed),
-    }[learner]
-    model.fit(inputs.numpy(), labels.numpy())
-    return lambda queries: torch.from_numpy(model.predict(queries.numpy()))
+def drawn(study: Study, share: float) -> Tensor:
+    """Return a stratified sample, (chosen,); that of a smaller share is part of that of a larger one."""
+    _, labels = labelled(study)
+    return stratified_sample(labels, fraction=share, generator=torch.Generator().manual_seed(study.seed))
 
 
-def vote_of_nearest(inputs: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
-    """Return the class that most of the five nearest points have; the lowest one in a draw."""
-    votes = []
-    for chunk in torch.split(queries, 500):
-        nearest = torch.cdist(chunk, inputs).topk(5, largest=False).indices
-        votes.append(F.one_hot(labels[nearest], 10).sum(1))
-    return torch.cat(votes).argmax(1)
+def learn(study: Study, chosen: Tensor) -> nn.Module:
+    """Train a net on the examples of these numbers, (chosen,), for what is left of the passes."""
+    _, labels = labelled(study)
+    passes = 3 * SHARE * study.budget_epochs * len(labels) - study.ledger.passes
+    net = study.fresh()
+    study.train(net, passes / (3 * len(chosen)), examples=chosen)
+    return net
 
 
-def train(
-    net: nn.Module, inputs: Tensor, labels: Tensor, loss: Loss, rate: float, epochs: float, seed: int
-) -> None:
-    """Train in place with 64 points a step; the rate falls to zero, however many steps there are."""
-    optimizer = torch.optim.Adam(net.parameters(), rate)
-    generator, count = torch.Generator().manual_seed(seed), len(labels)
-    steps = max(1, round(epochs * count / 64))
-    order = torch.cat([torch.randperm(count, generator=generator) for _ in range(1 + 64 * steps // count)])
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
-        chosen = order[64 * step : 64 * (step + 1)]
-        value = loss(net(inputs[chosen]), labels[chosen])
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+def tactic(study: Study) -> Nets:
+    """Learn from the same share of each class."""
+    chosen = drawn(study, SHARE)
+    yield f"{len(chosen):,} examples", learn(study, chosen)
 
 
-def scores(predicted: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the F1 averaged over classes and the recall of the worst class, both 0 to 1."""
-    _, recall, f1, _ = precision_recall_fscore_support(labels, predicted, zero_division=0.0)
-    return {"macro_f1": float(f1.mean()), "worst_class_recall": float(recall.min())}
+def random_sample(study: Study) -> Nets:
+    """Learn from as many examples of whatever class: the tactic's choice replaced by none."""
+    _, labels = labelled(study)
+    chosen = torch.randperm(len(labels))[: len(drawn(study, SHARE))]
+    yield f"{len(chosen):,} examples", learn(study, chosen)
 
 
-# --- Run -------------------------------------------------------------------------------------------------
+def shorter_on_all(study: Study) -> Nets:
+    """Plan a shorter training on all examples, its schedule with it: leave out passes, not examples."""
+    _, labels = labelled(study)
+    yield f"all {len(labels):,} examples", learn(study, torch.arange(len(labels)))
 
 
-def learn_from(fraction: float, learner: str, arm: str, images: Images, config: Config, seed: int) -> Predict:
-    """Draw the arm's sample and learn from it; from all points where the fraction is 1."""
-    inputs, labels = images.train_images.flatten(1), images.train_labels
-    generator = torch.Generator().manual_seed(seed)
-    if fraction == 1:
-        chosen = torch.arange(len(labels))
-    elif arm == "random":
-        chosen = torch.randperm(len(labels), generator=generator)[: round(fraction * len(labels))]
-    else:
-        chosen = stratified_sample(labels, fraction=fraction, generator=generator)
-    epochs = config.epochs * STEPS_FACTOR.get(arm, 1)
-    return fit(learner, inputs[chosen], labels[chosen], config, seed, epochs)
+def hardest(study: Study) -> Nets:
+    """Learn from those of each class that a net is furthest from after a short training on all."""
+    inputs, labels = labelled(study)
+    scout = study.fresh()
+    study.train(scout, SCOUT * study.budget_epochs)
+    order = error_norms(scout, inputs, labels).argsort(descending=True)
+    study.ledger.judged += len(labels)
+    chosen = first_of_each_class(labels, order, SHARE)
+    yield f"{len(chosen):,} examples", learn(study, chosen)
 
 
-def learn(learner: str, arm: str, images: Images, config: Config, seed: int, meter: Meter) -> Row:
-    """Sample, learn and predict as the arm does; the test labels are read when all choices have been made."""
-    learned: dict[float, Predict] = {}
-
-    def score(fraction: float) -> float:
-        learned[fraction] = learn_from(fraction, learner, arm, images, config, seed)
-        predicted = learned[fraction](images.validation_images.flatten(1))
-        return scores(predicted, images.validation_labels)["macro_f1"]
-
-    with meter.window(learner) as window:
-        if arm == "progressive":
-            sizes, tolerance = config.fractions, config.tolerance
-            fraction = smallest_sufficient_fraction(score, fractions=sizes, tolerance=tolerance)
-        else:
-            fraction = FRACTIONS.get(arm, TENTH)
-            learned[fraction] = learn_from(fraction, learner, arm, images, config, seed)
-        predicted = learned[fraction](images.test_images.flatten(1))
-    reached = scores(predicted, images.test_labels)
-    return {"learner": learner, "fraction": fraction, "cpu_s": window.cpu_s, **reached}
+@torch.no_grad()
+def error_norms(net: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Return how far the probabilities are from the class, by the Euclidean norm, (examples,): EL2N."""
+    logits = torch.cat([net(batch).float().cpu() for batch in torch.split(inputs, 500)])
+    errors = logits.softmax(1) - F.one_hot(labels, logits.shape[1])  # (examples, classes)
+    norms: Tensor = torch.linalg.vector_norm(errors, dim=1)
+    return norms
 
 
-def metrics_of(rows: list[Row]) -> dict[str, Metric]:
-    """Return cost and F1 of each algorithm and, where all were run, the sum and the means."""
-    seconds = partial(Metric, unit="s", better="lower", provenance="measured")
-    share = partial(Metric, unit="fraction", better="higher", provenance="measured")
-    cost = "Processor time to sample, learn and predict the test images, with any search"
-    f1, recall = "F1 on the test images, averaged over classes", "Recall of the worst class, test images"
-    metrics = dict[str, Metric]()
-    if len(rows) == len(LEARNERS):
-        mean = {name: fmean(row[name] for row in rows) for name in ("macro_f1", "worst_class_recall")}
-        metrics["learning_cpu_s"] = seconds(sum(row["cpu_s"] for row in rows), description=f"{cost}: all.")
-        metrics["macro_f1_fraction"] = share(mean["macro_f1"], description=f"{f1}: mean of six.")
-        metrics["worst_class_recall"] = share(mean["worst_class_recall"], description=f"{recall}: mean.")
-    for row in rows:
-        name, words = row["learner"], row["learner"].replace("_", " ")
-        metrics[f"{name}_macro_f1"] = share(row["macro_f1"], description=f"{f1}: {words}.")
-        metrics[f"{name}_cpu_s"] = seconds(row["cpu_s"], description=f"{cost}: {words}.")
-    return metrics
+def grown_sample(study: Study) -> Nets:
+    """Search for the share with trainings of growing samples; all of them are paid for."""
+    nets = dict[float, nn.Module]()
+
+    def score(share: float) -> float:
+        nets[share] = study.fresh()
+        study.train(nets[share], study.budget_epochs, examples=drawn(study, share) if share < 1 else None)
+        return study.quality(nets[share])
+
+    share = smallest_sufficient_fraction(score, fractions=SIZES, tolerance=study.tolerance)
+    yield f"{share:.0%} of the examples", nets[share]
 
 
-def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
-    """Run one arm with one seed; each algorithm is called once before it is metered."""
-    images = load_small_images(config, seed)
-    learners = IN_STEPS if arm in STEPS_FACTOR else LEARNERS
-    few = images.train_images[:200].flatten(1)
-    for learner in learners:
-        fit(learner, few, images.train_labels[:200], config, seed, 1.0)(few)
-    rows = [learn(learner, arm, images, config, seed, meter) for learner in learners]
-    return Outcome(metrics_of(rows), images.used, {"learners": rows})
-
-
-def main() -> None:
-    """Run one arm with one seed from the command line."""
-    sys.exit(cli.main(sys.modules[__name__]))
+ARMS = (tactic, random_sample, shorter_on_all, hardest, grown_sample)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.main(sys.modules[__name__]))

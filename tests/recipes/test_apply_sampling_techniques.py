@@ -1,25 +1,22 @@
-"""The sample, the choice of its size, the algorithms written here, and a run of each arm."""
+"""The sample, the choice of its size, and what each arm spends on the digits."""
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F
 
 from recipes import apply_sampling_techniques as recipe
-from recipes.common.run.contract import Outcome
+from recipes.common.trial.harness import run_trial
+from recipes.common.trial.study import CannotRun
+from recipes.common.trial.subject import load_subject
 from tests.recipes.fake_meter import FakeMeter
-
-RECORD = Path(__file__).parents[2] / "tactics" / "apply-sampling-techniques.yaml"
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -113,76 +110,48 @@ def test_sizes_that_do_not_lead_to_all_points_are_refused(fractions: tuple[float
         recipe.smallest_sufficient_fraction(lambda _: 0.5, fractions=fractions, tolerance=0.01)
 
 
-def test_the_nearest_five_vote_and_the_lowest_class_wins_a_draw() -> None:
-    inputs = torch.tensor([[0.0], [0.1], [0.2], [0.3], [0.4], [9.0], [9.1], [9.2], [9.3]])
-    labels = torch.tensor([3, 3, 7, 7, 5, 2, 2, 2, 2])
-    assert recipe.vote_of_nearest(inputs, labels, torch.tensor([[0.2], [9.1]])).tolist() == [3, 2]
+def test_an_error_is_the_distance_of_the_probabilities_from_the_class() -> None:
+    logits = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()
+    found = recipe.error_norms(nn.Identity(), logits, torch.tensor([0, 1]))
+    assert found.tolist() == pytest.approx([0.5**0.5, 0.125**0.5])
 
 
-@pytest.mark.parametrize(("epochs", "steps"), [(2.0, 20), (0.2, 2), (0.001, 1)])
-def test_training_takes_as_many_steps_as_the_passes_need(epochs: float, steps: int) -> None:
-    sizes = []
-
-    def loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(labels))
-        return F.cross_entropy(outputs, labels)
-
-    recipe.train(nn.Linear(3, 10), torch.randn(640, 3), torch.arange(640) % 10, loss, 0.01, epochs, seed=0)
-    assert sizes == [64] * steps
-
-
-def test_scores_by_hand() -> None:
-    found = recipe.scores(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1]))
-    assert found == pytest.approx({"macro_f1": (4 / 5 + 2 / 3) / 2, "worst_class_recall": 0.5})
+def test_the_numbers_of_a_sample_are_those_of_the_training() -> None:
+    subject, drawn = load_subject("digits_cnn"), list[torch.Tensor]()
+    inputs, _ = subject.module.labelled_training_examples()
+    net, chosen = subject.build_model(), torch.arange(7, 640, 9)
+    net.register_forward_pre_hook(lambda _, arguments: drawn.append(arguments[0]))
+    subject.train(net, 1.0, chosen)
+    batch = torch.cat(drawn)
+    assert len(batch) == 64
+    assert (batch[:, None] == inputs[chosen]).flatten(2).all(2).any(1).all()
 
 
-@pytest.fixture(scope="module")
-def outcomes() -> dict[str, Outcome]:
+def test_all_but_the_search_spend_the_passes_of_the_tactic() -> None:
     torch.set_num_threads(1)
-    return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
+    subject = load_subject("digits_cnn")
+    subject.epochs = {"smoke": (8.0, 0.0)}
+    trial = run_trial(recipe, subject, 0, "smoke", FakeMeter())
+    assert trial.left_out == {}
+    assert {name: arrived.chosen.label for name, arrived in trial.arms.items()} == {
+        "baseline": "whole training",
+        "tactic": "674 examples",
+        "random_sample": "674 examples",
+        "shorter_on_all": "all 897 examples",
+        "hardest": "674 examples",
+        "grown_sample": "100% of the examples",
+        "baseline_again": "whole training",
+    }
+    passes = {name: arrived.chosen.costs["training_passes"] for name, arrived in trial.arms.items()}
+    assert passes["tactic"] == passes["random_sample"] == passes["shorter_on_all"]
+    assert passes["tactic"] == pytest.approx(recipe.SHARE * passes["baseline"], rel=0.02)
+    assert passes["hardest"] == pytest.approx(passes["tactic"], abs=3 * 32)  # half a batch, learned from
+    held_out = trial.arms["grown_sample"].ledger.judged
+    assert held_out == len(recipe.SIZES) * subject.count("search")
+    assert passes["grown_sample"] == pytest.approx(1.75 * passes["baseline"] + held_out, rel=0.02)
 
 
-def value(outcome: Outcome, name: str) -> float:
-    return outcome.metrics[name].value
-
-
-def test_each_arm_gives_the_metrics_that_the_record_names(outcomes: dict[str, Outcome]) -> None:
-    use = yaml.safe_load(RECORD.read_text())["recipe"]
-    named = {use["cost_metric"], use["quality_metric"], *use["also_metrics"]}
-    for arm, outcome in outcomes.items():
-        controls = {name for name in named if name.startswith(recipe.IN_STEPS)}
-        assert set(outcome.metrics) == (controls if arm in recipe.STEPS_FACTOR else named)
-        json.dumps(outcome.details, allow_nan=False)
-
-
-def test_each_algorithm_is_charged_and_counted_once(outcomes: dict[str, Outcome]) -> None:
-    meter = FakeMeter()
-    outcome = recipe.run(recipe.SMOKE, arm="tactic", seed=0, meter=meter)
-    assert meter.names == list(recipe.LEARNERS)
-    assert value(outcome, "learning_cpu_s") == 6 * 1.5
-    rows = outcome.details["learners"]
-    assert value(outcome, "macro_f1_fraction") == pytest.approx(sum(row["macro_f1"] for row in rows) / 6)
-    assert rows == outcomes["tactic"].details["learners"]  # and a run repeats itself exactly
-
-
-def test_more_points_are_worth_more(outcomes: dict[str, Outcome]) -> None:
-    quality = {arm: value(outcomes[arm], "macro_f1_fraction") for arm in ("tactic", "quarter", "baseline")}
-    assert quality["tactic"] < quality["quarter"] < quality["baseline"]
-    assert value(outcomes["random"], "macro_f1_fraction") != quality["tactic"]
-    for arm, fraction in (("baseline", 1.0), ("tactic", 0.1), ("quarter", 0.25), ("half", 0.5)):
-        assert {row["fraction"] for row in outcomes[arm].details["learners"]} == {fraction}
-
-
-def test_the_search_ends_with_a_size_it_may_use(outcomes: dict[str, Outcome]) -> None:
-    sizes = {row["fraction"] for row in outcomes["progressive"].details["learners"]}
-    assert sizes <= set(recipe.SMOKE.fractions[1:])
-
-
-def test_the_controls_split_points_from_steps(outcomes: dict[str, Outcome]) -> None:
-    sample, few = outcomes["sample_same_steps"], outcomes["all_points_few_steps"]
-    assert {row["fraction"] for row in sample.details["learners"]} == {0.1}
-    assert {row["fraction"] for row in few.details["learners"]} == {1.0}
-    for learner in recipe.IN_STEPS:
-        name = f"{learner}_macro_f1"
-        assert value(outcomes["tactic"], name) < value(sample, name) < value(outcomes["baseline"], name)
-        assert value(few, name) < value(outcomes["baseline"], name)
+def test_a_file_that_does_not_number_its_examples_is_told_how() -> None:
+    reader = load_subject(str(Path(__file__).parents[1] / "examples" / "subjects" / "residual.py"))
+    with pytest.raises(CannotRun, match=r"residual: expected labelled_training_examples\(\), .* got none"):
+        run_trial(recipe, reader, 0, "smoke", FakeMeter())
