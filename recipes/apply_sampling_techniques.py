@@ -5,10 +5,10 @@ Study", ICT4S 2022 (arXiv 2204.02766), who drew shares of all examples; larger o
 add anything, as in Provost, Jensen, Oates, "Efficient Progressive Sampling", KDD 1999. Different from the
 study: one net instead of six algorithms, images instead of text messages, forward passes instead of energy.
 What is held out is never sampled. The rivals but one spend as many passes: on a sample that ignores the
-classes; on those of each class that a short training finds hardest, that training and the scores charged
-(Paul, Ganguli, Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021, arXiv 2107.07075); or on all
-examples, each seen less often, which Okanovic et al. (arXiv 2305.18424) hold against choosing examples. The
-last one searches for the share, and pays for the search.
+classes; on what a short training finds hardest, that training and the scores charged (Paul, Ganguli,
+Dziugaite, "Deep Learning on a Data Diet", NeurIPS 2021, arXiv 2107.07075); or on all examples, each seen less
+often, which Okanovic et al. (arXiv 2305.18424) hold against choosing examples. The last one searches for the
+share, and pays for the search.
 
     python -m recipes.apply_sampling_techniques --seed 0 --preset smoke
 """
@@ -72,7 +72,9 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
         )
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected above 0 and below 1, got {fraction:g}")
-    chosen = first_of_each_class(labels, torch.randperm(len(labels), generator=generator), fraction)
+    order = torch.randperm(len(labels), generator=generator)
+    classes = [order[labels[order] == label] for label in torch.unique(labels)]
+    chosen = torch.cat([members[: max(1, round(fraction * len(members)))] for members in classes])
     if len(chosen) == len(labels):
         raise ValueError(
             f"a share of {fraction:g} leaves out none of {len(labels)} points; take a smaller one"
@@ -80,15 +82,9 @@ def stratified_sample(labels: Tensor, *, fraction: float, generator: torch.Gener
     if len(chosen) > 2 * math.ceil(fraction * len(labels)):
         raise ValueError(
             f"a share of {fraction:g} would keep {len(chosen)} of {len(labels)} points, as one of each of "
-            f"{len(torch.unique(labels))} classes is kept; take a larger share, or join rare classes"
+            f"{len(classes)} classes is kept; take a larger share, or join rare classes"
         )
     return chosen.sort().values
-
-
-def first_of_each_class(labels: Tensor, order: Tensor, fraction: float) -> Tensor:
-    """Return from each class the share that comes first in an order, (points,), one point at least."""
-    classes = [order[labels[order] == label] for label in torch.unique(labels)]
-    return torch.cat([members[: max(1, round(fraction * len(members)))] for members in classes])
 
 
 def smallest_sufficient_fraction(
@@ -177,13 +173,13 @@ def shorter_on_all(study: Study) -> Nets:
 
 
 def hardest(study: Study) -> Nets:
-    """Learn from those of each class that a net is furthest from after a short training on all."""
+    """Learn from the examples that a net is furthest from after a short training on all."""
     inputs, labels = labelled(study)
     scout = study.fresh()
     study.train(scout, SCOUT * study.budget_epochs)
     order = error_norms(scout, inputs, labels).argsort(descending=True)
     study.ledger.judged += len(labels)
-    chosen = first_of_each_class(labels, order, SHARE)
+    chosen = order[: len(drawn(study, SHARE))]
     yield f"{len(chosen):,} examples", learn(study, chosen)
 
 
