@@ -21,7 +21,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recipes.common.nets.checks import fault, imprecise, label, unfit_to_mask, unusable
 from recipes.common.pruning.weights import (
@@ -31,6 +30,7 @@ from recipes.common.pruning.weights import (
     magnitude_threshold,
     prunable_layers,
     restore_by_joint_influence,
+    rows_of,
 )
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets
@@ -45,7 +45,6 @@ KEPT = (0.6, 0.35, 0.2, 0.12, 0.07)  # shares of the weights: the nets of a curv
 # --- The tactic ------------------------------------------------------------------------------------------
 
 # --8<-- [start:tactic]
-ROWS = 20_000  # output positions of a layer that it is fitted on, over all inputs
 REMOVED_PAST_TARGET = 0.05  # share of the weights to keep that first goes too, and comes back by influence
 
 Choice = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -173,39 +172,6 @@ def called_layers(model: nn.Module, inputs: Tensor) -> dict[str, PrunableLayer]:
         expected = "nn.Conv2d or nn.Linear modules that forward calls"
         raise ValueError(fault(label("", model), expected, "none", "pass the net that holds them"))
     return called
-
-
-def rows_of(model: nn.Module, layer: PrunableLayer, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what goes into a layer at sampled output positions, and what comes out.
-
-    Returns:
-        (groups, rows, inputs) and (groups, rows, filters); of all calls, where `forward` has several.
-    """
-    calls = list[tuple[Tensor, Tensor]]()
-
-    def keep(_: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
-        fields, groups = arguments[0], 1
-        if isinstance(layer, nn.Conv2d):  # the receptive field of each output position is a row
-            mode, groups = layer.padding_mode.replace("zeros", "constant"), layer.groups
-            padded = F.pad(fields, layer._reversed_padding_repeated_twice, mode)
-            fields = F.unfold(padded, layer.kernel_size, layer.dilation, stride=layer.stride)
-            outputs = outputs.flatten(2)  # (images, filters, positions)
-        else:
-            fields, outputs = (each.reshape(len(each), -1, each.shape[-1]).mT for each in (fields, outputs))
-        shuffled = torch.randperm(fields.shape[2], generator=torch.Generator().manual_seed(0))
-        chosen = shuffled[: max(1, ROWS // len(inputs))]  # the same in the dense net and in the pruned one
-        X, B = (
-            each[:, :, chosen].reshape(len(each), groups, -1, len(chosen)).permute(1, 0, 3, 2).flatten(1, 2)
-            for each in (fields, outputs)
-        )
-        calls.append((X, B))
-
-    handle = layer.register_forward_hook(keep)
-    try:
-        model(inputs)
-    finally:
-        handle.remove()
-    return torch.cat([X for X, _ in calls], 1), torch.cat([B for _, B in calls], 1)
 
 
 # --8<-- [end:tactic]

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from greentactics.models.results import DeviceInfo
-from recipes import consider_energy_aware_pruning
+from recipes import select_inference_tasks_for_the_edge
 from recipes.common.run import cli, environment
 from recipes.common.run.contract import DataUsed, Metric, Outcome, UserError
 from recipes.common.run.net_files import load_net
@@ -176,7 +176,11 @@ def test_a_recipe_run_as_a_program_goes_on_under_its_own_name(monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    "command", [["-m", "recipes.consider_energy_aware_pruning"], ["recipes/consider_energy_aware_pruning.py"]]
+    "command",
+    [
+        ["-m", "recipes.select_inference_tasks_for_the_edge"],
+        ["recipes/select_inference_tasks_for_the_edge.py"],
+    ],
 )
 def test_the_commands_of_the_docstring_start(command: list[str]) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "catalogue")])}
@@ -189,7 +193,7 @@ def test_the_commands_of_the_docstring_start(command: list[str]) -> None:
         check=False,
     )
     assert done.returncode == 1
-    arms = ", ".join(consider_energy_aware_pruning.ARMS)
+    arms = ", ".join(select_inference_tasks_for_the_edge.ARMS)
     assert done.stderr == f"error: --arm: expected one of {arms}, got 'none'\n"
 
 

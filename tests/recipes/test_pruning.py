@@ -1,23 +1,18 @@
 # ruff: noqa: N803, N806 - X and B are the paper's names
-"""The pieces of pruning: restore, refit, moments, magnitude."""
+"""The pieces of pruning: restore, refit, magnitude."""
 
 from __future__ import annotations
-
-import copy
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from recipes.common.pruning.weights import (
-    cut_and_repair,
     fit_least_squares,
     magnitude_threshold,
     masks_of,
     prune_global_magnitude,
-    prune_magnitude_while,
     restore_by_joint_influence,
-    sample_moments,
 )
 
 
@@ -124,47 +119,6 @@ def test_joint_restore_beats_magnitude_and_with_refit_is_best_on_held_out_rows(k
     assert min(error, key=error.__getitem__) == "joint, refitted"
 
 
-@pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("bias", [True, False])
-def test_moments_of_a_convolution_equal_those_of_its_receptive_fields(groups: int, bias: bool) -> None:
-    layer = nn.Conv2d(4, 8, 3, stride=2, padding=1, dilation=2, groups=groups, bias=bias)
-    net = nn.Sequential(layer)
-    inputs = torch.randn(5, 4, 9, 9)
-    got = sample_moments(net, net, "0", inputs, rows=10_000, generator=torch.Generator().manual_seed(0))
-    outputs = layer(inputs)
-    for g in range(groups):
-        fields = (
-            torch.nn.functional.unfold(inputs.chunk(groups, 1)[g], 3, stride=2, padding=1, dilation=2)
-            .permute(0, 2, 1)
-            .flatten(0, 1)
-        )
-        wanted = outputs.chunk(groups, 1)[g].flatten(2).permute(0, 2, 1).flatten(0, 1)
-        if bias:
-            fields, wanted = fields - fields.mean(0), wanted - wanted.mean(0)
-        torch.testing.assert_close(got.gram[g], fields.T @ fields, atol=1e-3, rtol=1e-3)
-        torch.testing.assert_close(got.correlation[g], (wanted.T @ fields).detach(), atol=1e-3, rtol=1e-3)
-
-
-def test_a_layer_refitted_with_all_weights_computes_what_it_did() -> None:
-    for layer, inputs in (
-        (nn.Conv2d(4, 6, 3, groups=2), torch.randn(64, 4, 8, 8)),
-        (nn.Conv2d(4, 6, 3, bias=False), torch.randn(64, 4, 8, 8)),
-        (nn.Linear(8, 5), torch.randn(200, 8)),
-        (nn.Linear(8, 5), torch.randn(50, 4, 8)),
-    ):
-        dense, net = nn.Sequential(layer), nn.Sequential(copy.deepcopy(layer))
-        moments = sample_moments(dense, net, "0", inputs, rows=2000, generator=torch.Generator())
-        with torch.no_grad():
-            cut_and_repair(net[0], layer.weight.detach().clone(), moments, kept_fraction=1.0)
-            torch.testing.assert_close(net(inputs), dense(inputs), atol=0.02, rtol=0.02)
-
-
-def test_padding_that_cannot_be_sampled_is_refused() -> None:
-    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"))
-    with pytest.raises(ValueError, match="reflect"):
-        sample_moments(net, net, "0", torch.zeros(1, 1, 5, 5), rows=4, generator=torch.Generator())
-
-
 def test_global_magnitude_keeps_the_largest_over_all_layers() -> None:
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
     with torch.no_grad():
@@ -175,13 +129,3 @@ def test_global_magnitude_keeps_the_largest_over_all_layers() -> None:
     assert net[1].weight.tolist() == [[0.0, 5.0]]
     prune_global_magnitude(net, 1.0)
     assert sum(int(mask.sum()) for mask in masks_of(net).values()) == 3
-
-
-def test_magnitude_stops_where_the_net_is_no_longer_acceptable() -> None:
-    net = nn.Sequential(nn.Linear(100, 10))
-    prune_magnitude_while(net, lambda model: int(model[0].weight.count_nonzero()) >= 300, steps=12)
-    assert 300 <= int(net[0].weight.count_nonzero()) <= 305
-    before = net[0].weight.clone()
-    with pytest.raises(ValueError, match="no weight could be removed"):
-        prune_magnitude_while(net, lambda model: False)
-    assert torch.equal(net[0].weight, before)
