@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.energy.model import estimate
-from recipes.common.nets.checks import no_quality, unfit_to_refit
+from recipes.common.nets.checks import no_quality, unfit_to_mask, unfit_to_refit
 from recipes.common.pruning.weights import (
     Masks,
     apply_masks,
@@ -93,12 +93,14 @@ def prune_energy_aware(
             `forward` does not call, ...), or its quality is no finite number; both are seen before it is
             changed. Or nothing could be removed within `largest_loss`; the net is then as it was.
     """
-    if refusal := unfit_to_refit(model, calibration_inputs):
+    if refusal := unfit_to_mask(model):
         raise ValueError(refusal)
     dense, costs = copy.deepcopy(model), dict(cost_by_layer or {})
     if not costs:
         for layer in estimate(model, calibration_inputs[:256], batch_size=batch_size).layers:
             costs[layer.name] = costs.get(layer.name, 0.0) + layer.energy  # one entry for each call
+    if refusal := unfit_to_refit(model, calibration_inputs):
+        raise ValueError(refusal)
     if missing := prunable_layers(model).keys() - costs.keys():
         raise ValueError(
             "cost_by_layer: expected a cost of every nn.Conv2d and nn.Linear, got none for "
