@@ -23,7 +23,6 @@ from recipes.common.pruning.channels import (
     without_channels,
 )
 from recipes.common.run.contract import UserError
-from recipes.enhance_model_sparsity import count_weights
 from tests.recipes.small_nets import residual_net
 
 
@@ -31,6 +30,10 @@ from tests.recipes.small_nets import residual_net
 def one_thread_and_seed() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+def count_weights(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
 
 
 class GatedNet(nn.Module):

@@ -1,13 +1,10 @@
-"""Groups of weights, the log-sum penalty on them, their removal, and the recipe's arms."""
+"""Groups of weights, the log-sum penalty on them, their removal, and what the arms yield on the digits."""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,19 +13,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipes import enhance_model_sparsity as recipe
-from recipes.common.nets import data
-from recipes.common.nets.report import accuracy
 from recipes.common.nets.resnet import resnet8
-from recipes.common.pruning.weights import prunable_layers
-from recipes.common.run.contract import Outcome, UserError
+from recipes.common.run.contract import UserError
+from recipes.common.trial.harness import run_trial
+from recipes.common.trial.study import lifetime_examples
+from recipes.common.trial.subject import load_subject
 from recipes.enhance_model_sparsity import (
     ChannelGroups,
     Slice,
-    count_weights,
     find_groups,
     remove_zero_groups,
+    shrink_groups,
 )
-from tests.recipes.fake_meter import FakeMeter
 
 pytest.importorskip("torch_pruning")
 
@@ -53,7 +49,7 @@ def one_group(norms: list[float]) -> ChannelGroups:
     """Return channels of one weight each."""
     weight = nn.Parameter(torch.tensor(norms)[:, None])
     places = torch.arange(len(norms))
-    return ChannelGroups(nn.Linear(1, 1), len(norms), (Slice(weight, 0, places, places),))
+    return ChannelGroups("", len(norms), len(norms), (Slice(weight, 0, places, places),))
 
 
 def test_a_group_is_a_unit_with_the_weights_into_and_out_of_it() -> None:
@@ -92,31 +88,65 @@ def test_in_front_of_a_normalisation_the_filters_own_weights_do_not_count() -> N
     assert before.tolist() == pytest.approx((1 + net[3].weight.square().sum((0, 2, 3))).sqrt().tolist())
 
 
-def test_the_slope_of_the_log_sum_by_hand() -> None:
-    # norms 1 and 7: root mean square 5, relative norms 0.2 and 1.4, in one layer or in two
-    (slopes,) = recipe.log_sum_slopes([one_group([1.0, 7.0])], 0.2)
-    assert slopes.tolist() == pytest.approx([5 / 2, 5 / 8])
-    first, second = recipe.log_sum_slopes([one_group([1.0, 0.0]), one_group([7.0])], 0.2)
-    assert (first.tolist(), second.tolist()) == (pytest.approx([5 / 2, 5]), pytest.approx([5 / 8]))
-    (slopes,) = recipe.log_sum_slopes([one_group([1.0, 7.0])], math.inf)
-    assert slopes.tolist() == pytest.approx([5, 5])
+def test_a_step_by_hand() -> None:
+    # norms 1 and 7: root mean square 5, relative norms 0.2 and 1.4; at epsilon 0.2 slopes 5 / 2 and 5 / 8
+    both, small, large = one_group([1.0, 7.0, 7.0, 1.0]), one_group([1.0, 1.0]), one_group([7.0, 7.0])
+    shrink_groups([both], 0.1, 0.2)
+    assert both.norms().tolist() == pytest.approx([0.75, 7, 7 - 0.0625, 0.75])  # one of the largest is spared
+    shrink_groups([small, large], 0.1, 0.2)
+    assert torch.cat([small.norms(), large.norms()]).tolist() == pytest.approx([1, 0.75, 7, 7 - 0.0625])
+    lasso = one_group([1.0, 7.0, 7.0, 1.0])
+    shrink_groups([lasso], 0.1, math.inf)
+    assert lasso.norms().tolist() == pytest.approx([0.5, 7, 6.5, 0.5])
 
 
-def test_a_step_shrinks_by_the_slope_and_spares_the_largest() -> None:
+def test_groups_end_at_zero_but_for_the_largest() -> None:
     groups = one_group([4.0, 1.0, 8.0])
-    recipe.shrink_groups([groups], [torch.tensor([2.0, 3.0, 1.0])], 0.5)
-    assert groups.norms().tolist() == pytest.approx([3, 0, 8])
-    recipe.shrink_groups([groups], [torch.full((3,), 100.0)], 0.5)
-    assert groups.norms().tolist() == pytest.approx([0, 0, 8])
+    shrink_groups([groups], 100.0, 0.1)
+    assert groups.norms().tolist() == [0, 0, 8]
+    for wrong in ([0.0, 0.0], [1.0, math.nan]):
+        with pytest.raises(ValueError, match="finite norms and one above zero"):
+            shrink_groups([one_group(wrong)], 0.1, 0.1)
 
 
-@given(norms=st.lists(st.floats(0.01, 100), min_size=2, max_size=8, unique=True), epsilon=st.floats(0.01, 10))
+@given(norms=st.lists(st.floats(0.01, 100), min_size=3, max_size=8, unique=True), epsilon=st.floats(0.01, 10))
 @settings(max_examples=30, deadline=None)
-def test_the_smaller_a_group_the_steeper_its_penalty(norms: list[float], epsilon: float) -> None:
-    (slopes,) = recipe.log_sum_slopes([one_group(sorted(norms))], epsilon)
-    (lasso,) = recipe.log_sum_slopes([one_group(sorted(norms))], math.inf)
-    assert (slopes.diff() <= 0).all()
-    assert (slopes <= lasso).all()
+def test_the_smaller_a_group_the_more_it_loses(norms: list[float], epsilon: float) -> None:
+    shrunk, lasso = one_group(sorted(norms)), one_group(sorted(norms))
+    before = shrunk.norms()
+    shrink_groups([shrunk], 1e-4, epsilon)
+    shrink_groups([lasso], 1e-4, math.inf)
+    lost = (before - shrunk.norms())[:-1]
+    assert (lost.diff() <= 1e-4 * before.max()).all()
+    assert (shrunk.norms() >= lasso.norms() - 1e-5 * before.max()).all()
+
+
+@pytest.mark.parametrize(
+    ("middle", "counts"),
+    [
+        (nn.Conv2d(8, 8, 3, padding=1, groups=8), [8]),  # depthwise: its channels are those in front of it
+        (nn.Conv2d(8, 8, 3, padding=1, groups=4), [2, 2]),  # one channel of each block at a time
+        (nn.Conv2d(8, 16, 3, padding=1, groups=8), [2]),  # blocks of one input cannot lose it
+    ],
+)
+def test_channels_of_a_grouped_convolution_go_together(middle: nn.Conv2d, counts: list[int]) -> None:
+    last = nn.Conv2d(middle.out_channels, 3, 1)
+    net, inputs = (
+        nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), middle, nn.ReLU(), last).eval(),
+        torch.randn(4, 1, 6, 6),
+    )
+    groups = find_groups(net, inputs)
+    assert sorted(group.count for group in groups) == counts
+    for group in groups:
+        group.scale((torch.arange(group.count) > 0).float())
+        assert (group.norms() == 0).tolist() == [True] + [False] * (group.count - 1)
+    smaller = remove_zero_groups(net, inputs)
+    assert torch.allclose(net(inputs), smaller(inputs), atol=1e-6)
+    assert size(smaller) < size(net)
+
+
+def size(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def test_removal_keeps_the_outputs_of_a_residual_net_with_moving_averages() -> None:
@@ -130,25 +160,26 @@ def test_removal_keeps_the_outputs_of_a_residual_net_with_moving_averages() -> N
     smaller = remove_zero_groups(net, inputs)
     assert (net(inputs) - smaller(inputs)).abs().max() < 1e-5
     assert not torch.equal(net.state_dict()["bn.weight"], dense["bn.weight"])  # zeroed, yet still there
-    assert count_weights(smaller) < 0.3 * count_weights(net)
+    assert size(smaller) < 0.3 * size(net)
     assert smaller.stem.out_channels == 4
 
 
-def test_removal_raises_where_nothing_is_zero_or_the_outputs_change() -> None:
+def test_removal_raises_where_nothing_or_a_whole_layer_is_zero() -> None:
     net = two_layers()
     with pytest.raises(ValueError, match="no group is zero, so nothing can be removed"):
         remove_zero_groups(net, torch.randn(4, 2))
-    counting = nn.Sequential(nn.Linear(2, 3), nn.Softmax(1), nn.Linear(3, 1)).eval()
-    for group in find_groups(counting, torch.zeros(1, 2)):
-        group.scale(torch.tensor([1.0, 1.0, 0.0]))
-    with pytest.raises(ValueError, match="changed the outputs"):
-        remove_zero_groups(counting, torch.randn(4, 2))
     for group in find_groups(net, torch.zeros(1, 2)):
         group.scale(torch.zeros(3))
     with pytest.raises(
         ValueError, match=r"^0 \(Linear\): expected channels that are not zero, got none; lower"
     ):
         remove_zero_groups(net, torch.randn(4, 2))
+
+
+def test_a_net_that_counts_its_channels_is_refused_before_any_training() -> None:
+    counting = nn.Sequential(nn.Linear(2, 3), nn.Softmax(1), nn.Linear(3, 1)).eval()
+    with pytest.raises(ValueError, match="changed the outputs"):
+        find_groups(counting, torch.randn(4, 2))
 
 
 def test_without_the_extra_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,118 +190,36 @@ def test_without_the_extra_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
         find_groups(two_layers(), torch.zeros(1, 2))
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
-
-
-def value(outcome: Outcome, metric: str) -> float:
-    return outcome.metrics[metric].value
-
-
-def test_each_arm_gives_the_metrics_of_the_record(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        assert set(outcome.metrics) == {
-            "test_accuracy", "parameters", "nonzero_parameters", "macs", "training_cpu_s",
-        }  # fmt: skip
-        assert outcome.data.name == "digits"
-        assert 0.8 < value(outcome, "test_accuracy") <= 1
-        assert value(outcome, "training_cpu_s") == 1.5
-        json.dumps(outcome.details, allow_nan=False)
-
-
-def test_only_removal_makes_the_net_smaller(outcomes: dict[str, Outcome]) -> None:
-    dense = outcomes["baseline"]
-    for arm, outcome in outcomes.items():
-        assert value(outcome, "nonzero_parameters") <= value(outcome, "parameters")
-        if arm not in ("baseline", "magnitude"):
-            assert value(outcome, "parameters") < 0.9 * value(dense, "parameters")
-            assert value(outcome, "macs") < value(dense, "macs")
-    magnitude = outcomes["magnitude"]
-    assert value(magnitude, "parameters") == value(dense, "parameters")
-    assert value(magnitude, "macs") == value(dense, "macs")
-    assert value(magnitude, "nonzero_parameters") < 0.7 * value(dense, "parameters")
-
-
-def test_each_arm_yields_the_net_that_it_reports(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        shipped = outcome.deployable
-        assert accuracy(shipped.model, shipped.test_inputs, shipped.test_labels) == value(
-            outcome, "test_accuracy"
-        )
-        point = outcome.details["curve"][0]
-        costs = ("parameters", "nonzero_parameters", "macs")
-        assert [point[name] for name in costs] == [value(outcome, name) for name in costs]
-        rows = outcome.details["layers"]
-        assert [row["layer"] for row in rows] == ["conv1", "conv2", "linear1", "linear2"]
-        weights = sum(int(layer.weight.count_nonzero()) for layer in prunable_layers(shipped.model).values())
-        assert sum(row["nonzero_weights"] for row in rows) == weights
-
-
-def test_the_curve_goes_on_with_a_larger_net(outcomes: dict[str, Outcome]) -> None:
-    dense = value(outcomes["baseline"], "parameters")
-    for arm, outcome in outcomes.items():
-        first, *others = outcome.details["curve"]
-        assert len(others) == (0 if arm == "baseline" else len(recipe.SMOKE.kept_fractions) - 1)
-        for row in others:
-            assert first["nonzero_parameters"] < row["nonzero_parameters"] < dense
-            assert (row["parameters"] == dense) == (arm == "magnitude")
-            assert 0.5 < row["validation_accuracy"] <= 1
-
-
-def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Path, monkeypatch) -> None:
+@pytest.fixture
+def short_trial(tmp_path, monkeypatch):
+    """Return the trial of the arms on digits, trained for two epochs and one."""
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    again = recipe.run(recipe.SMOKE, arm="tactic", seed=0, meter=FakeMeter())
-    for name in again.metrics:
-        assert value(again, name) == value(outcomes["tactic"], name), name
+    monkeypatch.setitem(load_subject("digits_cnn").module.EPOCHS, "smoke", (2.0, 1.0))
+    return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke")
 
 
-def test_too_weak_a_penalty_is_an_error_and_not_a_result(tmp_path: Path, monkeypatch) -> None:
+def test_the_arms_yield_curves_from_nets_of_one_budget(short_trial) -> None:
+    arms, whole = short_trial.arms, short_trial.arms["baseline"].chosen
+    assert not short_trial.left_out
+    for name, strengths in (("tactic", recipe.STRENGTHS), ("group_lasso", recipe.LASSO_STRENGTHS)):
+        costs = [point.costs["parameters"] for point in arms[name].points]
+        labels = [f"strength {strength:g}" for strength in strengths]
+        assert [point.label for point in arms[name].points] == labels[-len(costs) :]
+        assert costs == sorted(costs, reverse=True)
+    for name in ("group_norm", "random_channels"):
+        for point, share in zip(arms[name].points, recipe.SHARES, strict=True):
+            assert point.costs["parameters"] <= share * whole.costs["parameters"]
+    for arm in arms.values():
+        for point in arm.points:
+            assert lifetime_examples(point.net) <= 1.02 * lifetime_examples(whole.net)
+            assert (point.costs["parameters"] < whole.costs["parameters"]) == (
+                arm not in (arms["baseline"], arms["as_given"])
+            )
+
+
+def test_too_weak_a_penalty_is_an_error_and_not_a_result(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    weak = replace(recipe.SMOKE, strengths=(0.0,), dense_examples=1280, shrink_examples=1280)
-    with pytest.raises(ValueError, match="raise the strength"):
-        recipe.run(weak, arm="tactic", seed=0, meter=FakeMeter())
-
-
-def test_every_arm_draws_as_many_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GREENTACTICS_DATA", "/nonexistent")
-    config, drawn = recipe.SMOKE, dict[str, int]()
-    images = data.load_images_or_cifar10(config.data, None)
-    dense = recipe.build_model(config, images, seed=0).eval()
-    monkeypatch.setattr(recipe, "remove_zero_groups", lambda net, inputs: net)
-    for arm in recipe.ARMS:
-        counts: list[int] = []
-        monkeypatch.setattr(
-            recipe, "train", lambda *_, examples, counts=counts, **__: counts.append(examples)
-        )
-        recipe.yield_net(arm, dense, config, images, seed=0)
-        # What a weight learns from: the search for its shape gives `thin` no weights.
-        learned = counts[1:] if arm == "thin" else counts
-        drawn[arm] = sum(learned) + (config.dense_examples if arm != "thin" else 0)
-    assert len(drawn) == 6
-    assert set(drawn.values()) == {16_000}
-
-
-def test_thin_has_the_shape_that_the_tactic_finds_and_none_of_its_weights(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("GREENTACTICS_DATA", "/nonexistent")
-    config = replace(recipe.SMOKE, tune_examples=0, shrink_examples=2_560, strengths=(9.0, 6.0))
-    images = data.load_images_or_cifar10(config.data, None)
-    dense = recipe.build_model(config, images, seed=0).eval()
-    starts: dict[str, list[torch.Tensor]] = {}
-    trained = recipe.train
-
-    def train(net, *arguments, penalty=None, **options):
-        if penalty is not None:
-            trained(net, *arguments, penalty=penalty, **options)
-
-    monkeypatch.setattr(recipe, "train", train)
-    for arm in ("tactic", "thin"):
-        starts[arm] = list(recipe.yield_net(arm, dense, config, images, seed=0).state_dict().values())
-    shapes = {arm: [value.shape for value in values] for arm, values in starts.items()}
-    assert shapes["thin"] == shapes["tactic"] != [value.shape for value in dense.state_dict().values()]
-    assert not any(torch.equal(one, other) for one, other in zip(*starts.values(), strict=True))
+    monkeypatch.setitem(load_subject("digits_cnn").module.EPOCHS, "smoke", (2.0, 1.0))
+    monkeypatch.setattr(recipe, "STRENGTHS", (0.0,))
+    with pytest.raises(UserError, match="raise the strength"):
+        run_trial(recipe, load_subject("digits_cnn"), 0, "smoke")
