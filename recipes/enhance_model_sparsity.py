@@ -20,7 +20,6 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -29,18 +28,17 @@ from torch import Tensor, nn
 from recipes.common.nets.checks import depthwise, fault, label, outputs_of, unfit_to_trace
 from recipes.common.pruning.channels import SIZES, broken, cut_channels, torch_pruning
 from recipes.common.trial import command
-from recipes.common.trial.rivals import Nets, distillation, found_from_random, thin_distilled
-from recipes.common.trial.study import Study, life_of
+from recipes.common.trial.rivals import Nets, found_from_random, thin_distilled
+from recipes.common.trial.study import StopTraining, Study, life_of
 
 TACTIC = "enhance-model-sparsity"
 SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "mobilenet_fashion"}
 COST = "parameters"
-STRENGTHS = (4.0, 10.0, 20.0)  # of the log-sum penalty, over all steps: the nets of a curve
-LASSO_STRENGTHS = (0.8, 1.4, 2.2)  # of the group lasso, which needs less to leave as few weights
+STRENGTHS = (4.0, 10.0)  # of the log-sum penalty, over all steps: the nets of a curve
+LASSO_STRENGTHS = (0.6, 1.2)  # of the group lasso, which needs less to leave as few weights
 EPSILON = 0.1  # norm at which the logarithm bends, in typical norms
-SHRINK_FRACTION = 1 / 3  # of the budget, under the penalty; the rest trains what is left
-FINISH_RATE = 0.5  # of the subject's learning rate, for what is left; narrow nets died at the whole
-SHARES = (0.5, 0.2, 0.08)  # of the parameters, left by the cuts at once
+SHRINK_FRACTION = 0.2  # of the budget, under the penalty; the rest trains what is left
+SHARES = (0.5, 0.3)  # of the parameters, left by the cuts at once
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
@@ -280,25 +278,31 @@ def without_groups(
     return smaller
 
 
-# --- Arms: all but the last two learn from the net as given, which the baseline trains on -------------------
+# --- Arms: only the last learns from the net as given as well -----------------------------------------------
 
 
 def in_two_parts(study: Study, strengths: Sequence[float], epsilon: float) -> Nets:
     """Train under a penalty, cut out what it has driven to zero, train what is left; for each strength."""
-    taught, first = distillation(study.dense), life_of(study.copy())
-    shrink_epochs = SHRINK_FRACTION * study.budget_epochs
-    steps = shrink_epochs / study.dense_epochs * first.steps
+    first = life_of(study.copy())
+    steps = max(1, round(SHRINK_FRACTION * study.budget_epochs / study.dense_epochs * first.steps))
     for strength in strengths:
         net = study.copy()
         groups = find_groups(net, study.inputs[:64])
-        # Each step takes a share of the strength, so that more of them press no harder in all.
-        shrink = partial(shrink_groups, groups, strength / steps, epsilon)
-        study.train(net, shrink_epochs, after_step=shrink, **taught)
+
+        def shrink(
+            net: nn.Module = net, groups: Sequence[ChannelGroups] = groups, all_in_all: float = strength
+        ) -> None:
+            # Each step takes a share of the strength, so that more of them press no harder in all.
+            shrink_groups(groups, all_in_all / steps, epsilon)
+            # Stopped in its stride: a schedule that ended here would let the net settle once for nothing.
+            if life_of(net).steps >= first.steps + steps:
+                raise StopTraining
+
+        study.train(net, study.budget_epochs, after_step=shrink)
         if strength < max(strengths) and all(bool(group.norms().all()) for group in groups):
             continue  # too weak for this net; where the strongest removes nothing, that is an error
         net = remove_zero_groups(net, study.inputs[:64])
-        seen = life_of(net).examples / first.examples - 1  # in first trainings, as a loop may round epochs
-        study.train(net, study.budget_epochs - seen * study.dense_epochs, rate=FINISH_RATE, **taught)
+        study.train(net, study.epochs_left(net))
         yield f"strength {strength:g}", net
 
 
@@ -317,7 +321,7 @@ def cut_at_once(study: Study, *, by_norm: bool) -> Nets:
     for share in SHARES:
         limit = share * study.cost(study.copy())
         net = cut_channels(study.copy(), study.inputs, study.cost, limit, by_norm=by_norm, seed=study.seed)
-        study.train(net, study.budget_epochs, rate=FINISH_RATE, **distillation(study.dense))
+        study.train(net, study.budget_epochs)
         yield f"{share:.0%} of the parameters", net
 
 

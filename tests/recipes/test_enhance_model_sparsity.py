@@ -25,6 +25,7 @@ from recipes.enhance_model_sparsity import (
     remove_zero_groups,
     shrink_groups,
 )
+from tests.recipes.fake_meter import FakeMeter
 
 pytest.importorskip("torch_pruning")
 
@@ -195,7 +196,7 @@ def short_trial(tmp_path, monkeypatch):
     """Return the trial of the arms on digits, trained for two epochs and one."""
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     monkeypatch.setitem(load_subject("digits_cnn").module.EPOCHS, "smoke", (2.0, 1.0))
-    return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke")
+    return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
 
 
 def test_the_arms_yield_curves_from_nets_of_one_budget(short_trial) -> None:
@@ -222,4 +223,4 @@ def test_too_weak_a_penalty_is_an_error_and_not_a_result(monkeypatch, tmp_path) 
     monkeypatch.setitem(load_subject("digits_cnn").module.EPOCHS, "smoke", (2.0, 1.0))
     monkeypatch.setattr(recipe, "STRENGTHS", (0.0,))
     with pytest.raises(UserError, match="raise the strength"):
-        run_trial(recipe, load_subject("digits_cnn"), 0, "smoke")
+        run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
