@@ -28,17 +28,19 @@ from torch import Tensor, nn
 from recipes.common.nets.checks import depthwise, fault, label, outputs_of, unfit_to_trace
 from recipes.common.pruning.channels import SIZES, broken, cut_channels, torch_pruning
 from recipes.common.trial import command
-from recipes.common.trial.rivals import Nets, found_from_random, thin_distilled
+from recipes.common.trial.rivals import Nets, distillation, found_from_random, thin_distilled
 from recipes.common.trial.study import StopTraining, Study, life_of
 
 TACTIC = "enhance-model-sparsity"
 SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "mobilenet_fashion"}
 COST = "parameters"
-STRENGTHS = (4.0, 10.0)  # of the log-sum penalty, over all steps: the nets of a curve
-LASSO_STRENGTHS = (0.6, 1.2)  # of the group lasso, which needs less to leave as few weights
+TAUGHT = True
+STRENGTHS = (5.0, 8.0, 20.0)  # of the log-sum penalty, over all steps
+LASSO_STRENGTHS = (0.8, 1.0, 2.0)  # of the group lasso, which needs less to leave as few weights
+NETS = 2  # of a curve: from the first strengths that remove anything
 EPSILON = 0.1  # norm at which the logarithm bends, in typical norms
 SHRINK_FRACTION = 0.2  # of the budget, under the penalty; the rest trains what is left
-SHARES = (0.5, 0.3)  # of the parameters, left by the cuts at once
+SHARES = (0.4, 0.3)  # of the parameters, left by the cut at once
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
@@ -278,14 +280,17 @@ def without_groups(
     return smaller
 
 
-# --- Arms: only the last learns from the net as given as well -----------------------------------------------
+# --- Arms: all but the one from random weights learn from the net as given, too ---------------------------
 
 
 def in_two_parts(study: Study, strengths: Sequence[float], epsilon: float) -> Nets:
     """Train under a penalty, cut out what it has driven to zero, train what is left; for each strength."""
     first = life_of(study.copy())
     steps = max(1, round(SHRINK_FRACTION * study.budget_epochs / study.dense_epochs * first.steps))
+    taught, yielded = distillation(study.dense), 0
     for strength in strengths:
+        if yielded == NETS:
+            return
         net = study.copy()
         groups = find_groups(net, study.inputs[:64])
 
@@ -298,11 +303,12 @@ def in_two_parts(study: Study, strengths: Sequence[float], epsilon: float) -> Ne
             if life_of(net).steps >= first.steps + steps:
                 raise StopTraining
 
-        study.train(net, study.budget_epochs, after_step=shrink)
+        study.train(net, study.budget_epochs, after_step=shrink, **taught)
         if strength < max(strengths) and all(bool(group.norms().all()) for group in groups):
             continue  # too weak for this net; where the strongest removes nothing, that is an error
         net = remove_zero_groups(net, study.inputs[:64])
-        study.train(net, study.epochs_left(net))
+        study.train(net, study.epochs_left(net), **taught)
+        yielded += 1
         yield f"strength {strength:g}", net
 
 
@@ -316,23 +322,21 @@ def group_lasso(study: Study) -> Nets:
     yield from in_two_parts(study, LASSO_STRENGTHS, math.inf)
 
 
-def cut_at_once(study: Study, *, by_norm: bool) -> Nets:
-    """Cut to each share of the parameters, and train for the whole budget."""
+def group_norm(study: Study) -> Nets:
+    """Cut at once by the norm of a group, wherever it is least in the net, as torch-pruning does."""
     for share in SHARES:
-        limit = share * study.cost(study.copy())
-        net = cut_channels(study.copy(), study.inputs, study.cost, limit, by_norm=by_norm, seed=study.seed)
-        study.train(net, study.budget_epochs)
+        net = cut_channels(study.copy(), study.inputs, study.cost, share * study.cost(study.copy()))
+        study.train(net, study.budget_epochs, **distillation(study.dense))
         yield f"{share:.0%} of the parameters", net
 
 
-def group_norm(study: Study) -> Nets:
-    """Cut at once by the norm of a group, wherever it is least in the net, as torch-pruning does."""
-    yield from cut_at_once(study, by_norm=True)
-
-
 def random_channels(study: Study) -> Nets:
-    """Cut at once by chance: the tactic's choice replaced by none."""
-    yield from cut_at_once(study, by_norm=False)
+    """Cut by chance to the cost of the net that the tactic found: its choice replaced by none."""
+    assert study.found is not None
+    limit = study.cost(study.found)
+    net = cut_channels(study.copy(), study.inputs, study.cost, limit, by_norm=False, seed=study.seed)
+    study.train(net, study.budget_epochs, **distillation(study.dense))
+    yield "as few parameters", net
 
 
 ARMS = (tactic, group_lasso, group_norm, random_channels, found_from_random, thin_distilled)
