@@ -44,12 +44,8 @@ from recipes.common.trial.study import CannotRun, Study, life_of
 TACTIC = "consider-energy-aware-pruning"
 SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "resnet8_fashion"}
 COST = "energy_batch_1"
-LOSSES = (
-    1.0,
-    2.0,
-    4.0,
-)  # that a cut may cost before the net is trained again, in tolerances: the nets
-AIMS = (1.5, 1.0, 0.67)  # of the energy of the tactic's net: what the rivals without a search are cut to
+LOSSES = (0.5, 1.0)  # that a cut may cost before the net is trained again, in tolerances: the nets
+AIMS = (1.0, 0.67)  # of the energy of the tactic's net: what the rivals without a search are cut to
 RAMP, CUT_EVERY = 0.5, 10  # the gradual rival: share of the training until its aim, and steps between cuts
 
 # --- The tactic ------------------------------------------------------------------------------------------

@@ -169,7 +169,6 @@ REFUSALS: dict[str, dict[str, str]] = {
     "cut_channels": OF_CHANNELS
     | {
         "grouped wide": r"middle \(Conv2d\): expected as many channels in as out .*; pass by_norm",
-        "attention": rf"the net itself \(AttentionNet\): expected a net that works, got .*num_heads.*{SIZES}",
         "written-out sizes": rf"the net itself \(WrittenOutSizes\): expected a net that works, got .*{SIZES}",
         "frozen path of a sum": rf"\(ResidualPlain\): expected a net that works, got .*{SIZES}",
     },
