@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import math
+import types
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from recipes import train_for_sparse_activations as recipe
-from recipes.common.nets.data import load_images
-from recipes.common.nets.report import accuracy
-from recipes.common.run.contract import Outcome
-from recipes.train_for_sparse_activations import count_accesses, nonzero_fraction
+from recipes.common.trial.harness import Trial, run_trial
+from recipes.common.trial.study import CannotRun
+from recipes.common.trial.subject import Subject, load_subject
+from recipes.train_for_sparse_activations import use_thresholds
 from tests.recipes.fake_meter import FakeMeter
 
 
@@ -165,83 +163,84 @@ def test_the_l1_penalty_is_a_mean_with_a_gradient_where_a_unit_fires() -> None:
     assert outputs.grad.tolist() == [0.0, 0.25, 0.25, 0.0]
 
 
+def test_each_relu_gets_the_threshold_that_drops_the_fraction() -> None:
+    net = nn.Sequential(nn.Identity(), nn.Sequential(nn.ReLU()))
+    images = torch.tensor([[-1.0, 1.0, 2.0, 3.0, 4.0]])
+    use_thresholds(net, images, 0.25)
+    assert net(images).tolist() == [[0, 0, 0, 3.0, 4.0]]  # 1 of 4 is below 2, which is not above 2
+
+
+def test_a_relu_that_never_fires_stays() -> None:
+    net = nn.Sequential(nn.ReLU(), nn.Threshold(10.0, -1.0), nn.ReLU())
+    use_thresholds(net, torch.tensor([[1.0, 2.0]]), 0.5)
+    assert [type(module) for module in net] == [nn.Threshold, nn.Threshold, nn.ReLU]
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(ValueError, match="removed_fraction: expected at least 0 and below 1"):
+        use_thresholds(nn.Sequential(nn.ReLU()), torch.ones(1, 2), fraction)
+
+
+def test_a_net_without_relus_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected an nn\.ReLU module that fires, found none"):
+        use_thresholds(nn.Sequential(nn.Linear(2, 2)), torch.ones(1, 2), 0.5)
+
+
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
+        return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
 
 
-def value(outcome: Outcome, name: str) -> float:
-    return outcome.metrics[name].value
+def test_more_of_a_knob_leaves_fewer_activations_and_less_energy(trial: Trial) -> None:
+    baseline = trial.arms["baseline"].chosen
+    for arm in ("tactic", "l1", "thresholds", "thresholds_afterwards"):
+        points = trial.arms[arm].points
+        assert len(points) == 3
+        for cost in ("nonzero_activations_fraction", "energy_batch_48"):
+            costs = [baseline.costs[cost], *(point.costs[cost] for point in points)]
+            assert costs == sorted(costs, reverse=True)
 
 
-def test_smoke_run_of_each_arm_gives_the_metrics_of_the_record(outcomes: dict[str, Outcome]) -> None:
-    named = {
-        "test_accuracy", "energy_ratio", "energy_ratio_batch_1", "energy_ratio_relu_not_in_place",
-        "nonzero_activations_fraction", "energy_batch_1", "energy_batch_48",
-        "training_cpu_s", "one_training_cpu_s",
-    }  # fmt: skip
-    for outcome in outcomes.values():
-        assert named <= set(outcome.metrics)
-        assert outcome.data.name == "digits"
-        assert 0.8 < value(outcome, "test_accuracy") <= 1
-        json.dumps(outcome.details, allow_nan=False)
+def test_nets_are_trained_as_long_as_the_baseline_and_keep_no_hook(trial: Trial) -> None:
+    seen = {point.costs["seen_examples"] for name, arm in trial.arms.items() for point in arm.points
+            if name != "as_given"}  # fmt: skip
+    assert len(seen) == 1
+    nets = [point.net for arm in trial.arms.values() for point in arm.points]
+    assert not any(module._forward_hooks for net in nets for module in net.modules())
 
 
-def test_all_rivals_try_as_many_settings(outcomes: dict[str, Outcome]) -> None:
-    rows = {arm: outcome.details["curve"] for arm, outcome in outcomes.items()}
-    assert {arm: len(tried) for arm, tried in rows.items()} == {
-        "baseline": 1, "tactic": 4, "l1": 4, "threshold": 4,
-    }  # fmt: skip
-    for arm, outcome in outcomes.items():
-        assert value(outcome, "training_cpu_s") == 1.5 * len(rows[arm])
-        assert value(outcome, "one_training_cpu_s") == 1.5
+def test_a_net_that_is_never_zero_is_refused() -> None:
+    with pytest.raises(CannotRun, match=r"put nn\.ReLU in place of GELU, Hardswish"):
+        run_trial(recipe, hard_swish(), 0, "smoke", FakeMeter())
 
 
-def test_the_tactic_leaves_fewer_activations_and_less_modelled_energy(outcomes: dict[str, Outcome]) -> None:
-    baseline, tactic = outcomes["baseline"], outcomes["tactic"]
-    for name in ("nonzero_activations_fraction", "energy_ratio", "energy_batch_1", "energy_batch_48"):
-        assert value(tactic, name) < value(baseline, name)
-    tried = [row["nonzero_activations_fraction"] for row in tactic.details["curve"]]
-    assert tried == sorted(tried, reverse=True)  # a larger weight, fewer activations
+def hard_swish() -> Subject:
+    """Return the digits net with another activation function."""
+    subject = load_subject("digits_cnn")
+    build = subject.module.build_model
 
+    def build_model() -> nn.Module:
+        net = build()
+        for name in ("relu1", "relu2", "relu3"):
+            setattr(net, name, nn.Hardswish())
+        return net
 
-def test_each_arm_yields_the_net_that_it_reports(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        shipped = outcome.deployable
-        assert not any(module._forward_hooks for module in shipped.model.modules())
-        images, labels = shipped.test_inputs, shipped.test_labels  # all of digits' test images
-        assert accuracy(shipped.model, images, labels) == value(outcome, "test_accuracy")
-        fraction = nonzero_fraction(count_accesses(shipped.model, images))
-        assert fraction == value(outcome, "nonzero_activations_fraction")
-        assert len(shipped.calibration_inputs) == 256
-
-
-def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    again = recipe.run(recipe.SMOKE, arm="tactic", seed=0, meter=FakeMeter())
-    assert again.metrics == outcomes["tactic"].metrics
-
-
-TINY = replace(recipe.SMOKE, dense_examples=1280, fine_tune_examples=768, l0_weights=(0.5,))
-
-
-def test_where_no_setting_is_accurate_enough_the_baseline_is_reported(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    hopeless = replace(TINY, accuracy_budget=-1.0)
-    tactic, baseline = (
-        recipe.run(hopeless, arm=arm, seed=0, meter=FakeMeter()) for arm in ("tactic", "baseline")
+    functions = (
+        "train",
+        "evaluate",
+        "example_inputs",
+        "EPOCHS",
+        "QUALITY",
+        "BETTER",
+        "TOLERANCE",
+        "__file__",
+        "__name__",
     )
-    assert value(tactic, "energy_ratio") == value(baseline, "energy_ratio")
-
-
-def test_a_residual_net_can_be_trained_too() -> None:
-    images = load_images(("digits",))
-    config = replace(TINY, model="resnet8")
-    first = recipe.build_model(config, images, seed=0)
-    for arm in recipe.ARMS:
-        net = copy.deepcopy(first)
-        recipe.train(net, images, config, 0, arm, 0.5)
-        assert len([call for call in count_accesses(net, images.test_images[:8]) if call.rectifies]) == 7
+    module = types.SimpleNamespace(
+        build_model=build_model, **{name: getattr(subject.module, name) for name in functions}
+    )
+    return replace(subject, module=module)
