@@ -2,8 +2,6 @@
 
 PYTHON ?= python3
 TACTIC := prune-without-retraining
-FULL_TACTIC := consider-energy-aware-pruning
-FULL_ARMS := --arm baseline --arm tactic --arm magnitude
 JOBS ?= 2
 DATA_DIR ?=
 MEASURE ?= if-needed
@@ -70,8 +68,8 @@ demo: $(STAMP)
 	$(call shown,$(TACTIC))
 
 demo-full: $(STAMP)
-	@$(MEASURE_HERE) $(FULL_TACTIC) $(FULL_ARMS) --seeds 5 --latency-cap 10
-	$(call shown,$(FULL_TACTIC))
+	@$(MEASURE_HERE) $(TACTIC) --seeds 5 --latency-cap 10
+	$(call shown,$(TACTIC))
 
 site: $(STAMP)
 	@echo "Building the site into site/"
