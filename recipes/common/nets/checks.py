@@ -210,15 +210,6 @@ def overwritten(model: nn.Module, inputs: Tensor) -> str:
     return ""
 
 
-def unprunable(model: nn.Module) -> str:
-    """Return which layer has energy and weights, but cannot be pruned."""
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Conv1d):
-            cure = "write it as an nn.Conv2d over maps of width 1"
-            return fault(label(name, layer), "nn.Conv2d and nn.Linear only", "an nn.Conv1d", cure)
-    return ""
-
-
 def frozen(model: nn.Module) -> str:
     """Return whether all parameters of a net are frozen."""
     if any(parameter.requires_grad for parameter in model.parameters()):

@@ -77,23 +77,3 @@ def mini_alexnet(in_channels: int = 1, image_size: int = 28) -> nn.Sequential:
             linear2=nn.Linear(512, 10),
         )
     )
-
-
-def for_images(name: str, channels: int, size: int) -> nn.Sequential:
-    """Build `lenet` or `mini_alexnet` for square images; a small LeNet where they are below 28 pixels.
-
-    Args:
-        name: The net for images of 28 pixels or more.
-        channels: 1 for grey images, 3 for colour.
-        size: Height and width in pixels.
-
-    Raises:
-        ValueError: Another name, or images that the net cannot take.
-    """
-    if size < 28 and channels == 1:
-        return small_lenet()
-    if name == "mini_alexnet":
-        return mini_alexnet(channels, size)
-    if name == "lenet" and (channels, size) == (1, 28):
-        return lenet()
-    raise ValueError(f"no net {name!r} for images of {channels} x {size} x {size}; use mini_alexnet")
