@@ -138,7 +138,7 @@ def test_measure_stores_and_keeps_what_holds(checkout):
 
 
 def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
-    tell("tactic-1", exit=4)
+    tell("tactic-1001", exit=4)
     arguments = ("measure", "fake-tactic", "--seeds", "2", "--out-dir", tmp_path / "results")
     result = call(checkout, *arguments)
     assert result.exit_code == 1
@@ -147,7 +147,7 @@ def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
     refused = call(checkout, *arguments)
     assert refused.exit_code == 1
     assert "--replace" in refused.stderr
-    tell("tactic-1")
+    tell("tactic-1001")
     assert call(checkout, *arguments, "--resume").exit_code == 0
 
 

@@ -23,7 +23,7 @@ def measure_process(root: Path, **options: object) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_how_to_go_on(checkout, tell, number):
-    tell("tactic-1", child=str(checkout / "child"))
+    tell("tactic-1001", child=str(checkout / "child"))
     process = measure_process(checkout)
     while not (checkout / "child").exists():
         assert process.poll() is None
@@ -33,7 +33,7 @@ def test_ctrl_c_says_how_to_go_on(checkout, tell, number):
     assert process.returncode == 130
     assert "Traceback" not in message
     assert re.search(r"Interrupted: \d finished repeats? kept in .*; continue with --resume", message)
-    tell("tactic-1")
+    tell("tactic-1001")
     result = call(checkout, "measure", "fake-tactic", "--seeds", "2", "--resume")
     assert result.exit_code == 0, result.output
 

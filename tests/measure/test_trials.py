@@ -79,6 +79,21 @@ def test_seeds_whose_test_figures_were_seen_are_not_read_again_by_other_code(tri
     assert first_seed(dataclasses.replace(trial, subject="digits_cnn"), out_dir) == 1000
 
 
+@pytest.mark.parametrize(
+    ("seeds", "unchanged", "changed"),
+    [(range(2), 1000, 1000), (range(1000, 1002), 1000, 1100), (range(1100, 1102), 1100, 1200)],
+)
+def test_a_workload_of_its_own_is_published_from_the_same_seed_on(
+    request_two, destination, recorder, seeds, unchanged, changed
+):
+    one = dataclasses.replace(request_two, first_seed=seeds[0])
+    assert measure(one, destination, recorder).results.seeds == tuple(seeds)  # from 0 on: as it once was
+    assert first_seed(one, destination.out_dir) == unchanged
+    recipe = one.root / "recipes" / f"{one.tactic.replace('-', '_')}.py"
+    recipe.write_text(recipe.read_text() + "\n\ndef run():\n    return 2\n")
+    assert first_seed(one, destination.out_dir) == changed
+
+
 def test_arms_run_together_and_a_workload_of_its_own_has_no_subject(trial, request_two):
     with pytest.raises(UserError, match="chosen and timed beside each other"):
         resolve(dataclasses.replace(trial, arms=("tactic",)))

@@ -97,17 +97,14 @@ def partial_folder(request: Request) -> Path:
 def first_seed(request: Request, out_dir: Path) -> int:
     """Return the seed from which on a tactic is measured.
 
-    Recipes that bring their own workload count from 0. Where arms are chosen on validation data, settings are
-    tried with seeds below the first published one, and seeds whose test figures were seen with other code are
-    not read again: a changed recipe takes the next hundred.
+    Settings are tried with seeds below the first published one, and seeds whose test figures were seen with
+    other code are not read again: a changed recipe takes the next hundred.
 
     Args:
         request: What is to be measured.
         out_dir: Folder of results.
     """
     subject = subject_name(request)
-    if subject is None:
-        return 0
     checksum, first = recipe_checksum(request.root, request.tactic), FIRST_PUBLISHED_SEED
     used = 0
     for path in sorted((out_dir / request.tactic).glob("*.json")):
