@@ -56,7 +56,7 @@ def record_activations(model: nn.Module) -> Iterator[list[Tensor]]:
     `F.relu`. The penalty has no gradient where layers are frozen; that is named too.
 
     Yields:
-        The outputs so far, (batch, ...) each; clear it before each forward pass.
+        The outputs of the last forward pass, (batch, ...) each.
 
     Raises:
         ValueError: The model has no such module, or is compiled; in a forward pass: none is called, an output
@@ -77,9 +77,11 @@ def record_activations(model: nn.Module) -> Iterator[list[Tensor]]:
     calls: list[Call] = []
     passes = itertools.count()
 
+    def begin(*_: object) -> None:  # a loop may also evaluate: what that leaves would dilute the penalty
+        activations.clear()
+        calls.clear()
+
     def note(name: str, _module: nn.Module, _inputs: object, outputs: Tensor) -> None:
-        if not activations:
-            calls.clear()
         activations.append(outputs)
         calls.append((name, outputs, _changes(outputs)))
 
@@ -93,7 +95,7 @@ def record_activations(model: nn.Module) -> Iterator[list[Tensor]]:
             warnings.warn(_missed(calls, outputs), stacklevel=2)
 
     hooks = [module.register_forward_hook(partial(note, name)) for name, module in rectifiers.items()]
-    hooks.append(model.register_forward_hook(check))
+    hooks += [model.register_forward_pre_hook(begin), model.register_forward_hook(check)]
     try:
         yield activations
         if _overwritten(calls):
@@ -278,9 +280,7 @@ def with_penalty(
             def add(
                 _: Tensor, __: Tensor, seen: list[Tensor] = activations, weight: float = weight
             ) -> Tensor:
-                loss = weight * penalty(seen)
-                seen.clear()
-                return loss
+                return weight * penalty(seen)
 
             study.train(net, study.budget_epochs, add=add)
         yield f"weight {weight:g}", net

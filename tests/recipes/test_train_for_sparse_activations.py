@@ -48,7 +48,6 @@ def test_a_step_along_the_penalty_lowers_it() -> None:
     counts = []
     with recipe.record_activations(net) as activations:
         for _ in range(30):
-            activations.clear()
             fired = net(inputs).count_nonzero().item()
             penalty = recipe.activation_l0(activations, 0.01)
             optimizer.zero_grad()
@@ -153,6 +152,16 @@ def test_recording_sees_every_relu_and_leaves_no_hook() -> None:
     assert activations[-1] is outputs
     net(torch.randn(5, 2))
     assert len(activations) == 2
+
+
+def test_what_an_evaluation_between_two_steps_leaves_is_not_counted() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    with recipe.record_activations(net) as activations:
+        with torch.no_grad():
+            net(torch.randn(7, 2))
+            net(torch.randn(7, 2))
+        net(torch.randn(5, 2))
+        assert [tuple(recorded.shape) for recorded in activations] == [(5, 3)]
 
 
 def test_the_l1_penalty_is_a_mean_with_a_gradient_where_a_unit_fires() -> None:
