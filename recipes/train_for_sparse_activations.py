@@ -238,7 +238,7 @@ def use_thresholds(model: nn.Module, inputs: Tensor, removed_fraction: float) ->
     Deep Neural Networks", ICML 2020.
 
     Args:
-        model: Changed in place; each nn.ReLU is called once in a forward pass.
+        model: Changed in place; an nn.ReLU that is called several times gets one threshold for all calls.
         inputs: (inputs, ...), to see how large the outputs of each ReLU are.
         removed_fraction: Fraction of a ReLU's positive outputs on these inputs to drop, at least 0 and below
             1.
@@ -248,17 +248,17 @@ def use_thresholds(model: nn.Module, inputs: Tensor, removed_fraction: float) ->
     """
     if not 0 <= removed_fraction < 1:
         raise ValueError(f"removed_fraction: expected at least 0 and below 1, got {removed_fraction:g}")
-    positive: dict[str, Tensor] = {}
+    positive: dict[str, list[Tensor]] = {}
 
     def keep(name: str, _module: nn.Module, _inputs: object, outputs: Tensor) -> None:
-        positive[name] = outputs[outputs > 0]
+        positive.setdefault(name, []).append(outputs[outputs > 0])
 
     rectifiers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ReLU)]
     hooks = [module.register_forward_hook(partial(keep, name)) for name, module in rectifiers]
     model(inputs)
     for hook in hooks:
         hook.remove()
-    firing = {name: values for name, values in positive.items() if len(values)}
+    firing = {name: values for name, calls in positive.items() if len(values := torch.cat(calls))}
     if not firing:
         raise ValueError(f"{type(model).__name__}: expected an nn.ReLU module that fires, found none")
     for name, values in firing.items():

@@ -179,6 +179,20 @@ def test_each_relu_gets_the_threshold_that_drops_the_fraction() -> None:
     assert net(images).tolist() == [[0, 0, 0, 3.0, 4.0]]  # 1 of 4 is below 2, which is not above 2
 
 
+def test_a_relu_that_is_called_twice_gets_the_threshold_of_both_calls() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.ReLU()
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.act(10 * self.act(inputs))
+
+    net = Twice()
+    use_thresholds(net, torch.tensor([[1.0, 2.0, 3.0, 4.0]]), 0.25)  # 1 to 4, then 10 to 40
+    assert net.act.threshold == 3.0
+
+
 def test_a_relu_that_never_fires_stays() -> None:
     net = nn.Sequential(nn.ReLU(), nn.Threshold(10.0, -1.0), nn.ReLU())
     use_thresholds(net, torch.tensor([[1.0, 2.0]]), 0.5)
