@@ -15,7 +15,11 @@ from tests.examples.synthetic import SHA, always
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = load_catalogue(ROOT)
-PRUNING = REAL.records["consider-energy-aware-pruning"]
+_PRUNING = REAL.records["consider-energy-aware-pruning"]
+_OF_SYNTHETIC_RESULTS = ("energy_batch_48", "nonzero_weights", "effective_macs")
+PRUNING = _PRUNING.model_copy(
+    update={"recipe": _PRUNING.recipe.model_copy(update={"also_metrics": _OF_SYNTHETIC_RESULTS})}
+)
 # Its recipe is taken away: some tests need a record of advice without one.
 SPARSITY = REAL.records["enhance-model-sparsity"].model_copy(update={"recipe": None})
 DARK = REAL.records["bloating"]

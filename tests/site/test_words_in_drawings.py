@@ -192,7 +192,7 @@ def test_no_drawing_of_the_catalogue_has_a_word_crossed_or_cut() -> None:
             raise AssertionError(f"{name}: {crossed}") from crossed
         assert "\u2026" not in "".join(re.findall(r"<figure.*?</figure>", page, re.DOTALL)), name
     assert len(checked) > 25
-    assert sum(checked.values()) > 1000
+    assert sum(checked.values()) > 900
 
 
 @pytest.mark.parametrize(
