@@ -19,7 +19,7 @@ NO_WARNING := NO_MKDOCS_2_WARNING=1
 help:
 	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict;"
 	@echo "             no data needed; MEASURE=again, JOBS=1 (slower; times undisturbed)"
-	@echo "make demo-full  the same with a larger network and more images: DATA_DIR=folder with fashion-mnist/"
+	@echo "make demo-full  the same with a larger network, on Fashion-MNIST: DATA_DIR=folder with fashion-mnist/"
 	@echo "make install set up .venv with all that the other commands need; they do so by themselves, too"
 	@echo "make site    build the site into site/; SITE_URL=https://your.host/path/ for absolute addresses"
 	@echo "make serve   show the site with live reload"

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from recipes import answer_easy_inputs_with_a_small_model as recipe
 from recipes.common.trial.costs import cost_of
-from recipes.common.trial.harness import Trial, run_trial
+from recipes.common.trial.harness import Trial
 from recipes.common.trial.study import lifetime_examples
-from recipes.common.trial.subject import load_subject
 from recipes.subjects import images
-from tests.recipes.fake_meter import FakeMeter
+from tests.recipes.digits_trial import digits_trial
 
 
 @pytest.fixture(autouse=True)
@@ -194,10 +193,7 @@ def test_the_cascade_loses_no_more_than_allowed(rows: list[tuple[float, bool, bo
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
+    return digits_trial(recipe, tmp_path_factory.mktemp("checkpoints"))
 
 
 def test_a_cascade_of_the_net_in_use_costs_less_where_more_may_be_lost(trial: Trial) -> None:

@@ -25,6 +25,7 @@ from recipes.enhance_model_sparsity import (
     remove_zero_groups,
     shrink_groups,
 )
+from tests.recipes.digits_trial import digits_trial
 from tests.recipes.fake_meter import FakeMeter
 
 pytest.importorskip("torch_pruning")
@@ -194,11 +195,10 @@ def test_without_the_extra_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def short_trial(tmp_path, monkeypatch):
     """Return the trial of the arms on digits, trained for two epochs and one."""
-    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     monkeypatch.setitem(load_subject("digits_cnn").module.EPOCHS, "smoke", (2.0, 1.0))
     monkeypatch.setattr(recipe, "STRENGTHS", (4.0, 10.0))  # few steps need a harder push
     monkeypatch.setattr(recipe, "LASSO_STRENGTHS", (0.6, 1.2))
-    return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
+    return digits_trial(recipe, tmp_path)
 
 
 def test_the_arms_yield_curves_from_nets_of_one_budget(short_trial) -> None:

@@ -15,6 +15,7 @@ from recipes.common.trial.harness import Trial, run_trial
 from recipes.common.trial.study import CannotRun
 from recipes.common.trial.subject import Subject, load_subject
 from recipes.train_for_sparse_activations import use_thresholds
+from tests.recipes.digits_trial import digits_trial
 from tests.recipes.fake_meter import FakeMeter
 
 
@@ -212,10 +213,7 @@ def test_a_net_without_relus_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return run_trial(recipe, load_subject("digits_cnn"), 0, "smoke", FakeMeter())
+    return digits_trial(recipe, tmp_path_factory.mktemp("checkpoints"))
 
 
 def test_more_of_a_knob_leaves_fewer_activations_and_less_energy(trial: Trial) -> None:
