@@ -12,7 +12,7 @@ from greentactics.evidence.wording import estimate_phrase, typographic
 from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table
 from greentactics.site.pages import render_site
 from tests.examples.records import PRUNING, SPARSITY, catalogue
-from tests.examples.synthetic import results
+from tests.examples.synthetic import FACTORS, results
 
 RECIPE = PRUNING.recipe
 VERDICT = ("modelled energy, batch 1", "accuracy")
@@ -112,3 +112,12 @@ def test_results_of_this_machine_stand_in_the_same_table() -> None:
     heads = row_heads(files(results(), local=[results(dirty=True)])[PAGE])
     assert heads.count("accuracy") == heads.count("accuracy, this machine") == 1
     assert "effective MACs, this machine" not in heads
+
+
+def test_the_net_as_given_is_shown_by_its_quality_alone() -> None:
+    factors = FACTORS | {"as_given": (1.0, 1.0, -0.004, 1.0, 1.0)}
+    _, impact = views(results(arms=("baseline", "as_given", "tactic", "magnitude"), factors=factors))
+    with_it = [
+        name for name, panel in impact.panels.items() if "net as given" in [m.label for m in panel.marks]
+    ]
+    assert with_it == ["test_accuracy"]

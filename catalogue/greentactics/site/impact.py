@@ -31,7 +31,7 @@ from greentactics.evidence.wording import (
     typographic,
 )
 from greentactics.models.record import Record
-from greentactics.models.results import BASELINE, TACTIC, MetricInfo
+from greentactics.models.results import AS_GIVEN, BASELINE, TACTIC, MetricInfo
 from greentactics.models.timings import CONTROL
 from greentactics.models.vocabulary import ClaimDirection, ClaimUnit, Kind, Quantity
 from greentactics.site.drawings.curve import curve_figures
@@ -215,16 +215,23 @@ def _claim_mark(record: Record, index: int, points: bool) -> Mark | None:
 
 
 def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
-    """Return a row for each arm of the first run, and for the tactic's arm of the others."""
+    """Return a row for each arm of the first run, and for the tactic's arm of the others.
+
+    The net as it was given is shown by its quality alone: what it costs is the baseline's, and a training
+    that it did not have would stretch the scale beyond reading.
+    """
     marks: list[Mark] = []
     several = sum(not run.local for run in runs) > 1
     for index, run in enumerate(runs):
         arms = [arm for arm in run.results.arms if arm != BASELINE and (index == 0 or arm == TACTIC)]
         for arm in arms:
+            if arm == AS_GIVEN and run.record.recipe and name != run.record.recipe.quality_metric:
+                continue
             if (estimate := run.estimate(arm, name)) is None:
                 continue
             role = Role.RIVAL if arm != TACTIC else Role.LOCAL if run.local else Role.TACTIC
-            label = "reproduced: tactic" if arm == TACTIC else f"rival: {plain_label(arm)}"
+            named = {TACTIC: "reproduced: tactic", AS_GIVEN: "net as given"}
+            label = named.get(arm, f"rival: {plain_label(arm)}")
             if run.local:
                 label += ", this machine"
             elif several:
