@@ -94,19 +94,28 @@ def found_from_random(study: Study) -> Nets:
 
     Liu, Sun, Zhou, Huang, Darrell, "Rethinking the Value of Network Pruning" (arXiv 1810.05270).
     """
-    if study.found is None:
-        raise CannotRun("expected a net that the tactic found, got none; list this arm behind the tactic")
-    net = with_random_weights(study.found, study)
+    net = with_random_weights(_found_by_the_tactic(study), study)
     study.train(net, study.epochs_left(net))
     yield "found architecture", net
 
 
+def found_distilled(study: Study) -> Nets:
+    """Train the found architecture from random weights with a teacher, where the tactic has one, too."""
+    net = with_random_weights(_found_by_the_tactic(study), study)
+    study.train(net, study.epochs_left(net), **distillation(study.dense))
+    yield "found architecture, distilled", net
+
+
 def thin_distilled(study: Study) -> Nets:
     """Make all layers thinner by one share, to the cost of the tactic's net; train it with a teacher."""
-    if study.found is None:
-        raise CannotRun("expected a net that the tactic found, got none; list this arm behind the tactic")
-    limit = study.cost(study.found)
+    limit = study.cost(_found_by_the_tactic(study))
     thin = cut_channels(study.fresh(), study.inputs, study.cost, limit, by_norm=False, in_each=True)
     net = with_random_weights(thin, study)
     study.train(net, study.epochs_left(net), **distillation(study.dense))
     yield "thin, distilled", net
+
+
+def _found_by_the_tactic(study: Study) -> nn.Module:
+    if study.found is None:
+        raise CannotRun("expected a net that the tactic found, got none; list this arm behind the tactic")
+    return study.found
