@@ -37,7 +37,7 @@ def evidence(context: click.Context, as_json: bool) -> None:
 def results_state(tactic: Tactic) -> str:
     """Return in words whether the committed results count, why not, and whether their timing is stale."""
     lines = [
-        f"{run.results.device.name}: {', '.join(run.against) or 'counts'}"
+        f"{run.results.device.label}: {', '.join(run.against) or 'counts'}"
         + (", timing stale" if run.timing_is_stale else "")
         for run in tactic.committed
         if not run.is_smoke

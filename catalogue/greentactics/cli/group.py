@@ -8,6 +8,7 @@ import io
 import math
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -120,6 +121,19 @@ class FiniteRange(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
         return number
+
+
+class Duration(click.ParamType[float]):
+    """A time with its unit, such as 90s, 8m or 2h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - click's signature
+        """Return seconds."""
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smh])", str(value).strip())
+        if found is None or not float(found[1]):
+            self.fail(f"expected a time with its unit, such as 90s, 8m or 2h, got {value!r}", param, ctx)
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def root_of(context: click.Context) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace as replace_fields
 from pathlib import Path
@@ -12,23 +13,29 @@ from typing import Any, get_args
 import click
 
 from greentactics.cli.console import print_table, repeat_progress, results_table
-from greentactics.cli.group import INTERRUPTED, FiniteRange, example, root_of
+from greentactics.cli.group import INTERRUPTED, Duration, FiniteRange, example, root_of
 from greentactics.evidence.runs import needs_control
+from greentactics.evidence.tactic import join
 from greentactics.evidence.wording import stored_line
+from greentactics.evidence.worth import by_worth
 from greentactics.measure.journal import Journal
 from greentactics.measure.measuring import (
     Destination,
     Existing,
     Measured,
+    NothingYet,
     device_slug,
     first_seed,
+    is_device_of,
     partial_folder,
     repeats,
 )
 from greentactics.measure.measuring import measure as measure_tactic
-from greentactics.measure.runner import Request, make_plan, perform, resolve, subject_name
+from greentactics.measure.runner import Request, accelerator_for, make_plan, perform, resolve, subject_name
+from greentactics.models.results import DEFAULT_PRESET, Results
 from greentactics.models.timings import Engine
 from greentactics.records.loading import Catalogue, load_catalogue
+from greentactics.records.recipes import read_outline
 from greentactics.text.problems import CatalogueError, UserError
 
 Command = Callable[..., Any]
@@ -55,6 +62,14 @@ _SHARED = (
         default=1,
         show_default=True,
         help="Threads of a repeat.",
+    ),
+    click.option(
+        "--device",
+        "wanted_device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        help="Where nets are trained and timed; auto is the accelerator where there is one.",
     ),
     click.option(
         "--timeout",
@@ -91,7 +106,7 @@ def shared_options(*, seeds: int) -> Callable[[Command], Command]:
 @click.pass_context
 def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run a tactic's recipe and show a table; nothing is stored."""
-    request = Request(root=root_of(context), tactic=tactic, **_with_whole_path(options))
+    request = _request(root_of(context), tactic, options)
     arms = resolve(request)
     with tempfile.TemporaryDirectory(prefix="greentactics-") as folder, repeat_progress() as progress:
         journal = Journal(Path(folder).resolve() / "journal")
@@ -110,11 +125,26 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
     epilog=example(
         "greentactics measure consider-energy-aware-pruning",
         "greentactics measure consider-energy-aware-pruning --resume",
+        "greentactics measure --all --device auto --within 8m --out-dir build/results",
         "greentactics measure consider-energy-aware-pruning --out my-machine.json",
     )
 )
-@click.argument("tactic", metavar="ID")
+@click.argument("tactic", metavar="ID", required=False)
 @shared_options(seeds=5)
+@click.option(
+    "--all",
+    "measure_all",
+    is_flag=True,
+    help="Measure every recipe that has no result of this device which holds, in order of worth: a result "
+    "that is begun, one that a second device can lift, the first of a tactic, others; quick ones first.",
+)
+@click.option(
+    "--within",
+    "within_s",
+    type=Duration(),
+    metavar="TIME",
+    help="Time for all, such as 90s or 8m; a repeat that would not fit is not begun.  [default: no limit]",
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, MOST_JOBS),
@@ -174,7 +204,9 @@ def run(context: click.Context, /, tactic: str, **options: Any) -> None:  # noqa
 def measure(
     context: click.Context,
     /,
-    tactic: str,
+    tactic: str | None,
+    measure_all: bool,
+    within_s: float | None,
     out_dir: Path | None,
     out_file: Path | None,
     resume: bool,
@@ -189,29 +221,86 @@ def measure(
     Each finished repeat is kept at once below build/partial/, so that an interrupted run can be continued.
     Exits with 1 when a repeat failed, and with 130 after Ctrl-C.
     """
-    root = root_of(context)
-    needed = control if control is not None else control_needed(_loaded(root, tactic), tactic)
-    request = Request(root=root, tactic=tactic, control=needed, **_with_whole_path(options))
-    out_folder = out_dir or root / "recipes" / "results"
-    request = replace_fields(request, first_seed=first_seed(request, out_folder))
-    if subject_name(request) is not None:
-        request = replace_fields(request, control=False)  # a trial times its baseline twice by itself
+    root, until_s = root_of(context), within_s and time.monotonic() + within_s
+    published = root / "recipes" / "results"
+    out_folder = out_dir or published
     if out_file and out_dir:
         raise click.UsageError("expected at most one of --out and --out-dir")
     if out_file and out_file.suffix != ".json":
         raise click.UsageError(
             f"--out: expected the name of a file that ends with .json, got {out_file.name}"
         )
-    existing = _existing(resume, replace, if_needed)
-    destination = Destination(out_folder, existing, _checked_slug(slug), out_file)
-    try:
-        with repeat_progress() as progress:
-            measured = measure_tactic(request, destination, progress)
-    except KeyboardInterrupt:
-        _say_interrupted(request, existing)
-        context.exit(INTERRUPTED)
-    _report(measured, for_others=out_file is not None)
-    context.exit(0 if measured.results.complete else 1)
+    if (tactic is None) != measure_all:
+        raise click.UsageError("expected one ID, or --all in place of it")
+    if measure_all and (out_file or resume or replace or options["subject"] or options["arms"]):
+        raise click.UsageError("--all: expected none of --out, --resume, --replace, --subject and --arm")
+    existing = Existing.IF_NEEDED if measure_all else _existing(resume, replace, if_needed)
+    known = (published,) if measure_all and out_folder != published else ()
+    destination = Destination(out_folder, existing, _checked_slug(slug), out_file, known)
+
+    def one(name: str) -> Measured | None:
+        """Measure a tactic and tell what became of it; None where there was no time for anything to store."""
+        needed = control if control is not None else control_needed(_loaded(root, name), name)
+        request = replace_fields(_request(root, name, options), control=needed, until_s=until_s)
+        request = replace_fields(request, first_seed=first_seed(request, published, out_folder))
+        if subject_name(request) is not None:
+            request = replace_fields(request, control=False)  # a trial times its baseline twice by itself
+        try:
+            with repeat_progress() as progress:
+                measured = measure_tactic(request, destination, progress)
+        except NothingYet as told:
+            click.echo(str(told))
+            return None
+        except KeyboardInterrupt:
+            _say_interrupted(request, existing)
+            context.exit(INTERRUPTED)
+        _report(measured, for_others=out_file is not None)
+        return measured
+
+    if tactic is not None:
+        measured = one(tactic)
+        context.exit(1 if measured is not None and measured.results.failures else 0)
+    context.exit(_measure_all(root, options["wanted_device"], until_s, one))
+
+
+def _measure_all(
+    root: Path, wanted: str, until_s: float | None, one: Callable[[str], Measured | None]
+) -> int:
+    """Measure the recipes that are worth it on this device, in order, and say what remains."""
+    catalogue = load_catalogue(root)
+    tactics = {name: tactic for name, tactic in join(catalogue, {}).items() if name in catalogue.recipes}
+    devices = {name: accelerator_for(root, name, wanted) for name in tactics}
+    subjects = {name: read_outline(root, name).subjects.get(DEFAULT_PRESET) for name in tactics}
+
+    def is_here(name: str, results: Results) -> bool:
+        return results.subject == subjects[name] and is_device_of(devices[name], results.device)
+
+    waiting = by_worth(tactics, is_here)
+    click.echo(f"In order of worth: {', '.join(waiting) or 'nothing, as every result holds'}")
+    remaining, failed = list[str](), False
+    for name in waiting:
+        if until_s is not None and time.monotonic() >= until_s:
+            remaining.append(name)
+            continue
+        try:
+            measured = one(name)
+        except UserError as error:  # such as data that are not there: others can be measured all the same
+            click.echo(f"{name}: {error}", err=True)
+            failed = True
+            continue
+        failed = failed or (measured is not None and bool(measured.results.failures))
+        if measured is None or measured.left:
+            remaining.append(name)
+    if remaining:
+        click.echo(f"The time is up; the same command goes on with what remains: {', '.join(remaining)}")
+    return 1 if failed else 0
+
+
+def _request(root: Path, tactic: str, options: dict[str, Any]) -> Request:
+    """Return what is to be run, on the device that was asked for."""
+    given = _with_whole_path(options)
+    wanted = given.pop("wanted_device")
+    return Request(root=root, tactic=tactic, accelerator=accelerator_for(root, tactic, wanted), **given)
 
 
 def _with_whole_path(options: dict[str, Any]) -> dict[str, Any]:
@@ -264,7 +353,13 @@ def _report(measured: Measured, *, for_others: bool) -> None:
     click.echo(stored_line(measured.path, results))
     if for_others:
         click.echo("Attach the file to an issue or, in a clone, file it with `greentactics accept`.")
-    if not results.complete:
+    if measured.left:
+        seeds = f"{len(results.seeds)} seed{'s' * (len(results.seeds) != 1)}"
+        click.echo(
+            f"{results.tactic}: the time is up: {seeds} stored, {measured.left} remain; the results are "
+            "marked as incomplete; the same command with --resume goes on"
+        )
+    if results.failures:
         click.echo(
             f"failed repeats: {len(results.failures)}; the results are marked as incomplete; when the cause "
             "is removed, run the missing ones with --resume",

@@ -72,7 +72,7 @@ def assess(record: Record, runs: Iterable[TacticRun], bibliography: Mapping[str,
 
 def _marks(run: TacticRun) -> Iterator[tuple[Mark, str]]:
     """Return what a run adds to the level, each with the reason."""
-    where = f"on {run.results.device.name}"
+    where = f"on {run.results.device.label}"
     if run.results.preset != DEFAULT_PRESET:
         where += f", preset {run.results.preset},"
     for contest in run.contests:

@@ -86,7 +86,7 @@ class Tactic:
         if not devices:
             return "no device yet"
         names = dict.fromkeys(
-            f"{one.name}, {one.share}" if one.kind == "cpu" else f"{one.name} (accelerator)"
+            f"{one.label}, {one.share}" if one.kind == "cpu" else f"{one.label} (accelerator)"
             for one in devices
         )
         without = "; no accelerator was used" if all(one.kind == "cpu" for one in devices) else ""

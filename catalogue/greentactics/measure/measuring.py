@@ -27,13 +27,14 @@ from greentactics.measure.runner import (
     protocol_checksum,
     resolve,
     subject_name,
+    trial_of,
 )
 from greentactics.models.datasets import FASHION_MNIST, FASHION_MNIST_FOLDER, find_fashion_mnist
 from greentactics.models.results import DEFAULT_PRESET, FIRST_PUBLISHED_SEED, DeviceInfo, Results, Run
 from greentactics.models.timings import CONTROL
 from greentactics.records.git import why_no_commit
 from greentactics.records.loading import load_results, recipe_checksum
-from greentactics.records.recipes import is_recipe_changed
+from greentactics.records.recipes import is_recipe_changed, read_outline
 from greentactics.text.files import write_atomically
 from greentactics.text.problems import CatalogueError, UserError
 
@@ -45,6 +46,10 @@ _NOISE = re.compile(
     r"\((?:r|tm|c)\)|@.*$|\b\d+-core\b|\b(?:cpu|processor|with radeon graphics)\b", re.IGNORECASE
 )
 _LONGEST_SLUG = 80
+
+
+class NothingYet(UserError):  # noqa: N818 - reads as the answer it is
+    """The time was up before there was anything to store."""
 
 
 class Existing(Enum):
@@ -72,6 +77,8 @@ class Destination:
     """Name of the device in the file's name, where the user gave one."""
     file: Path | None = None
     """The one file to write in place of one below `out_dir`, to be handed on."""
+    known: tuple[Path, ...] = ()
+    """Further folders of results; what stands there of the same device is continued, not measured again."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +91,18 @@ class Measured:
     """Its content."""
     reused: bool
     """Whether older results were kept and nothing was run."""
+    left: int = 0
+    """Repeats and timing passes that there was no time for."""
 
 
 def partial_folder(request: Request) -> Path:
     """Return the folder of an unfinished run."""
-    folder = request.root / PARTIAL_FOLDER / request.tactic / request.preset
-    return (
-        folder if request.subject is None else folder.with_name(f"{request.preset}-{subject_name(request)}")
-    )
+    parts = [request.preset, *([] if request.subject is None else [subject_name(request)])]
+    parts += [] if request.accelerator is None else [request.accelerator.kind]
+    return request.root / PARTIAL_FOLDER / request.tactic / "-".join(filter(None, parts))
 
 
-def first_seed(request: Request, out_dir: Path) -> int:
+def first_seed(request: Request, *folders: Path) -> int:
     """Return the seed from which on a tactic is measured.
 
     Settings are tried with seeds below the first published one, and seeds whose test figures were seen with
@@ -102,12 +110,13 @@ def first_seed(request: Request, out_dir: Path) -> int:
 
     Args:
         request: What is to be measured.
-        out_dir: Folder of results.
+        folders: Folders of results.
     """
     subject = subject_name(request)
     checksum, first = recipe_checksum(request.root, request.tactic), FIRST_PUBLISHED_SEED
     used = 0
-    for path in sorted((out_dir / request.tactic).glob("*.json")):
+    paths = {path.resolve() for folder in folders for path in (folder / request.tactic).glob("*.json")}
+    for path in sorted(paths):
         try:
             results = load_results(path)
         except CatalogueError:
@@ -149,6 +158,8 @@ def measure(request: Request, destination: Destination, progress: Progress) -> M
         if plan.dirty:
             progress.note("files differ from the commit, so these results will not count as evidence")
         _prepare(journal, plan, destination.existing, progress)
+        if destination.existing in (Existing.RESUME, Existing.IF_NEEDED) and not journal.count:
+            _take_up(request, destination, journal, progress)
         performed = _perform(request, destination, journal, progress)
         return _write(request, destination, journal, performed, arms)
 
@@ -197,6 +208,33 @@ def _prepare(journal: Journal, plan: Plan, existing: Existing, progress: Progres
         )
 
 
+def _take_up(request: Request, destination: Destination, journal: Journal, progress: Progress) -> None:
+    """Put seeds of an unfinished results file into an empty journal, as if they had been run here.
+
+    Nothing else may be left of the machine it comes from. Trials alone can be continued, as others need the
+    nets.
+    """
+    path, plan = _older_file(request, destination), journal.plan()
+    if path is None or not path.is_file() or not read_outline(request.root, request.tactic).subjects:
+        return
+    results = load_results(path)
+    if (
+        results.complete
+        or is_recipe_changed(results, recipe_checksum(request.root, request.tactic))
+        or (results.timings and results.timing_sha256 != protocol_checksum(request.root))
+        or results.threads != request.threads
+        or version_differences(results.versions)
+        or is_readers_file(request)
+    ):
+        return
+    seeds = [seed for seed in results.seeds if seed in request.seeds]
+    both = {"dirty": results.dirty or plan.dirty, "jobs": max(results.jobs, plan.jobs)}
+    journal.begin(plan.model_copy(update=both | {"commit": results.commit}))
+    for seed in seeds:
+        journal.add_trial(seed, trial_of(results, seed).model_dump_json() + "\n")
+    progress.note(f"{path}: continued: {repeats(len(seeds))} kept")
+
+
 def _obstacles(journal: Journal, plan: Plan) -> list[str]:
     """Return what keeps the journal's run from being continued, as far as it shows before anything is run."""
     begun = journal.plan()
@@ -213,6 +251,11 @@ def _write(
 ) -> Measured:
     """Write the results file; the journal is kept while repeats are missing."""
     without = performed.arms_missing(arms)
+    if without and performed.left and not performed.failures:
+        raise NothingYet(
+            f"{request.tactic}: no time for {', '.join(without)}; {repeats(journal.count)} kept in "
+            f"{journal.folder}; the same command with --resume goes on"
+        )
     if without:
         raise UserError(
             f"no repeat of {', '.join(without)} finished, so no results were written; repeats that did "
@@ -228,7 +271,7 @@ def _write(
         ) from None
     if performed.complete:
         journal.discard()
-    return Measured(path, results, reused=False)
+    return Measured(path, results, reused=False, left=performed.left)
 
 
 def _require_writable(folder: Path, message: str) -> None:
@@ -243,6 +286,9 @@ def _require_writable(folder: Path, message: str) -> None:
 
 
 def _slug(request: Request, destination: Destination, run: Run) -> str:
+    older = None if destination.slug or destination.file else _older_file(request, destination)
+    if older is not None:
+        return older.stem  # files of earlier versions may have other names; one device has one file
     slug = destination.slug or device_slug(run.device)
     if request.preset != DEFAULT_PRESET and not destination.slug:
         slug = f"{slug}-{request.preset}"  # beside the default preset's results, not in their place
@@ -263,11 +309,12 @@ def _older_file(request: Request, destination: Destination) -> Path | None:
         return destination.file
     if destination.slug:
         return folder / f"{destination.slug}.json"
-    for path in sorted(folder.glob("*.json")):
+    folders = (folder, *(known / request.tactic for known in destination.known))
+    for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
         try:
             results = load_results(path)
             same = (results.preset, results.subject) == (request.preset, subject_name(request))
-            if same and is_this_machine(results.device):
+            if same and is_device_of(request.accelerator, results.device):
                 return path
         except CatalogueError:
             continue  # `greentactics check` reports it; its name decides later whether it is in the way
@@ -333,10 +380,18 @@ def _better_data(request: Request, results: Results) -> bool:
 
 
 def device_slug(device: DeviceInfo) -> str:
-    """Return the device's name for file names, such as `cpu-amd-epyc-2-cores`."""
+    """Return the device's name for file names, such as `cpu-amd-epyc-7b13-2-cores`.
+
+    An accelerator is told by its memory, too, and a processor whose name hides which one it is by its model.
+    """
     name = _words(_NOISE.sub(" ", device.name.lower())) or "unknown"
-    prefix = "" if name.startswith(device.kind) else f"{device.kind}-"
-    suffix = f"-{device.cores}-core{'s' if device.cores > 1 else ''}" if device.kind == "cpu" else ""
+    kind = "gpu" if device.kind == "cuda" else device.kind
+    prefix = "" if name.startswith(kind) else f"{kind}-"
+    if device.kind == "cpu":
+        model = f"-{_words(device.model)}" if device.model and device.is_named_vaguely else ""
+        suffix = f"{model}-{device.cores}-core{'s' if device.cores > 1 else ''}"
+    else:
+        suffix = f"-{device.memory_bytes // 2**30}-gib"
     return f"{prefix}{name}"[: _LONGEST_SLUG - len(suffix)].strip("-") + suffix
 
 
@@ -351,10 +406,18 @@ def write_results(path: Path, results: Results) -> None:
     write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def is_device_of(here: DeviceInfo | None, device: DeviceInfo) -> bool:
+    """Tell whether a description is that of an accelerator, or without one of this machine's processor."""
+    if here is None:
+        return is_this_machine(device)
+    return (here.kind, here.name, here.model) == (device.kind, device.name, device.model)
+
+
 def is_this_machine(device: DeviceInfo) -> bool:
     """Tell whether a processor's description fits this machine; accelerators are not recognised.
 
-    The name is compared where the system tells one: x86 does, ARM does not, nor does a system without /proc.
+    Name and model are compared where the system tells them: x86 does, ARM does not, nor does a system without
+    /proc. A name that hides which processor it is does not do without the model.
     """
     same_system = device.system.startswith(platform.system()) and device.machine == platform.machine()
     if device.kind != "cpu" or not same_system or device.cores != _usable_cores():
@@ -364,7 +427,10 @@ def is_this_machine(device: DeviceInfo) -> bool:
     except OSError:
         return True
     names = re.findall(r"^model name\s*:\s*(.+?)\s*$", described, re.MULTILINE)
-    return not names or device.name in names
+    numbers = re.search(r"^cpu family\s*:\s*(\d+)$.*?^model\s*:\s*(\d+)$", described, re.M | re.S)
+    model = f"family {numbers[1]}, model {numbers[2]}" if numbers else None
+    same_model = model == device.model if device.model or device.is_named_vaguely else True
+    return (not names or device.name in names) and (model is None or same_model)
 
 
 def _usable_cores() -> int:

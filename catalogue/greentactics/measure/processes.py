@@ -43,6 +43,26 @@ class Progress(Protocol):
         """Say something else worth knowing."""
 
 
+@dataclass
+class TimeLimit:
+    """When work has to be over; a repeat that would not end before is not begun."""
+
+    until_s: float
+    """On the monotonic clock."""
+    longest_s: float = 0.0
+    """Of the repeats that have ended; the first is begun whatever it takes."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self.until_s
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether one more repeat would fit, should it take a tenth longer than the longest."""
+        return time.monotonic() + 1.1 * self.longest_s < self.until_s
+
+
 _KILL: int = getattr(signal, "SIGKILL", 9)  # Windows has no such signal, and ends a process at once
 TIMED_OUT = -_KILL
 """Exit code of a repeat that was stopped because it took too long."""
@@ -102,6 +122,8 @@ class Launch:
     """Told of each repeat that is started, and once of its data, in a line that begins with `data: `."""
     timeout_s: float | None = None
     """Longest time for one repeat."""
+    limit: TimeLimit | None = None
+    """Of all repeats; those under way when it is over are stopped, and are not yielded."""
 
 
 @dataclass
@@ -144,13 +166,17 @@ def child_environment(threads: int) -> dict[str, str]:
 
 
 def run_pairs(pairs: Sequence[Pair], launch: Launch) -> Generator[Ended]:
-    """Run each pair in a process of its own and yield each one that ends.
+    """Run each pair in a process of its own and yield each one that ends, as far as the time limit allows.
 
     Close the iterator to stop: processes that still run are ended with all their children.
     """
-    waiting, running, data_line = deque(pairs), list[_Running](), ""
+    waiting, running, data_line, limit = deque(pairs), list[_Running](), "", launch.limit
     try:
         while waiting or running:
+            if limit is not None and not limit.is_enough:
+                waiting.clear()
+            if limit is not None and limit.is_over:
+                return
             while waiting and len(running) < launch.jobs:
                 running.append(_start(waiting.popleft(), launch))
                 launch.progress.started(running[-1].pair)
@@ -161,7 +187,10 @@ def run_pairs(pairs: Sequence[Pair], launch: Launch) -> Generator[Ended]:
             for entry in list(running):
                 if _has_ended(entry, launch.timeout_s):
                     running.remove(entry)
-                    yield _ended(entry, launch)
+                    ended = _ended(entry, launch)
+                    if limit is not None:
+                        limit.longest_s = max(limit.longest_s, ended.duration_s)
+                    yield ended
             time.sleep(_POLL_S)
     finally:
         stop_all([entry.process for entry in running])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +21,7 @@ from greentactics.measure.processes import (
     Launch,
     Pair,
     Progress,
+    TimeLimit,
     child_environment,
     interleave,
     run_pairs,
@@ -31,6 +34,7 @@ from greentactics.models.results import (
     Conditions,
     DeviceInfo,
     Failure,
+    Measurement,
     MetricInfo,
     Repeat,
     Results,
@@ -53,6 +57,9 @@ from greentactics.text.problems import UserError
 
 ALL_ARMS = "all arms"
 """What a process is called that runs all arms with one seed."""
+ENVIRONMENT = "recipes.common.run.environment"
+"""The program that says what device nets are trained on."""
+LONGEST_ANSWER_S = 120
 STEP = "latency"
 """What a timing pass is called where arms are named."""
 
@@ -91,6 +98,10 @@ class Request:
     """What the arms are tried on, by name or as a reader's file; None for that of the preset."""
     first_seed: int = 0
     """Where counting begins."""
+    accelerator: DeviceInfo | None = None
+    """Where nets are trained; None for the processor."""
+    until_s: float | None = None
+    """When work has to be over, on the monotonic clock; None for no limit."""
 
     @property
     def seeds(self) -> range:
@@ -143,11 +154,13 @@ class Performed:
     """Checksum of the code that timed."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Why a rival does not fit the subject, by arm."""
+    left: int = 0
+    """Repeats and timing passes that there was no time for."""
 
     @property
     def complete(self) -> bool:
         """Whether every requested repeat and timing pass finished."""
-        return not self.failures
+        return not self.failures and not self.left
 
     def arms_missing(self, arms: tuple[str, ...]) -> tuple[str, ...]:
         """Return the arms without a single finished repeat."""
@@ -185,6 +198,32 @@ class Performed:
         )
 
 
+def trial_of(results: Results, seed: int) -> TrialFile:
+    """Return a seed of results as the file that its process wrote."""
+    conditions = {name: getattr(results, name) for name in Conditions.model_fields}
+    observed = [name for name in Repeat.model_fields if name != "values"]
+    runs = tuple(
+        Run(
+            **conditions,
+            **{name: getattr(repeat, name) for name in observed},
+            metrics={
+                name: Measurement(**results.metrics[name].model_dump(), value=value)
+                for name, value in repeat.values.items()
+            },
+        )
+        for repeat in results.repeats
+        if repeat.seed == seed
+    )
+    return TrialFile(
+        runs=runs,
+        timings=tuple(timing for timing in results.timings if timing.seed == seed),
+        not_timed=results.not_timed,
+        device=results.device,
+        versions=results.versions,
+        left_out=results.left_out,
+    )
+
+
 def _repeat(run: Run) -> Repeat:
     kept = {name: getattr(run, name) for name in Repeat.model_fields if name != "values"}
     return Repeat(**kept, values={name: entry.value for name, entry in run.metrics.items()})
@@ -207,6 +246,59 @@ def resolve(request: Request) -> tuple[str, ...]:
     if request.subject is not None and not outline.subjects:
         raise UserError(f"--subject: expected none for {request.tactic}, which brings a workload of its own")
     return tuple(arm for arm in outline.arms if not request.arms or arm in request.arms)
+
+
+def accelerator_for(root: Path, tactic: str, wanted: str) -> DeviceInfo | None:
+    """Return the accelerator that a recipe's nets would be trained on; None for the processor.
+
+    Args:
+        root: The checkout.
+        tactic: The tactic.
+        wanted: `cpu`, `cuda`, or `auto` for the accelerator where there is one and the recipe takes it.
+
+    Raises:
+        UserError: It is not there, or the recipe brings a workload of its own, which runs on the processor.
+    """
+    if wanted == "cpu":
+        return None
+    if not read_outline(root, tactic).subjects:
+        if wanted == "auto":
+            return None
+        raise UserError(
+            f"--device: expected cpu for {tactic}, which brings a workload of its own, got {wanted}; leave "
+            "the option out"
+        )
+    return find_accelerator(root, wanted)
+
+
+@cache
+def find_accelerator(root: Path, wanted: str) -> DeviceInfo | None:
+    """Ask torch, in a process of its own, for the accelerator; None for the processor.
+
+    Raises:
+        UserError: It is not there, or torch cannot be asked.
+    """
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", ENVIRONMENT, "--device", wanted],
+            cwd=root,
+            env=child_environment(threads=1),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LONGEST_ANSWER_S,
+            check=False,
+        )
+        if answer.returncode:
+            said = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise UserError(said.removeprefix("error: "))
+        device = DeviceInfo.model_validate_json(answer.stdout)
+    except (subprocess.TimeoutExpired, ValidationError):
+        raise UserError(
+            f"--device {wanted}: expected {ENVIRONMENT} to describe a device within {LONGEST_ANSWER_S} s, "
+            "got nothing that can be read; take cpu"
+        ) from None
+    return None if device.kind == "cpu" else device
 
 
 def make_plan(request: Request) -> Plan:
@@ -294,10 +386,10 @@ def perform(
         progress.note(absent)
     progress.begin(total=len(pairs), done=len(pairs) - len(missing))
     command = partial(_command, request, journal)
-    failures = _run_all(request, journal, progress, missing, command, keep, jobs=request.jobs)
+    failures, left = _run_all(request, journal, progress, missing, command, keep, jobs=request.jobs)
     _require_unchanged(request, plan)
     checksum = recipe_checksum(request.root, request.tactic)
-    performed = Performed(tuple(runs), failures, plan, checksum)
+    performed = Performed(tuple(runs), failures, plan, checksum, left=left)
     if runs and request.latency_seeds:
         performed = time_nets(performed, request, journal, progress)
         _require_unchanged(request, plan)  # a net's code is read from the recipe when the net is timed
@@ -337,7 +429,7 @@ def perform_trials(
     if absent := absent_folder(request.data_dir):
         progress.note(absent)
     progress.begin(total=len(request.seeds), done=len(kept))
-    failures = _run_all(
+    failures, left = _run_all(
         request, journal, progress, missing, partial(_trial_command, request), keep, jobs=request.jobs
     )
     _require_unchanged(request, plan)
@@ -350,6 +442,7 @@ def perform_trials(
         passes=tuple(ordered),
         timing_sha256=protocol_checksum(request.root),
         left_out={arm: why for made in ordered for arm, why in made.left_out.items()},
+        left=left,
     )
 
 
@@ -383,10 +476,11 @@ def time_nets(performed: Performed, request: Request, journal: Journal, progress
     progress.begin(total=len(nets), done=len(passes))
     command = partial(_timing_command, request, nets)
     # A neighbour would be in every reading, so passes never run side by side.
-    failures = _run_all(request, journal, progress, missing, command, keep, jobs=1)
+    failures, left = _run_all(request, journal, progress, missing, command, keep, jobs=1)
     return replace(
         performed,
         failures=performed.failures + failures,
+        left=performed.left + left,
         passes=tuple(passes[seed] for seed in sorted(passes)),
         timing_sha256=protocol,
     )
@@ -401,8 +495,11 @@ def _run_all(
     keep: Callable[[Ended], None],
     *,
     jobs: int,
-) -> tuple[Failure, ...]:
-    """Run each pair in a process, have each that ends well kept at once, and return the failures.
+) -> tuple[tuple[Failure, ...], int]:
+    """Run each pair in a process and have each that ends well kept at once.
+
+    Returns:
+        The failures, and how many pairs there was no time for.
 
     Args:
         request: What they are part of.
@@ -417,10 +514,12 @@ def _run_all(
     if jobs > 1:  # an energy meter covers the machine, not the process
         environment["GREENTACTICS_METER"] = "none"
     folder = journal.scratch()
-    launch = Launch(request.root, command, environment, folder, jobs, progress, request.timeout_s)
-    failures = []
+    limit = None if request.until_s is None else TimeLimit(request.until_s)
+    launch = Launch(request.root, command, environment, folder, jobs, progress, request.timeout_s, limit)
+    failures, left = list[Failure](), len(pairs)
     with termination_interrupts(), closing(run_pairs(pairs, launch)) as processes:
         for ended in processes:
+            left -= 1
             try:
                 if ended.exit_code != 0:
                     raise RunError
@@ -432,7 +531,7 @@ def _run_all(
                 progress.failed(failure)
             else:
                 progress.ended(ended.pair, ended.duration_s)
-    return tuple(failures)
+    return tuple(failures), left
 
 
 def _require_asked(run: Run, request: Request, pair: Pair) -> None:
@@ -487,6 +586,7 @@ def _trial_command(request: Request, pair: Pair, out_file: Path) -> list[str]:
         *(word for engine in request.engines for word in ("--engine", engine)),
     ]
     command += ["--subject", request.subject] if request.subject else []
+    command += ["--device", request.accelerator.kind] if request.accelerator else []
     return [*command, "--data-dir", str(request.data_dir)] if request.data_dir else command
 
 

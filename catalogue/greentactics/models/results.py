@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import re
 import zlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,6 +39,8 @@ NO_METER = "none"
 
 TEST, CHOICE = "test_", "choice_"
 """How metrics of a quality begin: on test examples, read once; and on those that nets are chosen by."""
+
+_CLOCK_RATE = re.compile(r"@.*$")
 
 FIRST_PUBLISHED_SEED = 1000
 """Settings of a recipe that is tried on a subject are chosen with seeds below, and published with these."""
@@ -93,17 +96,28 @@ class DeviceInfo(StrictModel):
     name: Text
     """Model name of the processor or accelerator."""
     model: Text | None = None
-    """What tells apart processors of one name: family and model number, or the chip; None if unknown."""
+    """What tells apart devices of one name: family and model number, the chip, or an accelerator's memory;
+    None if unknown."""
     cores: Annotated[int, Field(ge=1)]
     """Processor cores the process may use."""
     quota_cores: Annotated[float, Field(gt=0)] | None = None
     """Processor time a second that a container may take, in cores; None where it is not less than `cores`."""
     memory_bytes: Annotated[int, Field(ge=0)]
-    """Main memory."""
+    """Main memory; of an accelerator its own."""
     system: Text
     """Operating system and release."""
     machine: Text
     """Instruction set, such as `x86_64`."""
+
+    @property
+    def is_named_vaguely(self) -> bool:
+        """Whether the name hides what it names: hypervisors tell the brand and no number of a model."""
+        return self.kind == "cpu" and not re.search(r"\d", _CLOCK_RATE.sub("", self.name))
+
+    @property
+    def label(self) -> str:
+        """The name, and what tells the device apart where the name hides it."""
+        return f"{self.name} ({self.model})" if self.model and self.is_named_vaguely else self.name
 
     @property
     def share(self) -> str:

@@ -1,17 +1,28 @@
-"""The conditions of a run: versions, processor, load. Never a host, user or folder name."""
+"""The conditions of a run: versions, device, load. Never a host, user or folder name.
+
+`python -m recipes.common.run.environment --device auto` prints the device that would train nets, as JSON.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.metadata
 import itertools
+import json
 import os
 import platform
 import re
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from recipes.common.run.contract import Json
+from recipes.common.run.contract import Json, UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Where nets can be trained; `auto` is the accelerator where torch sees one."""
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
 OPTIONAL_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "nvidia-ml-py", "zeus")
@@ -28,12 +39,57 @@ def versions() -> dict[str, str]:
     return found
 
 
-def device(root: Path = Path("/")) -> dict[str, Json]:
-    """Describe the processor that runs this process, and how much of it the process may use.
+def where_to_train(wanted: str, cuda: Any = None) -> str:  # noqa: ANN401 - torch.cuda
+    """Return `cpu` or `cuda` for one of `DEVICES`.
+
+    Args:
+        wanted: What the user asks for.
+        cuda: What stands for the module `torch.cuda`; that module when None.
+
+    Raises:
+        UserError: It is not there.
+    """
+    if wanted == "cpu":
+        return wanted
+    if (_cuda() if cuda is None else cuda).is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise UserError("--device cuda: expected an accelerator that torch can use, found none; take cpu")
+    return "cpu"
+
+
+def device(root: Path = Path("/"), *, kind: str = "cpu", cuda: Any = None) -> dict[str, Json]:  # noqa: ANN401
+    """Describe what does the work, and how much of the processor this process may use.
 
     Args:
         root: Root of the file system.
+        kind: `cpu` for the processor that runs this process, `cuda` for the accelerator that torch takes.
+        cuda: What stands for the module `torch.cuda`; that module when None.
     """
+    if kind == "cuda":
+        return _processor(root) | _accelerator(_cuda() if cuda is None else cuda)
+    return _processor(root)
+
+
+def _accelerator(cuda: Any) -> dict[str, Json]:  # noqa: ANN401
+    """Describe the accelerator that torch takes. Models are sold with more memory or less, or in parts."""
+    found = cuda.get_device_properties(cuda.current_device())
+    memory_gib = found.total_memory // 2**30
+    return {
+        "kind": "cuda",
+        "name": found.name,
+        "model": f"{memory_gib} GiB, compute capability {found.major}.{found.minor}",
+        "memory_bytes": found.total_memory,
+    }
+
+
+def _cuda() -> Any:  # noqa: ANN401
+    import torch  # takes seconds, which nobody needs to wait for who asks for the processor
+
+    return torch.cuda
+
+
+def _processor(root: Path) -> dict[str, Json]:
     information, cores, quota_cores = _text(root / "proc/cpuinfo"), _usable_cores(), _quota_cores(root)
     return {
         "kind": "cpu",
@@ -134,3 +190,20 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the device that would train nets; return 1 where it is not there."""
+    parser = argparse.ArgumentParser(prog="python -m recipes.common.run.environment")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    try:
+        kind = where_to_train(parser.parse_args(arguments).device)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(json.dumps(device(kind=kind)))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

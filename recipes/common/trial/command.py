@@ -65,6 +65,20 @@ class OneByOne(nn.Module):
         return torch.cat([self.net(one) for one in torch.split(inputs, 1)])
 
 
+class OnDevice(nn.Module):
+    """Answers on an accelerator what comes from main memory, and brings the answer back there."""
+
+    def __init__(self, net: nn.Module, device: torch.device) -> None:
+        """Hold a net in evaluation mode that is on the device."""
+        super().__init__()
+        self.net, self.device = net, device
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return what the net gives, (inputs, ...), when it is there: the way back waits for it."""
+        outputs: Tensor = self.net(inputs.to(self.device))
+        return outputs.cpu()
+
+
 def main(recipe: ModuleType, arguments: Sequence[str] | None = None) -> int:
     """Run all arms of a model recipe with one seed, print what came out and write it as JSON.
 
@@ -111,7 +125,8 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
     if options.preset not in PRESETS:
         raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {options.preset!r}")
     name = options.subject or recipe.SUBJECTS[options.preset]
-    subject = load_subject(name, _device(options.device))
+    kind = environment.where_to_train(options.device)
+    subject = load_subject(name, kind)
     if _is_file(options.subject):
         refuse_unfit(subject)
     if options.seed >= FIRST_PUBLISHED_SEED and not keeps_apart(subject):
@@ -120,8 +135,8 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
             f"{subject.count('test')}, so that arms would search with what they are tested on; return one an "
             f"example, or stay below seed {FIRST_PUBLISHED_SEED}"
         )
-    device = environment.device()
-    meter = choose_meter(device_kind=str(device["kind"]))
+    device = environment.device(kind=kind)
+    meter = choose_meter(device_kind=kind)
     started, load_before = datetime.now(UTC), environment.load_average()
     trial = run_trial(recipe, subject, options.seed, options.preset, meter)
     timings, not_timed = time_nets(recipe, trial, subject, options, meter)
@@ -208,10 +223,14 @@ def compact(scores: Tensor, subject: Subject) -> dict[str, Any]:
 def time_nets(
     recipe: ModuleType, trial: Trial, subject: Subject, options: argparse.Namespace, meter: Meter
 ) -> tuple[list[Any], dict[str, str]]:
-    """Time the chosen nets of all arms in turns, in each engine that takes them all."""
+    """Time the chosen nets of all arms in turns, in each engine that takes them all.
+
+    On an accelerator a call takes its inputs from main memory and brings its answer back: what a caller waits
+    for. The other engines are for processors.
+    """
     if options.cap_s == 0 or getattr(recipe, "STARTS_FROM_NOTHING", False):
         return [], {}
-    routed = getattr(recipe, "INPUT_DEPENDENT", False)
+    routed, on_accelerator = getattr(recipe, "INPUT_DEPENDENT", False), subject.device.type != "cpu"
     inputs, labels = trial.inputs[:CALIBRATION_COUNT].cpu(), None
     test = subject.labelled_test_examples() if trial.arms[BASELINE].test_scores is not None else None
     if test is not None:
@@ -223,8 +242,10 @@ def time_nets(
     nets = {}
     for name, arrived in trial.arms.items():
         if name != CONTROL:
-            net = arrived.chosen.net.cpu()
-            nets[name] = Deployable(OneByOne(net).eval() if routed else net, inputs, checked, labels)
+            net = OneByOne(arrived.chosen.net).eval() if routed else arrived.chosen.net
+            if on_accelerator:
+                net = OnDevice(net, subject.device).eval()
+            nets[name] = Deployable(net, inputs, checked, labels)
     settings = Settings(
         seed=trial.seed,
         order_seed=trial.seed,
@@ -233,23 +254,14 @@ def time_nets(
         cap_s=options.cap_s,
     )
     engines = options.engine or (ENGINES[:1] if routed else ENGINES)
-    return time_all(nets, engines, settings, meter)
+    timed = [engine for engine in engines if engine == "pytorch" or not on_accelerator]
+    timings, not_timed = time_all(nets, timed, settings, meter) if timed else ([], {})
+    return timings, not_timed | dict.fromkeys(set(engines) - set(timed), "it runs on the processor alone")
 
 
 def _is_file(name: str | None) -> bool:
     """Return whether a subject is a reader's file."""
     return name is not None and name.endswith(".py")
-
-
-def _device(wanted: str) -> str:
-    """Return the device to train on.
-
-    Raises:
-        UserError: It is not there.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: expected an accelerator that torch can use, found none; take cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def _parser(recipe: ModuleType) -> argparse.ArgumentParser:
@@ -269,9 +281,9 @@ def _parser(recipe: ModuleType) -> argparse.ArgumentParser:
     add("--data-dir", type=Path, help="folder that holds the data, such as fashion-mnist/")
     add(
         "--device",
-        choices=("auto", "cpu", "cuda"),
+        choices=environment.DEVICES,
         default="cpu",
-        help="where nets are trained; they are timed on the processor (default: %(default)s)",
+        help="where nets are trained and timed; on an accelerator in PyTorch alone (default: %(default)s)",
     )
     add(
         "--threads",
