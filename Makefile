@@ -6,6 +6,8 @@ JOBS ?= 2
 DATA_DIR ?=
 MEASURE ?= if-needed
 ARGS ?=
+WITHIN ?=
+OUT_DIR ?= build/results
 
 STAMP := .venv/.installed
 RUN := .venv/bin/python -m
@@ -14,12 +16,14 @@ NO_WARNING := NO_MKDOCS_2_WARNING=1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help requirements install demo demo-full site serve test check benchmark clean
+.PHONY: help requirements install demo demo-full accelerator site serve test check benchmark clean
 
 help:
 	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict;"
 	@echo "             no data needed; MEASURE=again, JOBS=1 (slower; times undisturbed)"
 	@echo "make demo-full  the same with a larger network, on Fashion-MNIST: DATA_DIR=folder with fashion-mnist/"
+	@echo "make accelerator  measure recipes on a CUDA accelerator, in order of worth, into OUT_DIR; goes on where it"
+	@echo "             stopped; WITHIN=8m, DATA_DIR=folder, OUT_DIR=folder, PYTHON=one with a PyTorch for CUDA"
 	@echo "make install set up .venv with all that the other commands need; they do so by themselves, too"
 	@echo "make site    build the site into site/; SITE_URL=https://your.host/path/ for absolute addresses"
 	@echo "make serve   show the site with live reload"
@@ -70,6 +74,35 @@ demo: $(STAMP)
 demo-full: $(STAMP)
 	@$(MEASURE_HERE) $(TACTIC) --seeds 5 --latency-cap 10
 	$(call shown,$(TACTIC))
+
+# An interpreter whose torch sees the accelerator is taken as it is. What it lacks goes to a venv that borrows its
+# packages, without the constraints, which would bring another torch. Without one, .venv gets the torch for CUDA.
+# Without a network, packages come from where PIP_NO_INDEX=1 PIP_FIND_LINKS=folder says, or stand in PYTHONPATH.
+BORROWING := build/accelerator
+PIP_FREE := pip install --disable-pip-version-check --quiet
+SEES_CUDA = -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null
+CAN_MEASURE = -c 'import greentactics.cli.measure, pooch, scipy, sklearn, yaml' 2>/dev/null
+PATHS_TO = -c 'import sys; print("\n".join(p for p in sys.path if p.endswith("-packages")))'
+
+accelerator: export PYTHONPATH := $(CURDIR)/catalogue:$(CURDIR):$(PYTHONPATH)
+accelerator:
+	@for python in .venv/bin/python $(BORROWING)/bin/python $(PYTHON); do \
+	  if $$python $(SEES_CUDA) && $$python $(CAN_MEASURE); then break; fi; python=; \
+	done; \
+	if [ -z "$$python" ] && $(PYTHON) $(SEES_CUDA); then \
+	  echo "Creating $(BORROWING) beside $(PYTHON), whose PyTorch sees the accelerator"; \
+	  $(PYTHON) -m venv --clear $(BORROWING) && python=$(BORROWING)/bin/python && \
+	  $(PYTHON) $(PATHS_TO) > "$$($$python $(PATHS_TO))/borrowed.pth" && \
+	  $$python -m $(PIP_FREE) -e ".[recipes,onnx,prune,solver,nvml]" || exit 1; \
+	elif [ -z "$$python" ] && command -v nvidia-smi >/dev/null; then \
+	  $(MAKE) --no-print-directory install && python=.venv/bin/python && \
+	  $$python -m $(PIP_FREE) --force-reinstall torch || exit 1; \
+	fi; \
+	[ -n "$$python" ] && $$python $(SEES_CUDA) || { \
+	  echo "No accelerator that PyTorch can use; nvidia-smi lists those there are." >&2; \
+	  echo "Another interpreter: make accelerator PYTHON=folder/bin/python" >&2; exit 1; }; \
+	$$python -m greentactics measure --all --device auto --out-dir "$(OUT_DIR)" $(if $(WITHIN),--within $(WITHIN)) \
+	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 site: $(STAMP)
 	@echo "Building the site into site/"

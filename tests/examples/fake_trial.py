@@ -37,11 +37,12 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--engine", action="append")
     parser.add_argument("--cap-s", type=float)
+    parser.add_argument("--device", default="")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     sys.stdout.write("data: digits\n")
     with Path("started").open("a") as log:
-        log.write(f"{options.seed} {options.subject} {options.cap_s:g}\n")
+        log.write(f"{options.seed} {options.subject} {options.cap_s:g} {options.device}".rstrip() + "\n")
     told = read_told("trial", options.seed)
     misbehave(told)
     left_out = told.get("left_out", {})

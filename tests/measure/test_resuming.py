@@ -248,3 +248,27 @@ def test_a_processor_is_known_again_on_any_machine(tmp_path, monkeypatch, proces
     assert is_this_machine(device) is same
     assert not is_this_machine(device.model_copy(update={"cores": 2}))
     assert not is_this_machine(device.model_copy(update={"machine": "another"}))
+
+
+EPYC = "cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n"
+
+
+@pytest.mark.parametrize(
+    ("named", "model", "same"),
+    [
+        ("AMD EPYC", "family 26, model 2", True),
+        ("AMD EPYC", "family 25, model 1", False),
+        ("AMD EPYC", None, False),  # the name hides which one it was
+        ("AMD EPYC 9575F", None, True),
+    ],
+)
+def test_processors_of_one_brand_are_told_apart(tmp_path, monkeypatch, named, model, same):
+    monkeypatch.setattr(measuring, "PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(measuring.platform, "system", lambda: "System")
+    monkeypatch.setattr(measuring.platform, "machine", lambda: "machine")
+    monkeypatch.setattr(measuring, "_usable_cores", lambda: 3)
+    measuring.PROCESSORS.write_text(EPYC.replace("AMD EPYC", named), encoding="utf-8")
+    device = DeviceInfo(
+        kind="cpu", name=named, model=model, cores=3, memory_bytes=1, system="System", machine="machine"
+    )
+    assert is_this_machine(device) is same

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from greentactics.measure.measuring import Existing, first_seed, measure
-from greentactics.measure.runner import Request, resolve
+from greentactics.measure import runner
+from greentactics.measure.measuring import Existing, NothingYet, first_seed, measure, partial_folder
+from greentactics.measure.runner import Request, accelerator_for, resolve
+from greentactics.models.results import DeviceInfo
 from greentactics.records.recipes import contract_problems, read_outline
 from greentactics.text.problems import Rule, UserError
 from tests.examples.measuring_runs import existing, started
@@ -50,6 +53,50 @@ def test_what_was_finished_is_kept_and_the_rest_is_run(trial, destination, recor
     results = measure(trial, existing(destination, Existing.RESUME), recorder).results
     assert results.complete
     assert [line.split()[0] for line in started(trial.root)] == ["1000", "1001", "1001"]
+
+
+def test_time_that_is_up_leaves_what_is_complete(trial, destination, recorder):
+    tell(trial, "trial-1001", wait_s=60)
+    measured = measure(dataclasses.replace(trial, until_s=time.monotonic() + 4), destination, recorder)
+    assert (measured.left, measured.results.seeds) == (1, (1000,))
+    assert not measured.results.complete
+    assert not measured.results.failures
+    (trial.root / "told" / "trial-1001").unlink()
+    shutil.rmtree(
+        partial_folder(trial)
+    )  # as on a machine that was lent anew: only the results were taken along
+    lent = dataclasses.replace(
+        existing(destination, Existing.IF_NEEDED),
+        out_dir=trial.root / "build" / "results",
+        known=(destination.out_dir,),
+    )
+    results = measure(trial, lent, recorder).results
+    assert results.complete
+    assert results.seeds == (1000, 1001)
+    assert results.repeats[:4] == measured.results.repeats
+    assert [line.split()[0] for line in started(trial.root)] == ["1000", "1001", "1001"]
+    assert measure(trial, lent, recorder).reused
+
+
+def test_without_time_nothing_is_begun(trial, destination, recorder):
+    with pytest.raises(
+        NothingYet, match=r"no time for baseline, as_given, tactic, rival; 0 finished repeats"
+    ):
+        measure(dataclasses.replace(trial, until_s=time.monotonic()), destination, recorder)
+    assert started(trial.root) == []
+
+
+def test_nets_are_trained_where_it_is_asked_for(trial, destination, recorder, monkeypatch):
+    gpu = DeviceInfo(kind="cuda", name="Fast", cores=1, memory_bytes=2**30, system="Linux", machine="x86_64")
+    monkeypatch.setattr(runner, "find_accelerator", lambda root, wanted: gpu)
+    assert accelerator_for(trial.root, "fake-trial", "auto") == gpu
+    assert accelerator_for(trial.root, "fake-trial", "cpu") is None
+    assert accelerator_for(trial.root, "fake-tactic", "auto") is None
+    with pytest.raises(UserError, match="--device: expected cpu for fake-tactic"):
+        accelerator_for(trial.root, "fake-tactic", "cuda")
+    there = dataclasses.replace(trial, accelerator=gpu, seed_count=1)
+    measure(there, destination, recorder)
+    assert started(trial.root) == ["1000 None 3 cuda"]
 
 
 def test_a_rival_that_does_not_fit_is_left_out_and_said(trial, destination, recorder):

@@ -11,6 +11,7 @@ import pytest
 from greentactics.measure.measuring import device_slug
 from greentactics.models.results import DeviceInfo
 from recipes.common.run import environment
+from recipes.common.run.contract import UserError
 
 NEOVERSE = (
     "processor\t: 0\nBogoMIPS\t: 243.75\nCPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\n"
@@ -60,6 +61,35 @@ def test_different_arm_processors_have_different_files(tmp_path: Path) -> None:
         write(tmp_path, {"proc/cpuinfo": information})
         slugs.add(device_slug(DeviceInfo.model_validate(environment.device(tmp_path))))
     assert len(slugs) == 3
+
+
+def accelerator(memory_bytes: int, *, is_there: bool = True) -> SimpleNamespace:
+    """Return what stands for `torch.cuda`."""
+    told = SimpleNamespace(name="NVIDIA H200", total_memory=memory_bytes, major=9, minor=0)
+    return SimpleNamespace(
+        is_available=lambda: is_there, current_device=lambda: 0, get_device_properties=lambda _: told
+    )
+
+
+def test_accelerators_are_told_apart_by_their_memory(tmp_path: Path) -> None:
+    found = [
+        DeviceInfo.model_validate(environment.device(tmp_path, kind="cuda", cuda=accelerator(gib * 2**30)))
+        for gib in (139, 69)
+    ]
+    assert [device_slug(device) for device in found] == ["gpu-nvidia-h200-139-gib", "gpu-nvidia-h200-69-gib"]
+    assert found[0].model == "139 GiB, compute capability 9.0"
+
+
+def test_nets_are_trained_where_the_user_says() -> None:
+    there, missing = accelerator(1), accelerator(1, is_there=False)
+    assert [environment.where_to_train(wanted, there) for wanted in environment.DEVICES] == [
+        "cuda",
+        "cpu",
+        "cuda",
+    ]
+    assert environment.where_to_train("auto", missing) == "cpu"
+    with pytest.raises(UserError, match="--device cuda: expected an accelerator"):
+        environment.where_to_train("cuda", missing)
 
 
 def test_apple_tells_its_processor_elsewhere(tmp_path: Path, monkeypatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from greentactics.api.documents import tactic_document
@@ -11,7 +13,8 @@ from greentactics.evidence.wording import metric_title
 from greentactics.models.results import EnergyReading
 from greentactics.models.timings import CONTROL
 from greentactics.site.impact import metric_groups, panels
-from greentactics.site.measurements import certainty_rows, meter_words, p_value, timed_view
+from greentactics.site.measurements import certainty_rows, meter_words, p_value, timed_views
+from greentactics.site.pages import render_site
 from tests.examples.records import PRUNING, catalogue
 from tests.examples.synthetic import METRICS, UNCHANGED, results, timing
 
@@ -99,7 +102,7 @@ def test_probabilities_have_two_digits(value, text) -> None:
 
 
 def test_engines_stand_with_control_accuracy_and_size() -> None:
-    shown = timed_view([view(timed(2.0, 2.0, 2.0))])
+    (shown,) = timed_views([view(timed(2.0, 2.0, 2.0))])
     (group,) = shown.groups
     assert (group.engine, shown.run.timing_is_stale, shown.test_count) == ("PyTorch, eager", False, 2000)
     assert group.conditions == "batch 1, 1 thread, 3 processes of 6 rounds"
@@ -117,11 +120,11 @@ def test_engines_stand_with_control_accuracy_and_size() -> None:
 
 
 def test_what_is_within_the_noise_is_not_called_faster() -> None:
-    shown = timed_view([view(timed(1.0, 2.0, 0.5, precise=False))])
+    (shown,) = timed_views([view(timed(1.0, 2.0, 0.5, precise=False))])
     (group,) = shown.groups
     assert group.rows[1].shown == "no difference shown"
     assert group.conditions.endswith("; 3 of them ended at the time cap")
-    slower = timed_view([view(timed(0.5, 0.5, 0.5))])
+    (slower,) = timed_views([view(timed(0.5, 0.5, 0.5))])
     assert slower.groups[0].rows[1].shown == "slower"
 
 
@@ -136,7 +139,7 @@ def test_what_is_within_the_noise_is_not_called_faster() -> None:
 )
 def test_outputs_that_differ_for_a_few_inputs_are_named(engine, difference, named) -> None:
     differences = {"baseline": 1e-7, CONTROL: 1e-7, "tactic": difference}
-    shown = timed_view([view(timed(2.0, 2.0, engine=engine, output_difference=differences))])
+    (shown,) = timed_views([view(timed(2.0, 2.0, engine=engine, output_difference=differences))])
     told = "for up to 1\u00a0% of the inputs, by at most 2\u00a0% of the largest output"
     assert shown.groups[0].conditions.endswith(told) is named
     assert ("; outputs of tactic differ" in shown.groups[0].conditions) is named
@@ -144,19 +147,19 @@ def test_outputs_that_differ_for_a_few_inputs_are_named(engine, difference, name
 
 def test_metered_energy_of_a_call_stands_below_its_engine() -> None:
     energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (1.0,) * 5}
-    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_j=energy))])
+    (shown,) = timed_views([view(timed(2.0, 2.0, 2.0, energy_j=energy))])
     (row,) = shown.groups[0].energy
     assert (row.what, row.energy, row.shown) == ("metered energy, gross", "1.000 J", "less")
 
 
 def test_a_changed_protocol_makes_passes_stale() -> None:
-    assert timed_view([view(timed(2.0, 2.0, 2.0), "f" * 64)]).run.timing_is_stale
-    assert timed_view([view(results())]) is None
+    assert timed_views([view(timed(2.0, 2.0, 2.0), "f" * 64)])[0].run.timing_is_stale
+    assert timed_views([view(results())]) == ()
 
 
 def test_a_meter_that_gives_no_ratio_says_why() -> None:
     energy = {"baseline": (4.0,) * 5, CONTROL: (4.0,) * 5, "tactic": (-0.1,) * 5}
-    shown = timed_view([view(timed(2.0, 2.0, 2.0, energy_above_idle_j=energy))])
+    (shown,) = timed_views([view(timed(2.0, 2.0, 2.0, energy_above_idle_j=energy))])
     (row,) = shown.groups[0].energy
     assert (row.what, row.energy) == ("metered energy above idle", "\u2013")
     assert row.compared == "\u2013 (a ratio needs positive values)"
@@ -169,7 +172,7 @@ def test_an_arm_without_a_net_in_one_seed_is_left_out_of_that_pass_only() -> Non
     entry = whole.model_copy(
         update={"timings": both, "not_timed": {"pytorch": "arm weight_ordered: refused"}}
     )
-    shown = timed_view([view(entry)])
+    (shown,) = timed_views([view(entry)])
     sizes = {row.arm: (row.size, row.accuracy) for row in shown.groups[0].rows}
     assert sizes["tactic"] == ("1\u00a0KiB", "89.00\u00a0%")
     assert sizes["magnitude"] == ("3\u00a0KiB", "88.00\u00a0%")
@@ -198,7 +201,7 @@ def test_without_a_tolerance_nothing_is_called_the_same() -> None:
 
 
 def test_what_was_not_counted_is_left_out() -> None:
-    assert timed_view([view(timed(2.0, 2.0, 2.0, flops=None))]).counted == ()
+    assert timed_views([view(timed(2.0, 2.0, 2.0, flops=None))])[0].counted == ()
 
 
 def test_the_page_and_the_document_carry_them() -> None:
@@ -247,3 +250,18 @@ def test_a_measured_cost_stands_beside_its_control() -> None:
     groups = {group.name: group for group in metric_groups(PRUNING, [view(entry)])}
     assert [row.label for row in groups["energy_batch_1"].rows] == ["tactic", "baseline again (A/A)"]
     assert [row.arm for row in groups["energy_batch_48"].rows] == ["tactic"], "a modelled cost has no noise"
+
+
+def test_each_device_has_its_own_latency() -> None:
+    here = timed(2.0, 2.0, 2.0)
+    there = here.device.model_copy(update={"kind": "cuda", "name": "Fast", "model": "139 GiB"})
+    fast = timed(4.0, 4.0, 4.0).model_copy(update={"device": there, "device_slug": "gpu-fast"})
+    again = here.model_copy(update={"device_slug": "other-subject"})
+    shown = timed_views([view(here), view(again), view(fast)])
+    assert [entry.run.results for entry in shown] == [here, fast]
+    committed = (here, fast)
+    made = catalogue(PRUNING, results={PRUNING.id: committed})
+    text = render_site(made, {})[f"tactics/{PRUNING.id}/measurements/index.md"]
+    assert re.findall(r"\{#(latency\S*)\}", text) == ["latency", "latency-b"]
+    page = render_site(made, {})[f"tactics/{PRUNING.id}/index.md"]
+    assert 'On Fast, run <a href="measurements/index.html#latency-b">B</a>' in page

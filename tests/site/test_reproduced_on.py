@@ -11,9 +11,9 @@ from tests.examples.records import PRUNING, catalogue
 from tests.examples.synthetic import results
 
 
-def on(kind: str, name: str, cores: int = 2, **changes):
+def on(kind: str, name: str, cores: int = 2, *, model: str | None = None, **changes):
     made = results(**changes)
-    device = made.device.model_copy(update={"kind": kind, "name": name, "cores": cores})
+    device = made.device.model_copy(update={"kind": kind, "name": name, "cores": cores, "model": model})
     return made.model_copy(update={"device": device, "device_slug": name.lower()})
 
 
@@ -28,6 +28,10 @@ GPU = on("cuda", "Fast")
         ((on("cpu", "Example", dirty=True),), "no device yet"),
         ((CPU,), "Example, 2 cores; no accelerator was used"),
         ((on("cpu", "Example", cores=1), CPU), "Example, 1 core; Example, 2 cores; no accelerator was used"),
+        (
+            (on("cpu", "Brand", model="family 25"), on("cpu", "Brand", model="family 26")),
+            "Brand (family 25), 2 cores; Brand (family 26), 2 cores; no accelerator was used",
+        ),
         ((CPU, CPU), "Example, 2 cores; no accelerator was used"),
         ((CPU, GPU), "Example, 2 cores; Fast (accelerator)"),
         ((CPU, on("cuda", "Fast", seeds=1)), "Example, 2 cores; no accelerator was used"),

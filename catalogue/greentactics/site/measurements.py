@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,11 +250,17 @@ def meter_words(run: TacticRun) -> str:
     return f"{run.results.meter.energy}{rest}"
 
 
-def timed_view(runs: Sequence[TacticRun]) -> TimedView | None:
-    """Return the timing passes of the first run that has any and is not stale; None where there are none."""
-    run = next((entry for entry in runs if entry.results.timings and not entry.stale), None)
-    if run is None:
-        return None
+def timed_views(runs: Iterable[TacticRun]) -> tuple[TimedView, ...]:
+    """Return the timing passes of the first run of each device that has any and is not stale."""
+    first: dict[tuple[str, str, str | None], TacticRun] = {}
+    for run in runs:
+        if run.results.timings and not run.stale:
+            device = run.results.device
+            first.setdefault((device.kind, device.name, device.model), run)
+    return tuple(_timed_view(run) for run in first.values())
+
+
+def _timed_view(run: TacticRun) -> TimedView:
     results = run.results
     return TimedView(
         run=run,

@@ -33,7 +33,7 @@ from greentactics.records.loading import Catalogue
 from greentactics.records.reached_code import PACKAGE
 from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table, source_number
-from greentactics.site.measurements import certainty_rows, detail_tables, timed_view
+from greentactics.site.measurements import certainty_rows, detail_tables, timed_views
 from greentactics.site.recipe_files import archive_path, archived_files, needed_files, packed
 from greentactics.text.escaping import listing_to_html, paragraphs, safe_address
 
@@ -247,7 +247,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "details": detail_tables(verdict_run.results) if verdict_run else [],
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(verdict_run),
-        "timed": timed_view(runs),
+        "timed_devices": timed_views(runs),
         "relations": relation_groups(ties),
         "sources": source_entries(record, catalogue.bibliography),
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
