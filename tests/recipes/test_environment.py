@@ -82,7 +82,8 @@ def test_accelerators_are_told_apart_by_their_memory(tmp_path: Path) -> None:
 
 def test_nets_are_trained_where_the_user_says() -> None:
     there, missing = accelerator(1), accelerator(1, is_there=False)
-    assert [environment.where_to_train(wanted, there) for wanted in environment.DEVICES] == [
+    found = [environment.where_to_train(wanted, there) for wanted in environment.DEVICES]
+    assert found == [
         "cuda",
         "cpu",
         "cuda",
