@@ -162,7 +162,7 @@ def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
         ((*MEASURE, "--data-dir", "absent"), "Directory 'absent' does not exist"),
         ((*MEASURE, "--out", "a.json", "--out-dir", "b"), "expected at most one of --out and --out-dir"),
         ((*MEASURE, "--out", "a.txt"), "expected the name of a file that ends with .json, got a.txt"),
-        (("measure",), "Missing argument 'ID'"),
+        (("measure",), "expected one ID, or --all in place of it"),
         (("new",), "Missing argument 'TITLE'."),
         (("check", "absent.yaml"), "Path 'absent.yaml' does not exist"),
         (("check", "--format", "xml"), "'xml' is not one of 'text', 'github', 'json'"),
