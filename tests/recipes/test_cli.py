@@ -15,7 +15,7 @@ import pytest
 from greentactics.models.results import DeviceInfo
 from recipes import select_inference_tasks_for_the_edge
 from recipes.common.run import cli, environment
-from recipes.common.run.contract import DataUsed, Metric, Outcome, UserError
+from recipes.common.run.contract import DataUsed, Outcome, UserError
 from recipes.common.run.net_files import load_net
 from tests.recipes.small_nets import ResidualNet, deployable, residual_net
 
@@ -35,7 +35,7 @@ def fake_run(config, *, arm, seed, meter):
     if config.examples == 99:
         raise UserError("data/x.gz: damaged; fetch it again")
     return Outcome(
-        metrics={"test_accuracy": Metric(0.5, "fraction", "higher", "measured", "Share right.")},
+        metrics={"test_accuracy": 0.5},
         data=DataUsed("digits", "0" * 64, 1, 2, 3),
         details={"folder": str(config.data_dir is not None)},
     )
@@ -46,6 +46,7 @@ def fake_recipe() -> SimpleNamespace:
         __doc__="A recipe for tests.\n\nMore.",
         TACTIC="a-tactic",
         ARMS=("baseline", "tactic"),
+        METRICS={"test_accuracy": ("fraction", "higher", "measured", "Share right.")},
         SMOKE=Config(),
         DEFAULT=Config(99),
         FULL=Config(),
@@ -138,11 +139,19 @@ def test_help_has_an_example(capsys) -> None:
     assert "--preset smoke --out" in capsys.readouterr().out
 
 
-def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("test_accuracy", float("nan"), "metric test_accuracy: expected a finite number, got nan"),
+        ("accuracy", 0.5, r"metric accuracy: expected an entry in METRICS, got \['test_accuracy'\]"),
+    ],
+)
+def test_a_number_that_is_none_or_not_described_is_refused(
+    tmp_path: Path, name: str, value: float, message: str
+) -> None:
     recipe = fake_recipe()
-    nan = Metric(float("nan"), "s", "lower", "measured", "Broken.")
-    recipe.run = lambda *_, **__: Outcome(metrics={"broken": nan}, data=DataUsed("d", "0" * 64, 0, 0, 0))
-    with pytest.raises(ValueError, match="metric broken: expected a finite number"):
+    recipe.run = lambda *_, **__: Outcome({name: value}, DataUsed("d", "0" * 64, 0, 0, 0))
+    with pytest.raises(ValueError, match=message):
         cli.main(recipe, ["--preset", "smoke", "--out", str(tmp_path / "f.json")])
     assert not list(tmp_path.iterdir())
 
@@ -165,8 +174,8 @@ def test_the_net_of_the_arm_is_saved_where_there_is_one(tmp_path: Path) -> None:
 
 def test_a_recipe_run_as_a_program_goes_on_under_its_own_name(monkeypatch, capsys) -> None:
     program, module = fake_recipe(), fake_recipe()
-    metric = Metric(1.0, "count", "neither", "counted", "One.")
-    module.run = lambda *_, **__: Outcome({"of_the_module": metric}, DataUsed("digits", "0" * 64, 0, 0, 0))
+    module.METRICS = {"of_the_module": ("count", "neither", "counted", "One.")}
+    module.run = lambda *_, **__: Outcome({"of_the_module": 1.0}, DataUsed("digits", "0" * 64, 0, 0, 0))
     monkeypatch.setitem(sys.modules, "__main__", program)
     monkeypatch.setitem(sys.modules, "recipes.a_tactic", module)
     assert cli.main(program, ["--preset", "smoke"]) == 0

@@ -84,7 +84,7 @@ def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namesp
         "preset": options.preset,
         "config": _plain(config),
         "data": dataclasses.asdict(outcome.data),
-        "metrics": _metrics(outcome),
+        "metrics": _metrics(recipe, outcome),
         "details": outcome.details,
         "started": started.isoformat(timespec="seconds"),
         "duration_s": window.duration_s,
@@ -180,12 +180,18 @@ def _plain(config: DataclassInstance) -> dict[str, Json]:
     return {name: value for name, value in settings.items() if name != "data_dir"}
 
 
-def _metrics(outcome: Outcome) -> dict[str, dict[str, Json]]:
-    """Return the metrics as JSON values, after checking that each is a number."""
-    for name, metric in outcome.metrics.items():
-        if not math.isfinite(metric.value):
-            raise ValueError(f"metric {name}: expected a finite number, got {metric.value}")
-    return {name: dataclasses.asdict(metric) for name, metric in outcome.metrics.items()}
+def _metrics(recipe: Recipe, outcome: Outcome) -> dict[str, dict[str, Json]]:
+    """Return the metrics as JSON values, each described by the recipe's table and checked to be a number."""
+    described = {}
+    for name, value in outcome.metrics.items():
+        if not isinstance(value, Metric):
+            if name not in recipe.METRICS:
+                raise ValueError(f"metric {name}: expected an entry in METRICS, got {sorted(recipe.METRICS)}")
+            value = Metric(float(value), *recipe.METRICS[name])
+        if not math.isfinite(value.value):
+            raise ValueError(f"metric {name}: expected a finite number, got {value.value}")
+        described[name] = dataclasses.asdict(value)
+    return described
 
 
 def _table(record: Mapping[str, Any]) -> str:

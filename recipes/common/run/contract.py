@@ -40,6 +40,10 @@ class Metric:
     """What the number is, in one sentence; names the analytical model where one is used."""
 
 
+MetricTable = Mapping[str, tuple[str, Better, Provenance, str]]
+"""Unit, direction, provenance and description of each metric by name: `METRICS` of a recipe."""
+
+
 @dataclass(frozen=True)
 class DataUsed:
     """The data a run was made with."""
@@ -74,8 +78,8 @@ class Deployable:
 class Outcome:
     """What one run of one arm with one seed returns."""
 
-    metrics: Mapping[str, Metric]
-    """Metrics by name; the arms of one recipe share the names they have in common."""
+    metrics: Mapping[str, float | Metric]
+    """Values by the names in the recipe's `METRICS`; a recipe without that table gives metrics."""
     data: DataUsed
     """The data the run was made with."""
     details: Mapping[str, Json] = field(default_factory=dict)
@@ -134,6 +138,8 @@ class Recipe(Protocol):
     """Identifier of the record, in kebab-case; the module's name with hyphens."""
     ARMS: tuple[str, ...]
     """Arms that can be run: `baseline` first, `tactic` second, then rivals."""
+    METRICS: MetricTable
+    """What the values of an outcome are; the command line joins the two."""
     SMOKE: Any
     """Settings for tests: at most 5 s an arm."""
     DEFAULT: Any
