@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from recipes import select_inference_tasks_for_the_edge as recipe
@@ -21,5 +23,6 @@ def make_cell(amplitudes: list[list[list[complex]]], computing_w: float = 1.0, *
 def drawn(seed: int, access_points: int = 3, users: int = 3) -> Cell:
     """Draw a cell in which all users can be served."""
     generator = torch.Generator().manual_seed(seed)
-    cells, _ = recipe.draw_cells(recipe.SMOKE, 1, access_points, users, generator)
+    config = replace(recipe.SMOKE, draws=1, access_points=access_points, users=users)
+    cells, _ = recipe.draw_cells(config, generator)
     return cells[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from recipes.use_checkpoints_during_training import lifetimes, run_until_done
 class FakeProcess:
     exitcode = -9
 
-    def __init__(self, target: Callable[[int], None], args: tuple[int]) -> None:
+    def __init__(self, target: Callable[..., None], args: tuple[object, ...]) -> None:
         self.target, self.args = target, args
 
     def start(self) -> None:
@@ -33,13 +34,15 @@ class FakeProcess:
     ],
 )
 def test_hopeless_and_failing_attempts_are_errors(
-    monkeypatch: pytest.MonkeyPatch, exitcode: int, error: type[Exception], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exitcode: int, error: type[Exception], message: str
 ) -> None:
     monkeypatch.setattr(FakeProcess, "exitcode", exitcode)
     monkeypatch.setattr(recipe.multiprocessing, "get_context", lambda _: recipe.multiprocessing)
     monkeypatch.setattr(recipe.multiprocessing, "Process", FakeProcess)
+    config = recipe.Config(epochs=1, mean_between_failures=0.8, most_attempts=3)
+    (tmp_path / "costs.json").write_text('{"start_cpu_s": 1, "cpu_s": 2}')
     with pytest.raises(error, match=message):
-        run_until_done(print, first_step=lambda: 0, mean_steps=4, seed=0, steps=5, most_attempts=3)
+        run_until_done(recipe.Job(config, tmp_path, seed=0, epoch=5), interval=None)
 
 
 def test_lifetimes_are_exponential_and_follow_from_the_seed() -> None:
