@@ -36,12 +36,7 @@ from recipes.common.run.contract import DataUsed, Json, Meter, MetricTable, Outc
 TACTIC = "select-inference-tasks-for-the-edge"
 ARMS = ("baseline", "tactic", "mixed_l12", "random_order", "strongest_points")
 METRICS: MetricTable = {
-    "total_power_w": (
-        "W",
-        "lower",
-        "modelled",
-        "Power of amplifiers and computing, mean over drawn radio cells.",
-    ),
+    "total_power_w": ("W", "lower", "modelled", "Power of amplifiers and computing, mean over drawn cells."),
     "transmission_power_w": ("W", "lower", "modelled", "Power that the amplifiers draw, mean over cells."),
     "computation_power_w": ("W", "lower", "modelled", "Power of computing at all pairs that are on, mean."),
     "active_pairs": ("count", "lower", "counted", "Pairs of access point and task that are on, mean."),

@@ -32,10 +32,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -56,18 +56,8 @@ METRICS: MetricTable = {
     "attempts": ("count", "lower", "counted", "Processes started until training was done."),
     "interval_steps": ("count", "neither", "counted", "Training steps between two checkpoints."),
     "written_bytes": ("bytes", "lower", "counted", "Checkpoints times the size of one."),
-    "differing_bytes": (
-        "bytes",
-        "lower",
-        "counted",
-        "Bytes of the state unlike those of a run without failures.",
-    ),
-    "uninterrupted_cpu_s": (
-        "s",
-        "lower",
-        "measured",
-        "Processor time without any failure, checkpoints included.",
-    ),
+    "differing_bytes": ("bytes", "lower", "counted", "Bytes of the state unlike those without failures."),
+    "uninterrupted_cpu_s": ("s", "lower", "measured", "Processor time without failures, with checkpoints."),
     "expected_training_cpu_s": ("s", "lower", "modelled", "Mean over failures, from the measured costs."),
     "expected_wasted_steps": ("count", "lower", "modelled", "Steps lost, mean over failures."),
     "step_cpu_ms": ("ms", "lower", "measured", "Processor time of one step."),
@@ -410,20 +400,14 @@ def train(
 # process can catch, so the same seed fails at the same steps on any machine.
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """What one attempt did."""
+class Attempt(NamedTuple):
+    """What one attempt did; its processor time, in s, is counted from after the imports."""
 
     first_step: int
-    """Step it began with."""
     steps_done: int
-    """Steps it finished."""
     killed: bool
-    """Whether it was killed; the last attempt is not."""
     start_cpu_s: float
-    """Processor time from after the imports to the first step or the reading of the checkpoint."""
     cpu_s: float
-    """Processor time from after the imports to the end."""
 
 
 def lifetimes(mean_steps: float, seed: int) -> Iterator[int]:
@@ -483,20 +467,15 @@ def run_until_done(job: Job, interval: int | None) -> list[Attempt]:
 
 # --- What checkpoints cost and save ----------------------------------------------------------------------
 
-RARE_FAILURES = 100.0
-"""Mean time between failures of the second scenario, as a multiple of the whole training."""
+RARE_FAILURES = 100.0  # mean time between failures of the second scenario, as a multiple of the training
 
 
-@dataclass(frozen=True)
-class Costs:
-    """Processor time of what a training with failures does, in s."""
+class Costs(NamedTuple):
+    """Processor time of a step, of writing a checkpoint, and of starting an attempt, in s."""
 
     step_s: float
-    """One training step."""
     write_s: float
-    """Writing one checkpoint."""
     start_s: float = 0.0
-    """Starting an attempt."""
 
 
 def rehearse(job: Job, meter: Meter) -> tuple[Costs, float]:
@@ -521,12 +500,6 @@ def expected_cost(
 
     Lifetimes are exponential and rounded down to whole steps, so that a stretch of L steps between two
     checkpoints takes exp(L / M) attempts and (exp(L / M) - 1) / (exp(1 / M) - 1) steps on average.
-
-    Args:
-        interval: Steps between two checkpoints; None for none.
-        steps: Steps of the whole training.
-        mean_steps: Mean time M between failures, in steps.
-        costs: What a step, a checkpoint and a start cost.
     """
     checkpoints = (steps - 1) // interval if interval else 0
     stretches = [interval or 0] * checkpoints
@@ -605,7 +578,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         values["interval_steps"] = interval
     tried_at = {max(1, round(job.steps / 10 ** (half / 2))) for half in range(1, 8)} | {1, interval or 1}
     rows = [interval_row(steps, job, costs) for steps in [*sorted(tried_at), None]]
-    attempt_rows = [{"attempt": number, **asdict(tried)} for number, tried in enumerate(attempts, 1)]
+    attempt_rows = [{"attempt": number, **tried._asdict()} for number, tried in enumerate(attempts, 1)]
     return Outcome(values, images.used, {"intervals": rows, "attempts": attempt_rows})
 
 
