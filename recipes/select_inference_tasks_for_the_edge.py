@@ -99,6 +99,8 @@ def select_tasks(cell: Cell, *, rounds: int = 10, smoothing: float = 0.01) -> Se
         ValueError: The users cannot be served, or nothing could be switched off.
         UserError: The solver is not installed.
     """
+    channels, computing_w = cell.channels.to(torch.cdouble), cell.computation_power_w.double()
+    cell = replace(cell, channels=channels, computation_power_w=computing_w)
     selection = switch_off_by_norms(cell, log_sum_norms(cell, rounds, smoothing))
     if bool(selection.active.all()):
         raise ValueError("nothing could be switched off: each pair saves more power than it needs")
@@ -302,7 +304,7 @@ def least_power_beams(
     Returns:
         Complex beams in root watts, (access points, users, antennas), zero where a pair is not active.
     """
-    channels = cell.channels.to(torch.cdouble)
+    channels = cell.channels
     points, users = active.nonzero(as_tuple=True)
     pairs, antennas = len(points), channels.shape[2]
     count, extra = 2 * pairs * antennas, 0 if norm_weights is None else pairs

@@ -186,7 +186,7 @@ def require_restorable(parts: Mapping[str, Part]) -> None:
         ValueError: There are no parts, or one has no state or such that could not be read back.
     """
     if not parts:
-        raise ValueError("parts: expected what changes while training, as net and optimiser, got none")
+        raise ValueError("parts: expected all that changes while training, such as the net, got none")
     for name, part in parts.items():
         if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
             got = f"{type(part).__name__} without; wrap it in a class that has both"
@@ -448,7 +448,7 @@ def run_until_done(job: Job, interval: int | None) -> list[Attempt]:
     """
     attempts: list[Attempt] = []
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "torch._dynamo"])  # the imports are done once
+    context.set_forkserver_preload([cli.__name__, "torch._dynamo"])  # these imports are done once
     for lifetime in islice(lifetimes(job.mean_steps, job.seed), job.config.most_attempts):
         first = max(map(step_of, list_checkpoints(job.folder / "killed")), default=0)
         process = context.Process(target=attempt, args=(job, interval, torch.get_num_threads(), lifetime))
