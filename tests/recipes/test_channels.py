@@ -12,17 +12,16 @@ from torch import Tensor, nn
 
 from recipes.common.energy.model import estimate
 from recipes.common.nets.models import small_lenet
-from recipes.common.nets.report import macs_per_image
 from recipes.common.nets.resnet import resnet8
 from recipes.common.pruning.channels import (
     cut_channels,
     gate_importance,
     group_norms,
-    narrow_net,
     recalibrate,
     without_channels,
 )
 from recipes.common.run.contract import UserError
+from recipes.common.trial.costs import cost_of
 from tests.recipes.small_nets import residual_net
 
 
@@ -148,28 +147,13 @@ def test_a_cut_meets_a_number_of_weights(in_each: bool) -> None:
 
 def test_random_channels_are_the_same_for_the_same_seed() -> None:
     net, image = resnet8((8, 8, 16)).eval(), torch.zeros(1, 1, 16, 16)
-    macs = partial(macs_per_image, images=image)
+    macs = partial(cost_of, inputs=image, name="macs")
     limit = 0.5 * macs(net)
     cuts = [cut_channels(net, image, macs, limit, by_norm=False, seed=seed) for seed in (1, 1, 2)]
     assert all(macs(cut) <= limit for cut in cuts)
     first, same, other = (cut.state_dict() for cut in cuts)
     assert all(torch.equal(first[name], tensor) for name, tensor in same.items())
     assert any(not torch.equal(first[name], tensor) for name, tensor in other.items())
-
-
-def test_a_narrow_net_is_the_widest_within_the_cost() -> None:
-    image, built = torch.zeros(1, 1, 16, 16), list[tuple[int, int, int]]()
-
-    def build(widths: tuple[int, int, int]) -> nn.Module:
-        built.append(widths)
-        return resnet8(widths)
-
-    macs = partial(macs_per_image, images=image)
-    limit = 0.5 * macs(resnet8((8, 8, 16)).eval())
-    assert macs(narrow_net(build, (8, 8, 16), macs, limit)) <= limit
-    assert built[-1] == (5, 5, 10)
-    with pytest.raises(ValueError, match="one channel in each layer costs more than 1; allow more"):
-        narrow_net(build, (2, 2, 2), macs, 1)
 
 
 def test_a_missing_torch_pruning_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

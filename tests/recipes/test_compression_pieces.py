@@ -1,31 +1,23 @@
-"""ResNet-8, distillation, counting, precision: the pieces that the compression recipes share."""
-
-import math
+"""ResNet-8, accuracy, counting, precision: the pieces that the compression recipes share."""
 
 import pytest
 import torch
 from torch import nn
 
-from recipes.common.nets.distillation import distillation_loss, logits_of
 from recipes.common.nets.precision import training_autocast
-from recipes.common.nets.report import (
-    accuracy,
-    accuracy_metric,
-    macs_per_image,
-    net_metrics,
-    training_cost_metric,
-)
+from recipes.common.nets.report import accuracy, accuracy_metric
 from recipes.common.nets.resnet import ResidualBlock, resnet8
+from recipes.common.trial.costs import cost_of, static_costs
 
 
 def test_resnet8_has_the_weights_and_macs_of_its_docstring() -> None:
-    metrics = net_metrics(resnet8().eval(), torch.zeros(2, 1, 28, 28))
-    assert metrics["parameters"].value == 77_754
+    net, images = resnet8().eval(), torch.zeros(2, 1, 28, 28)
+    assert static_costs(net, images).values["parameters"] == 77_754
     # stem 14*14*9*16, block 1 twice 14*14*9*16*16, then strides and 1x1 shortcuts, linear 640
     stem, first = 196 * 9 * 16, 2 * 196 * 9 * 256
     second = 49 * (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32)
     third = 16 * (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64)
-    assert metrics["macs"].value == stem + first + second + third + 640
+    assert cost_of(net, images, "macs") == stem + first + second + third + 640
 
 
 def test_resnet8_takes_other_widths_and_colour() -> None:
@@ -43,40 +35,20 @@ def test_a_block_without_a_change_of_shape_keeps_its_input_when_its_path_is_clos
     torch.testing.assert_close(block(inputs), inputs)
 
 
-def test_distillation_loss_is_cross_entropy_where_the_teacher_agrees() -> None:
-    logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
-    cross_entropy = math.log(1 + math.exp(-2))
-    found = distillation_loss(logits, logits.clone(), labels, teacher_fraction=0.7)
-    assert found.item() == pytest.approx(0.3 * cross_entropy, abs=1e-6)
-
-
-def test_distillation_loss_of_two_classes_by_hand() -> None:
-    logits, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[4.0, 0.0]])
-    p = 1 / (1 + math.exp(-1))  # teacher at temperature 4
-    divergence = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
-    found = distillation_loss(logits, teacher, torch.tensor([1]), temperature=4, teacher_fraction=1)
-    assert found.item() == pytest.approx(16 * divergence, abs=1e-6)
-
-
-def test_logits_and_accuracy_do_not_depend_on_the_batches() -> None:
+def test_accuracy_does_not_depend_on_the_batches() -> None:
     net = nn.Linear(3, 2)
     images, labels = torch.randn(7, 3), torch.tensor([0, 1, 0, 1, 0, 1, 0])
-    torch.testing.assert_close(logits_of(net, images, batch_size=2), net(images).detach())
     expected = (net(images).argmax(1) == labels).double().mean().item()
     assert accuracy(net, images, labels, batch_size=3) == expected
+    assert accuracy_metric(0.9, of="the dense net").description.endswith("correctly by the dense net.")
+    assert accuracy_metric(0.9).description.endswith("correctly.")
 
 
 def test_counting_leaves_the_net_as_it_is() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert macs_per_image(net, torch.zeros(5, 1, 4, 4)) == 4 * 9 * 2
+    assert cost_of(net, torch.zeros(5, 1, 4, 4), "macs") == 4 * 9 * 2
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
-
-
-def test_metrics_say_what_they_are() -> None:
-    assert accuracy_metric(0.9, of="the dense net").description.endswith("correctly by the dense net.")
-    assert accuracy_metric(0.9).description.endswith("correctly.")
-    assert training_cost_metric(2.0, "all training").description == "Processor time of all training."
 
 
 @pytest.mark.parametrize("supported", [True, False])

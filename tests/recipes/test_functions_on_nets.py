@@ -9,24 +9,20 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from recipes.common.energy.model import estimate
-from recipes.common.nets.resnet import ResidualBlock, resnet8
 from recipes.common.pruning.channels import cut_channels
 from recipes.common.pruning.weights import prunable_layers
 from recipes.consider_energy_aware_pruning import prune_energy_aware
 from recipes.enhance_model_sparsity import find_groups, remove_zero_groups, shrink_groups
-from recipes.prune_layers_and_channels_with_gates import prune_with_gates
+from recipes.prune_layers_and_channels_with_gates import insert_gates, remove_closed
 from recipes.prune_without_retraining import prune_without_retraining
 from recipes.redesign_distil_and_quantise import FoldingBlock, fold
 from recipes.remove_channels_by_modelled_energy import remove_channels_by_energy
 from tests.recipes.nets_of_readers import NETS, first_tensor, frozen, net_and_inputs
 
 pytest.importorskip("torch_pruning")
-
-LABELS = torch.arange(16) % 10
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +78,19 @@ def zero_groups(net: nn.Module, inputs: Tensor) -> nn.Module:
     return remove_zero_groups(shrunk, inputs)
 
 
+def gates(net: nn.Module, inputs: Tensor) -> nn.Module:
+    find_groups(net, inputs)
+    gated = copy.deepcopy(net)
+    inserted = insert_gates(gated, inputs)
+    with torch.no_grad():
+        for scores in inserted.channels:
+            scores[0] = -1
+    closed = first_tensor(gated(inputs))
+    smaller = remove_closed(gated, inserted, inputs)
+    assert torch.allclose(first_tensor(smaller(inputs)), closed, rtol=0.02, atol=1e-5)
+    return smaller
+
+
 FUNCTIONS = {
     "estimate": energy,
     "prune_energy_aware": energy_aware,
@@ -89,6 +98,7 @@ FUNCTIONS = {
     "remove_channels_by_energy": by_energy,
     "cut_channels": cut,
     "remove_zero_groups": zero_groups,
+    "remove_closed": gates,
 }
 PRUNED_IN_PLACE = ("prune_energy_aware", "prune_without_retraining")
 
@@ -172,12 +182,14 @@ REFUSALS: dict[str, dict[str, str]] = {
         "written-out sizes": rf"the net itself \(WrittenOutSizes\): expected a net that works, got .*{SIZES}",
         "frozen path of a sum": rf"\(ResidualPlain\): expected a net that works, got .*{SIZES}",
     },
-    "remove_zero_groups": OF_CHANNELS
+} | dict.fromkeys(
+    ("remove_zero_groups", "remove_closed"),
+    OF_CHANNELS
     | {
         "written-out sizes": rf"the net itself \(WrittenOutSizes\): expected a net that works .*{SIZES}",
         "frozen path of a sum": rf"\(ResidualPlain\): expected a net that works .*{SIZES}",
     },
-}
+)
 
 # --- The table -------------------------------------------------------------------------------------------
 
@@ -281,14 +293,7 @@ def test_a_removal_says_what_is_wrong_with_its_arguments() -> None:
         remove(target_energy=target)
 
 
-# --- Gates -----------------------------------------------------------------------------------------------
-
-
-class PreActivationBlock(ResidualBlock):
-    """Has the parts of a residual block, in another order."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.conv2(F.relu(self.bn2(self.conv1(F.relu(self.bn1(inputs)))))) + self.shortcut(inputs)
+# --- Folding ---------------------------------------------------------------------------------------------
 
 
 class TupleNet(nn.Module):
@@ -313,11 +318,6 @@ def normalise_weights(net: nn.Module, name: str) -> nn.Module:
     return net
 
 
-def share(net: nn.Module, name: str, other: str) -> nn.Module:
-    net.get_submodule(name).weight = net.get_submodule(other).weight
-    return net
-
-
 CHANGES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "evaluation mode": nn.Module.eval,
     "training mode": nn.Module.train,
@@ -329,92 +329,6 @@ CHANGES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "data parallel": nn.DataParallel,
     "tuple": lambda net: TupleNet(net).train(net.training),
 }
-OF_GATES = {
-    "bfloat16": r"stem \(Conv2d\): expected weights in float32 or float64, got torch.bfloat16.*; pass a copy",
-    "half": r"stem \(Conv2d\): expected weights in float32 or float64, got torch.float16, .*; pass a copy",
-    "all frozen": r"the net itself \(Sequential\): expected parameters that are not frozen, got none; call",
-    "compiled": OF_ALL["compiled"],
-    "data parallel": OF_ALL["data parallel"],
-    "tuple": r"the net itself \(TupleNet\): expected one tensor as output, got tuple; wrap the net",
-    "no block": r"^no block to put gates on: .*\(Plain\): expected modules with .*, got none; build",
-    "torchvision names": r"layer1.0 \(BasicBlock\): expected .*, got one without shortcut, relu2; build",
-    "frozen block": r"block1.conv1 \(Conv2d\): expected weights that are not frozen, got frozen ones; call",
-    "grouped": r"block1.conv2 \(Conv2d\): expected a convolution without groups, got .*groups=4.*; write the",
-    "no scale": r"block1.bn1 \(BatchNorm2d\): expected trained weights, got none; set affine=True",
-    "weight norm": r"block1.conv2 \(ParametrizedConv2d\): expected a weight that .*; make it one",
-    "tied": r"block2.conv2.weight: expected a parameter of its own, got that of block1.conv2.weight.*; untie",
-    "registered twice": r"block2 \(ResidualBlock\): expected a block of its own, got .* block1 .*; put",
-    "other order": r"block1 \(PreActivationBlock\): expected relu2.*, got .*; compute it so",
-}
-GATED = CHANGES | {
-    "no block": lambda _: net_and_inputs("plain")[0],
-    "torchvision names": lambda _: net_and_inputs("torchvision names")[0],
-    "frozen block": lambda net: frozen(net, "block1") and net,
-    "grouped": with_part("block1.conv2", nn.Conv2d(8, 8, 3, padding=1, groups=4)),
-    "no scale": with_part("block1.bn1", nn.BatchNorm2d(8, affine=False)),
-    "weight norm": lambda net: normalise_weights(net, "block1.conv2"),
-    "tied": lambda net: share(net, "block2.conv2", "block1.conv2"),
-    "registered twice": lambda net: with_part("block2", net.get_submodule("block1"))(net),
-    "other order": with_part("block1", PreActivationBlock(8, 8, 8, 1)),
-}
-
-
-def gate_loss(inputs: Tensor, net: nn.Module, chosen: Tensor) -> Tensor:
-    return F.cross_entropy(first_tensor(net(inputs[chosen])).float(), LABELS[chosen])
-
-
-@pytest.mark.parametrize("name", GATED)
-def test_gates_work_on_a_net_or_refuse_it_unchanged(name: str) -> None:
-    torch.manual_seed(0)
-    net = GATED[name](resnet8((8, 8, 16)).eval())
-    inputs = torch.rand(16, 1, 8, 8).to(next(net.parameters()).dtype)
-    steps = [(torch.arange(16), 0.01)] * 30
-    prune = partial(prune_with_gates, net, steps, partial(gate_loss, inputs), inputs, macs_fraction=0.4)
-    before, weights = snapshot(net), count_weights(net)
-    if name in OF_GATES:
-        with pytest.raises(ValueError, match=OF_GATES[name]):
-            prune(gate_rate=0.2)
-        assert snapshot(net) == before
-        return
-    prune(gate_rate=0.2)
-    assert count_weights(net) < weights
-    assert not any(module.training for module in net.modules())
-    assert net(inputs).isfinite().all()
-    assert net(inputs).dtype == inputs.dtype
-
-
-@pytest.mark.parametrize(
-    ("wrong", "refusal"),
-    [
-        ({"steps": []}, "^steps: expected one or more, got none; pass batches"),
-        ({"macs_fraction": 1.0}, "^macs_fraction: expected more than 0 and less than 1, got 1.0; pass"),
-        ({"channel_multiple": 0}, "^channel_multiple: expected 1 or more, got 0; pass 1"),
-        (
-            {"loss_of": lambda net, _: net(torch.ones(2, 1, 8, 8)).sum() * torch.nan},
-            "^loss_of: .* got nan; look for",
-        ),
-        (
-            {"loss_of": lambda net, _: net(torch.ones(2, 1, 8, 8)).sum().detach()},
-            "^loss_of: .* without; take",
-        ),
-    ],
-)
-def test_gates_refuse_arguments_before_the_net_is_changed(wrong: dict[str, object], refusal: str) -> None:
-    net, inputs = resnet8((8, 8, 16)), torch.rand(16, 1, 8, 8)
-    before = snapshot(net)
-    arguments = {
-        "steps": [(torch.arange(16), 0.01)],
-        "loss_of": partial(gate_loss, inputs),
-        "example_inputs": inputs,
-        "macs_fraction": 0.4,
-    }
-    with pytest.raises(ValueError, match=refusal):
-        prune_with_gates(net, **(arguments | wrong))
-    assert snapshot(net) == before
-
-
-# --- Folding ---------------------------------------------------------------------------------------------
-
 OF_FOLDING = {
     "compiled": OF_ALL["compiled"],
     "data parallel": OF_ALL["data parallel"],

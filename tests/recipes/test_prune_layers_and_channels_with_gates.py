@@ -1,19 +1,23 @@
-"""The recipe as a whole: the tactic on a foreign net, its arms, and a run."""
+"""Gates: what they do to outputs and gradients, what they save, what is left without them, and the arms."""
 
 from __future__ import annotations
 
-import json
+import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recipes import prune_layers_and_channels_with_gates as recipe
-from recipes.common.nets.report import accuracy, macs_per_image
-from recipes.common.nets.resnet import ResidualBlock
-from recipes.common.run.contract import Outcome
-from tests.recipes.fake_meter import FakeMeter
+from recipes.common.nets.resnet import resnet8
+from recipes.common.trial.costs import cost_of
+from recipes.common.trial.study import lifetime_examples
+from recipes.prune_layers_and_channels_with_gates import Gates, insert_gates, opened, remove_closed, skippable
+from tests.recipes.digits_trial import digits_trial
+
+pytest.importorskip("torch_pruning")
 
 
 @pytest.fixture(autouse=True)
@@ -22,114 +26,178 @@ def one_thread_and_seed() -> None:
     torch.manual_seed(0)
 
 
-class ForeignNet(nn.Module):
-    """A net with one gateable block among other layers: (batch, 3, 6, 6) to (batch, 2)."""
+class Bottleneck(nn.Module):
+    """A residual block with a depthwise and a grouped convolution, 8 channels in and out."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, 5, 1)
-        self.body = nn.ModuleDict({"block": ResidualBlock(5, 12, 5, stride=1)})
-        self.last = nn.Linear(5, 2)
+        self.layers = nn.Sequential(
+            nn.Conv2d(8, 12, 1, bias=False),
+            nn.BatchNorm2d(12),
+            nn.Hardswish(),
+            nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False),
+            nn.BatchNorm2d(12),
+            nn.ReLU(),
+            nn.Conv2d(12, 8, 3, padding=1, groups=2, bias=False),
+            nn.BatchNorm2d(8),
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.last(self.body["block"](self.first(inputs)).mean((2, 3)))
+        return inputs + self.layers(inputs)
 
 
-def loss_of(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    return F.cross_entropy(model(batch[0]), batch[1])
+class PreNorm(nn.Module):
+    """A block of a transformer: (batch, tokens, 8) to the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm2, self.wide, self.narrow = nn.LayerNorm(8), nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(x)
+        x = x + self.attention(normed, normed, normed, need_weights=False)[0]
+        return x + self.narrow(torch.relu(self.wide(self.norm2(x))))
 
 
-def steps(count: int) -> list[tuple[tuple[Tensor, Tensor], float]]:
-    return [((torch.randn(16, 3, 6, 6), torch.randint(2, (16,))), 0.01) for _ in range(count)]
+class Mean(nn.Module):
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens.mean(1)
 
 
-def test_the_tactic_prunes_a_foreign_net_to_the_share_wanted() -> None:
-    net, inputs = ForeignNet(), torch.randn(4, 3, 6, 6)
-    dense_macs = macs_per_image(net.eval(), inputs)
-    rows = recipe.prune_with_gates(net, steps(60), loss_of, inputs, macs_fraction=0.5, gate_rate=0.1)
-    assert macs_per_image(net, inputs) / dense_macs == pytest.approx(0.5, abs=0.15)
-    assert rows[0] == {"step": 0, "open_share_of_macs": 1.0, "body.block": 12}
-    assert rows[-1]["step"] == 59
-    assert net.body["block"].conv1.out_channels == rows[-1]["body.block"] < 12
-    recipe.train(net, steps(2), loss_of)
+def stranger() -> nn.Sequential:
+    stem = nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()
+    return nn.Sequential(*stem, Bottleneck(), Bottleneck(), nn.Flatten(), nn.Linear(8 * 36, 3))
 
 
-def test_channels_come_in_multiples_where_that_is_wanted() -> None:
-    net, inputs = ForeignNet(), torch.randn(4, 3, 6, 6)
-    recipe.prune_with_gates(
-        net, steps(60), loss_of, inputs, macs_fraction=0.5, gate_rate=0.1, channel_multiple=4
+def transformer() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(1, 2), nn.Linear(8, 8), PreNorm(), PreNorm(), Mean(), nn.Linear(8, 3))
+
+
+NETS = {"residual": lambda: resnet8((4, 6, 8)), "grouped": stranger, "transformer": transformer}
+
+
+def net_and_images(name: str) -> tuple[nn.Module, Tensor]:
+    """Return a net with moving averages, scales and offsets of its own, and images."""
+    torch.manual_seed(0)
+    net, images = NETS[name](), torch.randn(8, 1, 8, 8)
+    with torch.no_grad():
+        for _ in range(3):
+            net(images)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_()
+    return net.eval(), images
+
+
+@torch.no_grad()
+def close(gates: Gates, *gone: int, group: int = 0) -> None:
+    gates.channels[group][list(gone)] = -1.0
+
+
+def test_a_gate_is_exactly_zero_or_one_and_has_the_gradient_of_a_sigmoid() -> None:
+    scores = torch.tensor([0.0, -math.log(3), 2.0], requires_grad=True)
+    values = opened(scores, 0)
+    assert values.tolist() == [0, 0, 1]
+    values[:2].sum().backward()
+    assert scores.grad.tolist() == pytest.approx([1 / 4, 3 / 16, 0])
+    assert opened(scores - 9, 1).tolist() == [0, 0, 1], "the best stays open"
+
+
+def test_the_gradient_of_gates_on_units_by_hand_and_a_closed_one_has_one_too() -> None:
+    net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False)).eval()
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[2.0], [3.0]]))
+        net[2].weight.copy_(torch.tensor([[5.0, 7.0]]))
+    gates = insert_gates(net, torch.ones(2, 1))
+    with torch.no_grad():
+        gates.channels[0].copy_(torch.tensor([0.1, -math.log(3)]))
+    outputs = net(torch.ones(1, 1))
+    assert outputs.item() == 10
+    outputs.backward()
+    soft = 1 / (1 + math.exp(-0.1))
+    assert gates.channels[0].grad.tolist() == pytest.approx([10 * soft * (1 - soft), 21 * 3 / 16])
+    assert len(list(net.parameters())) == 2, (
+        "scores are no weights of the net"
     )
-    assert net.body["block"].conv1.out_channels in (4, 8)
 
 
-def test_the_tactic_raises_when_it_changed_nothing() -> None:
-    with pytest.raises(ValueError, match="no gate has closed: train for longer"):
-        recipe.prune_with_gates(ForeignNet(), steps(2), loss_of, torch.randn(4, 3, 6, 6), macs_fraction=0.5)
+def test_the_share_of_macs_by_hand_and_the_pull_from_both_sides() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)).eval()
+    gates = insert_gates(net, torch.randn(4, 2))
+    assert gates.macs_share().item() == 1
+    sizes = [len(scores) for scores in gates.channels]
+    close(gates, 0, group=sizes.index(3))
+    close(gates, 1, 2, group=sizes.index(4))
+    assert gates.macs_share().item() == pytest.approx((2 * 2 + 2 * 2 + 2) / (2 * 3 + 3 * 4 + 4))
+    for wanted, sign in ((0.2, 1), (0.8, -1)):
+        gates.optimizer.zero_grad()
+        gates.pull(wanted, 1.0).backward()
+        assert all((sign * scores.grad > 0).all() for scores in gates.channels), "closed gates can open again"
+    assert gates.pull(0.0, 0.3).item() == pytest.approx(0.5 * gates.macs_share().item())
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GREENTACTICS_CACHE", str(tmp_path_factory.mktemp("checkpoints")))
-        return {arm: recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()) for arm in recipe.ARMS}
+@pytest.mark.parametrize("name", NETS)
+def test_inserted_gates_are_open_and_change_no_output(name: str) -> None:
+    net, images = net_and_images(name)
+    expected = net(images)
+    gates = insert_gates(net, images)
+    assert torch.equal(net(images), expected)
+    assert gates.macs_share().item() == 1
+    assert gates.work.macs.sum().item() == cost_of(net, images, "macs")
 
 
-def value(outcome: Outcome, name: str) -> float:
-    return outcome.metrics[name].value
+def test_a_layer_can_go_where_the_module_around_it_hands_its_input_on() -> None:
+    assert skippable(*net_and_images("residual")) == ["block1"]  # the others change the shape
+    assert skippable(*net_and_images("grouped")) == ["3", "4"]
+    assert skippable(*net_and_images("transformer")) == ["2", "3"]
+    assert skippable(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)), torch.randn(2, 4)) == []
 
 
-def test_smoke_run_of_each_arm_gives_what_the_record_names(outcomes: dict[str, Outcome]) -> None:
-    named = {"macs", "test_accuracy", "parameters", "training_cpu_s", "gate_training_overhead"}
-    assert named == set(outcomes["tactic"].metrics)
-    for outcome in outcomes.values():
-        assert outcome.data.name == "digits"
-        assert named - set(outcome.metrics) <= {"gate_training_overhead"}
-        assert 0.8 < value(outcome, "test_accuracy") <= 1
-        assert value(outcome, "training_cpu_s") == 3.0, "the dense training and what follows"
-        json.dumps(outcome.details, allow_nan=False)
+@given(st.sampled_from(sorted(NETS)), st.integers(0, 1000), st.floats(0.1, 0.9))
+@settings(max_examples=12, deadline=None)
+def test_what_is_left_gives_the_outputs_and_the_macs_of_the_gated_net(
+    name: str, seed: int, closed: float
+) -> None:
+    net, images = net_and_images(name)
+    gates, total = insert_gates(net, images), cost_of(net, images, "macs")
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for scores in (*gates.channels, *gates.layers.values()):
+            scores.copy_(torch.where(torch.rand(len(scores)) < closed, -1, 1))
+        gates.channels[0][0], gates.channels[0][1] = -1, 1
+    expected, share = net(images), gates.macs_share().item()
+    smaller = remove_closed(net, gates, images)
+    torch.testing.assert_close(smaller(images), expected, rtol=1e-4, atol=1e-5)
+    assert cost_of(smaller, images, "macs") == pytest.approx(share * total)
+    assert not any(module._forward_hooks for module in smaller.modules())
 
 
-def test_all_rivals_are_as_small_as_the_tactic_may_be(outcomes: dict[str, Outcome]) -> None:
-    largest = recipe.SMOKE.macs_fraction * value(outcomes["baseline"], "macs")
-    for arm in ("thin_distilled", "group_norm", "random_channels"):
-        assert 0.6 * largest < value(outcomes[arm], "macs") <= largest
-    assert len({value(outcome, "macs") for outcome in outcomes.values()}) == len(recipe.ARMS)
-    for arm in ("tactic", "tactic_aligned"):
-        assert value(outcomes[arm], "macs") < 0.7 * value(outcomes["baseline"], "macs")
+def test_a_closed_layer_is_gone_and_the_tactic_raises_when_it_changed_nothing() -> None:
+    net, images = net_and_images("grouped")
+    gates = insert_gates(net, images)
+    with pytest.raises(ValueError, match="no gate has closed; train for longer"):
+        remove_closed(net, gates, images)
+    with torch.no_grad():
+        gates.layers["4"].fill_(-0.1)
+    expected = net(images)
+    smaller = remove_closed(net, gates, images)
+    assert isinstance(smaller[4], nn.Identity)
+    assert torch.equal(smaller(images), expected)
 
 
-def test_the_aligned_narrow_net_has_the_widths_set(outcomes: dict[str, Outcome]) -> None:
-    net = outcomes["thin_aligned"].deployable.model
-    assert tuple(net.get_submodule(f"block{i}").conv2.out_channels for i in (1, 2, 3)) == (8, 12, 20)
-    assert all(width % recipe.SMOKE.channel_multiple == 0 for width in recipe.SMOKE.aligned_widths)
-    assert all(width % recipe.DEFAULT.channel_multiple == 0 for width in recipe.DEFAULT.aligned_widths)
-
-
-def test_the_gates_are_told_step_by_step_down_to_the_net_that_is_left(outcomes: dict[str, Outcome]) -> None:
-    for arm in ("tactic", "tactic_aligned"):
-        rows, net = outcomes[arm].details["gates"], outcomes[arm].deployable.model
-        assert rows[0]["open_share_of_macs"] == 1.0
-        dense_macs = value(outcomes["baseline"], "macs")
-        assert rows[-1]["open_share_of_macs"] == pytest.approx(value(outcomes[arm], "macs") / dense_macs)
-        for block in ("block1", "block2", "block3"):
-            left = getattr(net.get_submodule(block), "conv1", None)
-            assert rows[-1][block] == (left.out_channels if left else 0)
-            assert arm == "tactic" or rows[-1][block] % recipe.SMOKE.channel_multiple == 0
-    assert outcomes["baseline"].details == {}
-
-
-def test_each_arm_yields_the_net_that_it_reports(outcomes: dict[str, Outcome]) -> None:
-    for outcome in outcomes.values():
-        shipped = outcome.deployable
-        found = accuracy(shipped.model, shipped.test_inputs, shipped.test_labels)
-        assert found == value(outcome, "test_accuracy")
-        assert macs_per_image(shipped.model, shipped.calibration_inputs) == value(outcome, "macs")
-
-
-def test_a_run_repeats_itself_exactly(outcomes: dict[str, Outcome], tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
-    again = recipe.run(recipe.SMOKE, arm="tactic", seed=0, meter=FakeMeter())
-    assert {name: metric.value for name, metric in again.metrics.items()} == {
-        name: metric.value for name, metric in outcomes["tactic"].metrics.items()
-    }
+def test_the_arms_yield_curves_from_nets_of_one_budget(tmp_path) -> None:
+    trial = digits_trial(recipe, tmp_path)
+    arms, whole = trial.arms, trial.arms["baseline"].chosen
+    assert not trial.left_out
+    total = whole.costs["macs"]
+    for point, share in zip(arms["tactic"].points, recipe.SHARES, strict=True):
+        assert point.costs["macs"] / total == pytest.approx(share, abs=0.05)
+    for point, share in zip(arms["group_norm"].points, recipe.SHARES, strict=True):
+        assert point.costs["macs"] <= share * total
+    found = arms["tactic"].chosen.costs["macs"]
+    assert all(arms[name].chosen.costs["macs"] <= found for name in ("random_channels", "thin_distilled"))
+    for arm in arms.values():
+        for point in arm.points:
+            assert lifetime_examples(point.net) <= 1.02 * lifetime_examples(whole.net)

@@ -11,7 +11,6 @@ None of them changes the net, its mode or torch's random state.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
@@ -266,16 +265,6 @@ def grouped_norms(model: nn.Module) -> str:
             cure = f"{_EQUALLY_MANY}, or batch normalisation"
             return fault(label(name, norm), "a normalisation without groups", got, cure)
     return ""
-
-
-def several_outputs(model: nn.Module, inputs: Tensor) -> str:
-    """Return whether a net, in any mode, gives anything but one tensor."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        outputs = copy.deepcopy(model).eval()(inputs)
-    if isinstance(outputs, Tensor):
-        return ""
-    cure = "wrap the net in a module that returns the logits alone"
-    return fault(label("", model), "one tensor as output", type(outputs).__name__, cure)
 
 
 def fault(where: str, expected: str, got: str, cure: str) -> str:

@@ -3,17 +3,12 @@
 Every choice a recipe makes reads the validation split; the test split is read once, for the reported quality.
 No augmentation: the arms of a recipe see the same images. The table of files is shared with the catalogue's
 command line, which downloads them.
-
-CIFAR-10 (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009) comes from a user's
-folder, in its binary version, six files of one label byte and 3,072 pixel bytes an image: the Python version
-is made of pickles, which run code.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import sys
 import zlib
 from collections.abc import Callable, Sequence
@@ -206,86 +201,3 @@ def _say_which(images: Images, *, preferred: bool) -> None:
             f"; Fashion-MNIST was not found, get it with `{FETCH_COMMAND}` or name its folder with --data-dir"
         )
     print(line, file=sys.stderr)  # noqa: T201 - a recipe talks on stderr
-
-
-CIFAR10 = "cifar-10"
-CIFAR10_FOLDER = "cifar-10-batches-bin"
-CIFAR10_TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
-CIFAR10_TEST_FILE = "test_batch.bin"
-CIFAR10_VALIDATION_COUNT = 5_000
-_CIFAR10_ROW_BYTES = 1 + 3 * 32 * 32
-_CIFAR10_CURE = (
-    "unpack the binary version of CIFAR-10, linked from cs.toronto.edu/~kriz/cifar.html, and name the folder "
-    f"that holds {CIFAR10_FOLDER}/ with --data-dir or {ENVIRONMENT_VARIABLE}"
-)
-
-
-def load_images_or_cifar10(names: Sequence[str], data_dir: Path | None = None) -> Images:
-    """Load the first of the named data sets that is there: as `load_images`, and `cifar-10` too.
-
-    Args:
-        names: `cifar-10`, `fashion-mnist`, `digits`, in order of preference.
-        data_dir: Folder given by the user. A folder without CIFAR-10 is searched for the next name.
-
-    Raises:
-        UserError: A file is missing or damaged, or none of the data sets is there.
-    """
-    if names[0] != CIFAR10:
-        return load_images(names, data_dir)
-    named = data_dir or os.environ.get(ENVIRONMENT_VARIABLE)
-    folder = _cifar10_below(Path(named)) if named else None
-    if folder is not None:
-        images = load_cifar10(folder)
-        print(f"data: CIFAR-10 ({images.used.train_count:,} training images)", file=sys.stderr)  # noqa: T201
-        return images
-    if len(names) == 1:
-        raise UserError(f"no files of CIFAR-10 found; {_CIFAR10_CURE}")
-    return load_images(names[1:], data_dir)
-
-
-def load_cifar10(folder: Path) -> Images:
-    """Load 45,000 training, 5,000 validation and 10,000 test images, (count, 3, 32, 32).
-
-    Standardised by channel over the training images; the split is fixed.
-
-    Raises:
-        UserError: A file is missing, unreadable or not a whole number of images.
-    """
-    contents = [_read_cifar10(folder / name) for name in (*CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILE)]
-    rows = [np.frombuffer(content, np.uint8).reshape(-1, _CIFAR10_ROW_BYTES) for content in contents]
-    known, test = np.concatenate(rows[:-1]), rows[-1].copy()  # torch wants memory it may write to
-    shuffled = np.random.RandomState(0).permutation(len(known))  # its stream is frozen
-    validation, train = known[shuffled[:CIFAR10_VALIDATION_COUNT]], known[shuffled[CIFAR10_VALIDATION_COUNT:]]
-    tensors = [
-        (torch.from_numpy(part[:, 1:].reshape(-1, 3, 32, 32)).float().div_(255), torch.from_numpy(part[:, 0]))
-        for part in (train, validation, test)
-    ]
-    mean = tensors[0][0].mean((0, 2, 3), keepdim=True)
-    std = tensors[0][0].std((0, 2, 3), keepdim=True)
-    (x_train, y_train), (x_validation, y_validation), (x_test, y_test) = (
-        (images.sub_(mean).div_(std), labels.long()) for images, labels in tensors
-    )
-    checksum = hashlib.sha256("".join(hashlib.sha256(part).hexdigest() for part in contents).encode())
-    used = DataUsed("CIFAR-10", checksum.hexdigest(), len(train), len(validation), len(test))
-    return Images(x_train, y_train, x_validation, y_validation, x_test, y_test, used)
-
-
-def _cifar10_below(named: Path) -> Path | None:
-    """Return the folder of the files: the one named, or the usual one below it; None where there is none."""
-    return next(
-        (path for path in (named / CIFAR10_FOLDER, named) if (path / CIFAR10_TEST_FILE).is_file()), None
-    )
-
-
-def _read_cifar10(path: Path) -> bytes:
-    """Read one file of whole images."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {_CIFAR10_CURE}") from None
-    if not content or len(content) % _CIFAR10_ROW_BYTES:
-        raise UserError(
-            f"{path}: expected a multiple of {_CIFAR10_ROW_BYTES:,} bytes, found {len(content):,}; "
-            f"{_CIFAR10_CURE}"
-        )
-    return content

@@ -5,7 +5,6 @@ Counted are multiply-accumulates (MACs), floating-point operations, and the byte
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,46 +28,10 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: in
     return float((predicted == labels).double().mean())
 
 
-@torch.no_grad()
-def macs_per_image(model: nn.Module, images: Tensor) -> float:
-    """Count the multiply-accumulates of the convolutions and matrix products for one image.
-
-    Zeros count like any other number. Padding counts too.
-
-    Args:
-        model: Net in evaluation mode; not changed.
-        images: At least one image, (images, ...); the first is used.
-    """
-    counter = FlopCounterMode(display=False)
-    with counter:
-        copy.deepcopy(model)(images[:1])
-    return counter.get_total_flops() / 2
-
-
-def net_metrics(model: nn.Module, images: Tensor) -> dict[str, Metric]:
-    """Return weights and MACs as metrics.
-
-    Args:
-        model: Net in evaluation mode.
-        images: At least one image.
-    """
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    macs = macs_per_image(model, images)
-    return {
-        "macs": Metric(macs, "count", "lower", "counted", "Multiply-accumulates of one inference."),
-        "parameters": Metric(float(weights), "count", "lower", "counted", "Trainable numbers of the net."),
-    }
-
-
 def accuracy_metric(value: float, *, of: str = "") -> Metric:
     """Return a test accuracy as a metric; `of` says of which net where it is not the final one."""
     description = f"Fraction of the test images classified correctly{of and ' by ' + of}."
     return Metric(value, "fraction", "higher", "measured", description)
-
-
-def training_cost_metric(cpu_s: float, what: str) -> Metric:
-    """Return the processor time of a training as a metric; `what` names all that it pays for."""
-    return Metric(cpu_s, "s", "lower", "measured", f"Processor time of {what}.")
 
 
 def flops(model: nn.Module, inputs: Tensor) -> int:

@@ -27,7 +27,6 @@ from recipes.common.run.contract import UserError
 
 Scores = dict[str, Tensor]
 """Importance of each channel, (channels,), by the name of its group."""
-Widths = tuple[int, int, int]
 SIZES = (
     "look for sizes written out in forward, for buffers as wide as the channels, for heads of attention, and "
     "for frozen layers whose outputs are added to these"
@@ -181,28 +180,6 @@ def cut_channels(
     if reason:
         raise ValueError(fault(label("", model), "a net that works", reason, SIZES))
     raise ValueError("the limit cannot be met with a tenth of each group of channels left; allow more")
-
-
-def narrow_net(
-    build: Callable[[Widths], nn.Module], widths: Widths, cost: Callable[[nn.Module], float], limit: float
-) -> nn.Module:
-    """Return the widest net within a cost, all widths scaled alike: the plainest of smaller nets.
-
-    Args:
-        build: Returns a net of given widths.
-        widths: Of the largest net.
-        cost: Cost of a net in evaluation mode.
-        limit: Largest cost allowed, in the unit of `cost`.
-
-    Raises:
-        ValueError: Even one channel in each layer is too many.
-    """
-    for width in range(max(widths), 0, -1):
-        first, second, third = (max(1, round(width * each / max(widths))) for each in widths)
-        net = build((first, second, third))
-        if cost(net.eval()) <= limit:
-            return net
-    raise ValueError(f"one channel in each layer costs more than {limit:g}; allow more")
 
 
 @torch.no_grad()
