@@ -4,9 +4,9 @@ After Zhi et al., "Learning a Consensus Sub-Network with Polarization Regulariza
 (arXiv 2302.10798), of which the abstract was read: binary gates trained with the weights, a loss with the
 sparsity wanted, one training. How, is ours. A gate is 0 or 1 forwards and a sigmoid backwards
 (straight-through: Bengio, Leonard, Courville, arXiv 1308.3432). Channels have gates where they can go one by
-one; layers where the module around them hands its input on without them, as a residual block does. Rivals:
-channels cut at once, by norm (torch-pruning) or by chance; the found architecture from random weights; all
-layers thinner alike.
+one; layers only where the module around them hands its input on without them, as a residual block does that
+keeps the shape. Rivals: channels cut at once, by norm (torch-pruning) or by chance; the found architecture
+from random weights; all layers thinner alike, and taught by the net as given.
 
     python -m recipes.prune_layers_and_channels_with_gates --seed 0 --preset smoke
 
@@ -173,7 +173,7 @@ def remove_closed(model: nn.Module, gates: Gates, example_inputs: Tensor) -> nn.
         raise ValueError("no gate has closed; train for longer, or allow a smaller share of MACs")
     for hook in gates.hooks:
         hook.remove()
-    for layer in [each for each in model.modules() if parametrize.is_parametrized(each)]:
+    for layer in [each for each in model.modules() if parametrize.is_parametrized(each, "weight")]:
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
     for group, gone in zip(gates.groups, closed, strict=True):
         group.scale(1 - gone.float())
