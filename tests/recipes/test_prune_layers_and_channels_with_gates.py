@@ -118,9 +118,7 @@ def test_the_gradient_of_gates_on_units_by_hand_and_a_closed_one_has_one_too() -
     outputs.backward()
     soft = 1 / (1 + math.exp(-0.1))
     assert gates.channels[0].grad.tolist() == pytest.approx([10 * soft * (1 - soft), 21 * 3 / 16])
-    assert len(list(net.parameters())) == 2, (
-        "scores are no weights of the net"
-    )
+    assert len(list(net.parameters())) == 2, "scores are no weights of the net"
 
 
 def test_the_share_of_macs_by_hand_and_the_pull_from_both_sides() -> None:
