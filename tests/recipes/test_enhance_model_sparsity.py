@@ -14,17 +14,12 @@ from torch import nn
 
 from recipes import enhance_model_sparsity as recipe
 from recipes.common.nets.resnet import resnet8
+from recipes.common.pruning.groups import ChannelGroups, Slice, find_groups
 from recipes.common.run.contract import UserError
 from recipes.common.trial.harness import run_trial
 from recipes.common.trial.study import lifetime_examples
 from recipes.common.trial.subject import load_subject
-from recipes.enhance_model_sparsity import (
-    ChannelGroups,
-    Slice,
-    find_groups,
-    remove_zero_groups,
-    shrink_groups,
-)
+from recipes.enhance_model_sparsity import remove_zero_groups, shrink_groups
 from tests.recipes.digits_trial import digits_trial
 from tests.recipes.fake_meter import FakeMeter
 

@@ -13,9 +13,10 @@ from torch.nn.utils import parametrizations
 
 from recipes.common.energy.model import estimate
 from recipes.common.pruning.channels import cut_channels
+from recipes.common.pruning.groups import find_groups
 from recipes.common.pruning.weights import prunable_layers
 from recipes.consider_energy_aware_pruning import prune_energy_aware
-from recipes.enhance_model_sparsity import find_groups, remove_zero_groups, shrink_groups
+from recipes.enhance_model_sparsity import remove_zero_groups, shrink_groups
 from recipes.prune_layers_and_channels_with_gates import insert_gates, remove_closed
 from recipes.prune_without_retraining import prune_without_retraining
 from recipes.redesign_distil_and_quantise import FoldingBlock, fold
