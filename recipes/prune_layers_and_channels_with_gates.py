@@ -141,7 +141,9 @@ def insert_gates(model: nn.Module, example_inputs: Tensor) -> Gates:
     middle = ranks[0].new_full((1,), LEAST_SCORE + SCORE_RANGE / 2)
     layers = {name: middle.clone().requires_grad_() for name in modules}
     gates = Gates(groups, channels, layers, work_of(model, groups, modules, example_inputs))
-    owners = {weight: module for module in model.modules() for weight in module.parameters(recurse=False)}
+    owners: dict[Tensor, nn.Module] = {
+        weight: module for module in model.modules() for weight in module.parameters(recurse=False)
+    }
     for group, scores in zip(groups, channels, strict=True):
         for part in group.slices:
             if part.dim == 1:  # it reads
