@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets
-from recipes.common.trial.study import CannotRun, Study
+from recipes.common.trial.study import Study
 
 TACTIC = "apply-sampling-techniques"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}

@@ -37,9 +37,10 @@ from recipes.common.pruning.weights import (
     restore_by_joint_influence,
     rows_of,
 )
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets
-from recipes.common.trial.study import CannotRun, Study, life_of
+from recipes.common.trial.study import Study, life_of
 
 TACTIC = "consider-energy-aware-pruning"
 SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "resnet8_fashion"}

@@ -31,9 +31,10 @@ from recipes.common.nets.checks import (
 )
 from recipes.common.nets.resnet import ResidualBlock
 from recipes.common.pruning.channels import cut_channels
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets, distillation, with_random_weights
-from recipes.common.trial.study import CannotRun, Study, seed_all
+from recipes.common.trial.study import Study, seed_all
 
 TACTIC = "redesign-distil-and-quantise"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}

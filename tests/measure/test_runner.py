@@ -114,6 +114,31 @@ def test_a_failing_repeat_is_reported_and_the_others_go_on(request_two, destinat
     assert len(kept(request_two)) == 3
 
 
+def left_out(arm: str, seed: int = 0) -> str:
+    return f'{{"arm": "{arm}", "seed": {seed}, "left_out": "no compiler"}}'
+
+
+def test_a_rival_that_cannot_run_here_is_left_out_with_its_reason(request_two, destination, recorder, tell):
+    tell("magnitude-0", raw=left_out("magnitude"))
+    tell("magnitude-1", raw=left_out("magnitude", 1))
+    measured = measure(dataclasses.replace(request_two, arms=()), destination, recorder)
+    results = load_results(measured.path)
+    assert results.complete
+    assert results.arms == ("baseline", "tactic")
+    assert results.left_out == {"magnitude": "no compiler"}
+    with pytest.raises(UserError, match="no repeat of magnitude finished"):
+        measure(
+            dataclasses.replace(request_two, arms=("magnitude",)),
+            existing(destination, Existing.REPLACE),
+            recorder,
+        )
+
+
+def test_the_tactic_itself_is_never_left_out(request_two, destination, recorder, tell):
+    tell("tactic-0", raw=left_out("tactic"))
+    assert not measure(request_two, destination, recorder).results.complete
+
+
 def test_failed_repeats_can_be_run_again(request_two, destination, recorder, tell):
     tell("tactic-1", exit=3)
     measure(request_two, destination, recorder)

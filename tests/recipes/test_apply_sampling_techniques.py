@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recipes import apply_sampling_techniques as recipe
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial.harness import run_trial
-from recipes.common.trial.study import CannotRun
 from recipes.common.trial.subject import load_subject
 from tests.recipes.fake_meter import FakeMeter
 

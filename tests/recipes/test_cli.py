@@ -15,7 +15,7 @@ import pytest
 from greentactics.models.results import DeviceInfo
 from recipes import select_inference_tasks_for_the_edge
 from recipes.common.run import cli, environment
-from recipes.common.run.contract import DataUsed, Outcome, UserError
+from recipes.common.run.contract import CannotRun, DataUsed, Outcome, UserError
 from recipes.common.run.net_files import load_net
 from tests.recipes.small_nets import ResidualNet, deployable, residual_net
 
@@ -94,6 +94,20 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
     assert str(tmp_path) not in out.read_text()
     assert [path.name for path in out.parent.iterdir()] == ["f.json"]
     assert "test_accuracy" in capsys.readouterr().out
+
+
+def test_a_rival_that_cannot_run_is_told_in_the_file_the_tactic_is_an_error(tmp_path: Path, capsys) -> None:
+    def refuse(config, *, arm, seed, meter):
+        raise CannotRun("no compiler; install one")
+
+    recipe, out = fake_recipe(), tmp_path / "f.json"
+    recipe.run, recipe.ARMS = refuse, ("baseline", "tactic", "rival")
+    common = ["--preset", "smoke", "--seed", "2", "--out", str(out)]
+    assert cli.main(recipe, ["--arm", "tactic", *common]) == 1
+    assert not out.exists()
+    assert cli.main(recipe, ["--arm", "rival", *common]) == 0
+    assert json.loads(out.read_text()) == {"arm": "rival", "seed": 2, "left_out": "no compiler; install one"}
+    assert capsys.readouterr().out == "left out: rival: no compiler; install one\n"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from recipes import redesign_distil_and_quantise as recipe
 from recipes.common.nets.resnet import resnet8
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial.costs import cost_of
 from recipes.common.trial.harness import run_trial
-from recipes.common.trial.study import CannotRun
 from recipes.common.trial.subject import load_subject
 from recipes.redesign_distil_and_quantise import FoldingBlock, fold, redesigned
 from tests.recipes.fake_meter import FakeMeter

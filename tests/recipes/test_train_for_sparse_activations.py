@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from recipes import train_for_sparse_activations as recipe
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial.harness import Trial, run_trial
-from recipes.common.trial.study import CannotRun
 from recipes.common.trial.subject import Subject, load_subject
 from recipes.train_for_sparse_activations import use_thresholds
 from tests.recipes.digits_trial import digits_trial

@@ -16,14 +16,13 @@ from greentactics.measure import measuring
 from greentactics.measure.runner import Request, _require_unchanged, make_plan
 from greentactics.models.results import Scores
 from greentactics.text import problems
-from recipes.common.run.contract import UserError
+from recipes.common.run.contract import CannotRun, UserError
 from recipes.common.trial import command
 from recipes.common.trial.checks import keeps_apart, refuse_unfit
 from recipes.common.trial.costs import cost_of, live_bytes
 from recipes.common.trial.harness import Point, choose, points_of, run_trial, trained
 from recipes.common.trial.rivals import distillation, found_from_random, thin_distilled, with_random_weights
 from recipes.common.trial.study import (
-    CannotRun,
     StopTraining,
     Study,
     Trained,

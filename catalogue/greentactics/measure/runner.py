@@ -27,10 +27,11 @@ from greentactics.measure.processes import (
     run_pairs,
     termination_interrupts,
 )
-from greentactics.models.bibliography import StrictModel
+from greentactics.models.bibliography import StrictModel, Text
 from greentactics.models.datasets import absent_folder
 from greentactics.models.results import (
     BASELINE,
+    TACTIC,
     Conditions,
     DeviceInfo,
     Failure,
@@ -136,6 +137,17 @@ class TrialFile(PassFile):
     """Why a rival does not fit the subject, by arm."""
 
 
+class LeftOut(StrictModel):
+    """The file of a process whose arm, a rival, cannot run here."""
+
+    arm: Text
+    """The arm."""
+    seed: int
+    """The seed."""
+    left_out: Text
+    """Why it cannot."""
+
+
 @dataclass(frozen=True)
 class Performed:
     """What came of a request."""
@@ -153,7 +165,7 @@ class Performed:
     timing_sha256: str | None = None
     """Checksum of the code that timed."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Why a rival does not fit the subject, by arm."""
+    """Why a rival does not fit the subject, or cannot run here, by arm."""
     left: int = 0
     """Repeats and timing passes that there was no time for."""
 
@@ -164,7 +176,7 @@ class Performed:
 
     def arms_missing(self, arms: tuple[str, ...]) -> tuple[str, ...]:
         """Return the arms without a single finished repeat."""
-        present = {run.arm for run in self.runs} | set(self.left_out)
+        present = {run.arm for run in self.runs} | set(self.left_out if self.runs else ())
         return tuple(arm for arm in arms if arm not in present)
 
     def results(self, device_slug: str) -> Results:
@@ -369,8 +381,12 @@ def perform(
     pairs = interleave(arms, request.seeds, request.jobs)
     finished = {(run.arm, run.seed) for run in runs}
     missing = [pair for pair in pairs if (pair.arm, pair.seed) not in finished]
+    left_out = dict[str, str]()
 
     def keep(ended: Ended) -> None:
+        if (reason := _why_left_out(ended)) is not None:
+            left_out[ended.pair.arm] = reason
+            return
         run = read_run(ended.out_file)
         _require_asked(run, request, ended.pair)
         _require_unchanged(request, plan)
@@ -389,7 +405,7 @@ def perform(
     failures, left = _run_all(request, journal, progress, missing, command, keep, jobs=request.jobs)
     _require_unchanged(request, plan)
     checksum = recipe_checksum(request.root, request.tactic)
-    performed = Performed(tuple(runs), failures, plan, checksum, left=left)
+    performed = Performed(tuple(runs), failures, plan, checksum, left_out=left_out, left=left)
     if runs and request.latency_seeds:
         performed = time_nets(performed, request, journal, progress)
         _require_unchanged(request, plan)  # a net's code is read from the recipe when the net is timed
@@ -532,6 +548,16 @@ def _run_all(
             else:
                 progress.ended(ended.pair, ended.duration_s)
     return tuple(failures), left
+
+
+def _why_left_out(ended: Ended) -> str | None:
+    """Return why a rival cannot run here, where that is what its process wrote."""
+    try:
+        found = LeftOut.model_validate_json(ended.out_file.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    told = found.arm == ended.pair.arm and found.seed == ended.pair.seed
+    return found.left_out if told and found.arm not in (BASELINE, TACTIC) else None
 
 
 def _require_asked(run: Run, request: Request, pair: Pair) -> None:

@@ -295,7 +295,7 @@ class Results(Conditions):
     not_timed: dict[str, str] = Field(default_factory=dict)
     """Why an engine could not be timed, by engine."""
     left_out: dict[str, str] = Field(default_factory=dict)
-    """Why a rival does not fit the subject, by arm."""
+    """Why a rival does not fit the subject, or cannot run on the machine, by arm."""
 
     @model_validator(mode="after")
     def _one_repeat_each(self) -> Results:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from greentactics.models.datasets import absent_folder
+from greentactics.models.results import BASELINE, TACTIC
 from recipes.common.meters.choice import choose_meter, peak_memory_bytes
 from recipes.common.run import environment, net_files
 from recipes.common.run.command_line import (
@@ -27,7 +28,7 @@ from recipes.common.run.command_line import (
     whole_number,
     write_json,
 )
-from recipes.common.run.contract import Json, Meter, Metric, Outcome, Recipe, UserError, Window
+from recipes.common.run.contract import CannotRun, Json, Meter, Metric, Outcome, Recipe, UserError, Window
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -43,7 +44,8 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
         arguments: Command-line arguments; those of the process when None.
 
     Returns:
-        Exit code: 0, or 1 after an error the user can put right. Wrong usage exits with 2.
+        Exit code: 0, also where a rival cannot run here and the file says why; 1 after an error the user can
+        put right. Wrong usage exits with 2.
     """
     open_streams()
     options = _parser(recipe).parse_args(arguments)
@@ -56,10 +58,15 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> int:
             require_writable(net_files.OPTION, options.save_net)
         if absent := absent_folder(options.data_dir):
             print(absent, file=sys.stderr)  # noqa: T201
-        record = run_once(recipe, config, options)
+        try:
+            record = run_once(recipe, config, options)
+        except CannotRun as reason:
+            if options.arm in (BASELINE, TACTIC):
+                raise
+            record = {"arm": options.arm, "seed": options.seed, "left_out": str(reason)}
         if options.out is not None:
             write_json("--out", options.out, record)
-        show(_table(record))
+        show(f"left out: {options.arm}: {record['left_out']}" if "left_out" in record else _table(record))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -23,6 +23,10 @@ class UserError(Exception):
     """Raised for what the user can put right; the message says what is wrong, where, and the cure."""
 
 
+class CannotRun(UserError):  # noqa: N818 - read as a sentence where it is raised
+    """Raised where an arm does not fit what it is tried on, or this machine; a rival is then left out."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One number with everything needed to read it."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recipes.common.pruning.channels import cut_channels
-from recipes.common.trial.study import AddedLoss, CannotRun, Study, seed_all
+from recipes.common.run.contract import CannotRun
+from recipes.common.trial.study import AddedLoss, Study, seed_all
 
 Nets = Iterator[tuple[str, nn.Module]]
 """What an arm yields: the nets of its curve, each with what tells it from the others."""

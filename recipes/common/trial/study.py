@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from recipes.common.run.contract import UserError
+from recipes.common.run.contract import CannotRun
 from recipes.common.trial.subject import Subject
 
 LOOKED_AT = 512
@@ -29,10 +29,6 @@ LOOKED_AT = 512
 
 AddedLoss = Callable[[Tensor, Tensor], Tensor]
 """From a batch's outputs and inputs, (batch, ...) both, to one number, a mean over the batch."""
-
-
-class CannotRun(UserError):  # noqa: N818 - read as a sentence where it is raised
-    """Raised where a recipe and a subject do not fit; says which part, why, and the cure."""
 
 
 class StopTraining(Exception):  # noqa: N818
