@@ -25,6 +25,7 @@ from greentactics.evidence.comparison import (
     tolerance_points,
 )
 from greentactics.evidence.intervals import crossed_mean, interval
+from greentactics.evidence.wording import times_phrase
 from greentactics.models.results import Results, Scores
 from tests.examples.records import PRUNING
 from tests.examples.synthetic import METRICS, results
@@ -59,6 +60,41 @@ def test_ratio_of_two_pairs() -> None:
     assert estimate.low == pytest.approx(4 * math.exp(-half_width))
     assert estimate.high == pytest.approx(4 * math.exp(half_width))
     assert (estimate.n, estimate.unit) == (2, TIMES_LOWER)
+
+
+def of_means(baseline, treated, **info) -> Estimate:
+    found = measured(baseline, treated, **info)
+    return compare(found.model_copy(update={"config": {"ratio_of_means": [ENERGY]}}), "tactic", ENERGY)
+
+
+def test_ratio_of_the_means_of_two_pairs() -> None:
+    estimate = of_means({0: 2.0, 1: 4.0}, {0: 1.0, 1: 1.0})
+    half_width = T_1 * math.log(2) / 2  # without one pair 4 and 2 times lower: ln 2 apart
+    assert estimate.value == pytest.approx(3.0)
+    assert (estimate.low, estimate.high) == pytest.approx(
+        (3 * math.exp(-half_width), 3 * math.exp(half_width))
+    )
+    assert (estimate.n, estimate.unit, estimate.of_means) == (2, TIMES_LOWER, True)
+    assert times_phrase(estimate).startswith("3.0x lower [")
+    assert times_phrase(estimate).endswith("] (ratio of means)")
+
+
+def test_ratio_of_means_turned_over_with_one_pair_and_without_an_error() -> None:
+    assert of_means({0: 2.0, 1: 3.0}, {0: 4.0, 1: 6.0}, better="higher").high == pytest.approx(2.0)
+    assert of_means({0: 2.0}, {0: 1.0}) == Estimate(
+        pytest.approx(2.0), None, None, 1, TIMES_LOWER, of_means=True
+    )
+    assert of_means({0: 0.0, 1: 4.0, 2: 2.0}, dict.fromkeys(range(3), 1.0)).value == pytest.approx(2.0)
+    with pytest.raises(NotComparable, match="two positive values or more"):
+        of_means({0: 0.0, 1: 4.0}, {0: 1.0, 1: 1.0})
+    with pytest.raises(NotComparable, match="not negative"):
+        of_means({0: -1.0, 1: 4.0}, {0: 1.0, 1: 1.0})
+
+
+def test_shares_are_compared_in_points_whatever_the_settings_name() -> None:
+    found = measured({0: 0.9, 1: 0.9}, {0: 0.8, 1: 0.8}, ACCURACY)
+    named = found.model_copy(update={"config": {"ratio_of_means": [ACCURACY]}})
+    assert compare(named, "tactic", ACCURACY).unit == POINTS
 
 
 def test_difference_of_three_pairs_in_points() -> None:

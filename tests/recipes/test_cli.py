@@ -96,6 +96,16 @@ def test_writes_one_json_file_and_a_table(tmp_path: Path, capsys) -> None:
     assert "test_accuracy" in capsys.readouterr().out
 
 
+def test_metrics_compared_by_their_means_are_told_with_the_settings(tmp_path: Path) -> None:
+    recipe, out = fake_recipe(), tmp_path / "f.json"
+    recipe.RATIO_OF_MEANS = ("test_accuracy",)
+    assert cli.main(recipe, ["--preset", "smoke", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["config"] == {"examples": 3, "ratio_of_means": ["test_accuracy"]}
+    recipe.RATIO_OF_MEANS = ("lost_steps",)
+    with pytest.raises(ValueError, match="expected names in METRICS, got lost_steps"):
+        cli.main(recipe, ["--preset", "smoke"])
+
+
 def test_a_rival_that_cannot_run_is_told_in_the_file_the_tactic_is_an_error(tmp_path: Path, capsys) -> None:
     def refuse(config, *, arm, seed, meter):
         raise CannotRun("no compiler; install one")

@@ -204,7 +204,13 @@ def _sources(record: Record, bibliography: Mapping[str, Reference]) -> tuple[Sou
 
 def _estimate(estimate: Estimate) -> EstimateDocument:
     interval = None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
-    return EstimateDocument(value=estimate.value, interval_95=interval, n=estimate.n, unit=estimate.unit)
+    return EstimateDocument(
+        value=estimate.value,
+        interval_95=interval,
+        n=estimate.n,
+        unit=estimate.unit,
+        of_means=estimate.of_means,
+    )
 
 
 NAMESPACE = uuid.UUID("53ae0dfc-420e-47c6-9d96-0bc5a1baa8ce")

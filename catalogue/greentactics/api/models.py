@@ -53,6 +53,8 @@ class EstimateDocument(Document):
     """Pairs of runs with the same seed, repeats for an absolute value, or processes for a timing."""
     unit: Text
     """`times lower`, `times higher`, `percentage points`, or the unit of the metric."""
+    of_means: bool
+    """Whether a ratio is that of the two means, in place of the geometric mean of the ratios by seed."""
 
 
 class ComparisonDocument(Document):

@@ -1,6 +1,7 @@
 """Paired comparison of an arm with the baseline, seed by seed.
 
-A cost is compared as a ratio, so the interval is taken on logarithms and the estimate is a geometric mean.
+A cost is compared as a ratio, so the interval is taken on logarithms and the estimate is a geometric mean;
+or it is the ratio of the two means, for costs of which the recipe says so, as they have heavy tails.
 A fraction, such as an accuracy, is compared as a difference in percentage points. Both intervals are
 Student's t intervals over the pairs; they say how far the mean would move with other seeds. Where both arms
 have a score for each test example, the interval of the test metric holds other examples, too. None says how
@@ -21,12 +22,13 @@ from greentactics.evidence.intervals import (
     difference_p,
     equivalence_p,
     interval,
+    log_ratio_of_means,
     mean_of,
     minimal_detectable_effect,
     shown_among,
 )
 from greentactics.models.record import RecipeUse
-from greentactics.models.results import BASELINE, TEST, Better, Results
+from greentactics.models.results import BASELINE, RATIO_OF_MEANS, TEST, Better, Results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +61,8 @@ class Estimate:
     """Number of pairs, or of repeats for an absolute value."""
     unit: str
     """`times lower`, `times higher`, `percentage points`, or the unit of the metric for an absolute value."""
+    of_means: bool = False
+    """Whether a ratio is that of the means, in place of the geometric mean of the ratios."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ class Pairs:
     """One value for each seed that both arms were run with, and their mean."""
 
     values: tuple[float, ...]
-    """Differences in percentage points, or natural logarithms of ratios."""
+    """Differences in percentage points, or natural logarithms of ratios; jackknifed for a ratio of means."""
     mean: Mean
     """Over these; over seeds and test examples where both arms have scores."""
     unit: str
     """`times lower`, `times higher` or `percentage points`."""
+    of_means: bool = False
+    """Whether a ratio is that of the means."""
 
 
 def times_lower(ratios: Sequence[float]) -> Estimate:
@@ -110,6 +116,8 @@ def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) ->
             return Pairs(points, mean_of(points), POINTS)
         sign = -100 if info.better == "lower" else 100  # of scores more is always better
         return Pairs(points, crossed_mean(scores[0] - scores[1]).times(sign), POINTS)
+    if metric in results.config.get(RATIO_OF_MEANS, ()):
+        return _of_means(both, info.better)
     if not all(value > 0 for pair in both for value in pair):
         raise NotComparable("a ratio needs positive values")
     if info.better == "higher":
@@ -211,6 +219,19 @@ def _logarithms(ratios: Sequence[float], unit: str) -> Pairs:
     return Pairs(logarithms, mean_of(logarithms), unit)
 
 
+def _of_means(both: Sequence[tuple[float, float]], better: Better) -> Pairs:
+    """Compare (reference, arm) by their means; an error of the ratio, as a ratio has, is on the logarithm."""
+    of_reference, of_arm = zip(*both, strict=True)
+    if not all(0 <= value < LARGEST for pair in both for value in pair):
+        raise NotComparable("a ratio of means needs values that are not negative, and not too large")
+    higher = better == "higher"
+    try:
+        values = log_ratio_of_means(*((of_arm, of_reference) if higher else (of_reference, of_arm)))
+    except ValueError:
+        raise NotComparable("a ratio of means needs two positive values or more of each arm") from None
+    return Pairs(values, mean_of(values), TIMES_HIGHER if higher else TIMES_LOWER, of_means=True)
+
+
 def _scores(results: Results, arms: tuple[str, str], seeds: Sequence[int]) -> NDArray[np.float64] | None:
     """Return scores by arm, seed and test example; None with one seed, or where a repeat lacks them."""
     import numpy as np
@@ -238,7 +259,7 @@ def _estimate(paired: Pairs) -> Estimate:
     if paired.unit == POINTS:
         return Estimate(value, low, high, count, POINTS)
     if low is None or high is None:
-        return Estimate(math.exp(value), None, None, count, paired.unit)
+        return Estimate(math.exp(value), None, None, count, paired.unit, paired.of_means)
     if max(-low, high) > LARGEST_EXPONENT:
         raise NotComparable("the ratios are too far apart to compute with")
-    return Estimate(math.exp(value), math.exp(low), math.exp(high), count, paired.unit)
+    return Estimate(math.exp(value), math.exp(low), math.exp(high), count, paired.unit, paired.of_means)

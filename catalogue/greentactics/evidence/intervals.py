@@ -57,6 +57,38 @@ def mean_of(values: Sequence[float]) -> Mean:
     return Mean(mean, math.sqrt(variance / count), count - 1)
 
 
+def log_ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[float, ...]:
+    """Return one value for each pair, with the logarithm of the ratio of two means as their mean.
+
+    For costs with heavy tails, of which a few make up most of the sum: the mean is what is paid in the long
+    run, and a geometric mean hides these few. The values are spread as the logarithm is when each pair in
+    turn is left out, so that the standard error of their mean is the jackknife's.
+
+    The 95 % t interval holds the truth, for 10 pairs whose logarithms have standard deviation 1, in 93 % of
+    experiments with independent arms, in 92 % where the two correlate by 0.75, and in 90 % where one arm
+    alone varies so (for 5 pairs 93, 91 and 90 %). The linearised error gives 91, 89 and 88 %; Fieller's
+    interval 97, 97 and 84 %, and in a tenth of the first two cases it has no end.
+
+    Args:
+        above: Values over the fraction's line, none negative, (pairs,).
+        below: Those under it.
+
+    Raises:
+        ValueError: A mean is not positive, or would not be without one of the pairs.
+
+    Source: Miller, The jackknife: a review, Biometrika 61 (1974).
+    """
+    sums, count = (math.fsum(above), math.fsum(below)), len(above)
+    if count == 1 and min(sums) > 0:
+        return (math.log(sums[0] / sums[1]),)
+    rest = [(sums[0] - one, sums[1] - other) for one, other in zip(above, below, strict=True)]
+    if not all(min(entry) > 0 for entry in [sums, *rest]):
+        raise ValueError("expected means that are positive, also without any one of the pairs")
+    whole, without = math.log(sums[0] / sums[1]), [math.log(one / other) for one, other in rest]
+    middle = math.fsum(without) / count
+    return tuple(whole + (count - 1) * (middle - left) for left in without)
+
+
 def crossed_mean(differences: NDArray[np.float64]) -> Mean:
     """Return the mean difference of two arms over seeds and test examples; both stand for more of their kind.
 

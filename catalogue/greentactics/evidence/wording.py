@@ -27,7 +27,7 @@ _WORDS = {
 
 
 def times_phrase(estimate: Estimate) -> str:
-    """Return a ratio so that its number is at least 1, such as `7.4x lower [7.0, 7.9]`."""
+    """Return a ratio so that its number is at least 1, such as `7.4x lower [7.0, 7.9]`, with its method."""
     value, low, high = estimate.value, estimate.low, estimate.high
     higher = estimate.unit == TIMES_HIGHER
     if value < 1:
@@ -35,7 +35,8 @@ def times_phrase(estimate: Estimate) -> str:
         low, high = (None, None) if low is None or high is None else (1 / high, 1 / low)
     digits = ratio_digits(value)
     interval = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:,.{digits}f}x {'higher' if higher else 'lower'}{interval}"
+    method = " (ratio of means)" if estimate.of_means else ""
+    return f"{value:,.{digits}f}x {'higher' if higher else 'lower'}{interval}{method}"
 
 
 def ratio_digits(value: float) -> int:

@@ -41,6 +41,8 @@ TEST, CHOICE = "test_", "choice_"
 """How metrics of a quality begin: on test examples, read once; and on those that nets are chosen by."""
 
 _CLOCK_RATE = re.compile(r"@.*$")
+RATIO_OF_MEANS = "ratio_of_means"
+"""Where the settings name the metrics, if any, that are compared by the ratio of their means."""
 
 FIRST_PUBLISHED_SEED = 1000
 """Settings of a recipe that is tried on a subject are chosen with seeds below, and published with these."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from greentactics.models.datasets import absent_folder
-from greentactics.models.results import BASELINE, TACTIC
+from greentactics.models.results import BASELINE, RATIO_OF_MEANS, TACTIC
 from recipes.common.meters.choice import choose_meter, peak_memory_bytes
 from recipes.common.run import environment, net_files
 from recipes.common.run.command_line import (
@@ -89,7 +89,7 @@ def run_once(recipe: Recipe, config: DataclassInstance, options: argparse.Namesp
         "arm": options.arm,
         "seed": options.seed,
         "preset": options.preset,
-        "config": _plain(config),
+        "config": _plain(config) | _of_means(recipe),
         "data": dataclasses.asdict(outcome.data),
         "metrics": _metrics(recipe, outcome),
         "details": outcome.details,
@@ -185,6 +185,18 @@ def _plain(config: DataclassInstance) -> dict[str, Json]:
     """Return the settings as JSON values, without folders: they may hold a user's name."""
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {name: value for name, value in settings.items() if name != "data_dir"}
+
+
+def _of_means(recipe: Recipe) -> dict[str, Json]:
+    """Return as a setting which metrics the recipe wants compared by the ratio of their means, if any.
+
+    Raises:
+        ValueError: One is not in the recipe's table.
+    """
+    names: tuple[str, ...] = getattr(recipe, RATIO_OF_MEANS.upper(), ())
+    if unknown := set(names) - set(recipe.METRICS):
+        raise ValueError(f"RATIO_OF_MEANS: expected names in METRICS, got {', '.join(sorted(unknown))}")
+    return {RATIO_OF_MEANS: list(names)} if names else {}
 
 
 def _metrics(recipe: Recipe, outcome: Outcome) -> dict[str, dict[str, Json]]:
