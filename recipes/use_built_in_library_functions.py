@@ -385,7 +385,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     if arm != "compiled":  # whose code allocates out of sight of the counter
         metrics["step_allocated_bytes"] = bytes_allocated(partial(backward, net, *first))
     rows = operation_rows(hand, net, first[0], config.operation_cap_s) if arm == "tactic" else []
-    batches = images.test_images.split(50)  # of one size, so that code for it is compiled once
+    batches = torch.split(images.test_images, 50)  # of one size, so that code for it is compiled once
     with torch.no_grad():
         found = torch.cat([net(batch).argmax(1) for batch in batches])
     metrics["test_accuracy"] = float((found == images.test_labels).double().mean())
