@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from recipes import use_built_in_library_functions as recipe
-from recipes.common.nets.report import accuracy
+from recipes.common.nets.report import accuracy, flops
 from recipes.common.run.contract import CannotRun, Deployable, Outcome
 from recipes.common.run.net_files import load_net, save_net
 from tests.recipes.fake_meter import FakeMeter
@@ -187,6 +187,7 @@ def test_a_compiled_net_is_saved_as_the_net_and_compiles_anew(tmp_path) -> None:
         loaded = load_net(tmp_path / "net.pt", "--net").model
         assert isinstance(loaded, recipe.Compiled)
         assert not loaded.training
+        assert flops(compiled, images) == flops(net, images) > 0
         torch.testing.assert_close(loaded(images), net(images))
     assert list(torch.export.export(compiled, (images,)).state_dict) == [
         f"net.{name}" for name in net.state_dict()
