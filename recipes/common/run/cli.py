@@ -203,13 +203,11 @@ def _metrics(recipe: Recipe, outcome: Outcome) -> dict[str, dict[str, Json]]:
     """Return the metrics as JSON values, each described by the recipe's table and checked to be a number."""
     described = {}
     for name, value in outcome.metrics.items():
-        if not isinstance(value, Metric):
-            if name not in recipe.METRICS:
-                raise ValueError(f"metric {name}: expected an entry in METRICS, got {sorted(recipe.METRICS)}")
-            value = Metric(float(value), *recipe.METRICS[name])
-        if not math.isfinite(value.value):
-            raise ValueError(f"metric {name}: expected a finite number, got {value.value}")
-        described[name] = dataclasses.asdict(value)
+        if name not in recipe.METRICS:
+            raise ValueError(f"metric {name}: expected an entry in METRICS, got {sorted(recipe.METRICS)}")
+        if not math.isfinite(value):
+            raise ValueError(f"metric {name}: expected a finite number, got {value}")
+        described[name] = dataclasses.asdict(Metric(float(value), *recipe.METRICS[name]))
     return described
 
 

@@ -82,8 +82,8 @@ class Deployable:
 class Outcome:
     """What one run of one arm with one seed returns."""
 
-    metrics: Mapping[str, float | Metric]
-    """Values by the names in the recipe's `METRICS`; a recipe without that table gives metrics."""
+    metrics: Mapping[str, float]
+    """Values by the names in the recipe's `METRICS`."""
     data: DataUsed
     """The data the run was made with."""
     details: Mapping[str, Json] = field(default_factory=dict)
