@@ -275,6 +275,7 @@ class Tag(Term):
     HARDWARE_CHOICE = "hardware-choice", "which device does the work"
     HYPER_PARAMETER_SEARCH = "hyper-parameter-search", "trying settings to find good ones"
     INFERENCE = "inference", "applying a trained model"
+    LANGUAGE_MODEL = "language-model", "models that write text token by token"
     MEMORY = "memory", "main memory as a limit or a cost"
     MODEL_SELECTION = "model-selection", "choosing among kinds of models or algorithms"
     MODEL_SIZE = "model-size", "the number of parameters of a model"
