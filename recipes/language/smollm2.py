@@ -1,9 +1,9 @@
 """SmolLM2-135M-Instruct, a small language model, and the tokens it reads and writes.
 
-Allal et al., "SmolLM2: When Smol Goes Big", 2025 (arXiv 2502.02737); weights under Apache-2.0. They come from a
-GGUF file in a Python package, where nearly all have 4 bits (Q4_1) and the embedding 8 (Q8_0): the float32
-weights here are those turned back, so the net is somewhat worse than the published one, and storing it with 8
-bits or more loses next to nothing. Figures of quality hold for these weights alone.
+Allal et al., "SmolLM2: When Smol Goes Big", 2025 (arXiv 2502.02737); weights under Apache-2.0. They come
+from a GGUF file in a Python package, where nearly all have 4 bits (Q4_1) and the embedding 8 (Q8_0). The
+float32 weights here are those turned back: no more is in them than in 4 bits. So the net is not the published
+one, what its quality loses by a lower precision says nothing of others, and its figures hold for it alone.
 
     greentactics data fetch smollm2
     pip install "greentactics[language]"
@@ -112,8 +112,8 @@ def weights_file(data_dir: Path | None = None) -> Path:
     folder = find_data(SMOLLM2, data_dir)
     if folder is None:
         raise UserError(
-            f"no weights of SmolLM2 found in the data folders; run `{SMOLLM2.fetch_command}`, or name a folder "
-            f"with --data-dir or {ENVIRONMENT_VARIABLE}"
+            f"no weights of SmolLM2 found in the data folders; run `{SMOLLM2.fetch_command}`, or name a "
+            f"folder with --data-dir or {ENVIRONMENT_VARIABLE}"
         )
     path, file = folder / SMOLLM2.files[0].name, SMOLLM2.files[0]
     try:

