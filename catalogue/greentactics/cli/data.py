@@ -78,8 +78,7 @@ def _state(data_set: DataSet, data_dir: Path | None) -> str:
 def fetch(name: str, dest: Path | None, yes: bool, base_url: str | None) -> None:
     """Download a data set, checked against its published checksums.
 
-    NAME is one of those that `greentactics data list` shows. Size, licence and source are told before anything
-    is downloaded.
+    NAME is one of those that `greentactics data list` shows. Size, licence and source are told first.
     """
     data_set = DATA_SETS[name]
     folder = dest or data_folders(None)[0] / name
