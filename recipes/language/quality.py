@@ -1,0 +1,61 @@
+"""How well a language model does: surprise at texts it has not seen, and choosing between two answers.
+
+Values are given text by text, so that intervals can be drawn over texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@torch.inference_mode()
+def surprises(net: nn.Module, texts: Sequence[Sequence[int]], longest: int = 512) -> Tensor:
+    """Return the mean negative log likelihood of a token, in nats, of each text, (texts,), float64.
+
+    Args:
+        net: Takes tokens (batch, tokens) and returns logits (batch, tokens, vocabulary).
+        texts: Tokens of each text, at least 2; only the first `longest` are read.
+        longest: Tokens of a text that count.
+
+    Raises:
+        ValueError: A text has no token to guess.
+    """
+    means = []
+    for text in texts:
+        if len(text) < 2:
+            raise ValueError(f"expected texts of two tokens or more, got one of {len(text)}")
+        tokens = torch.tensor([text[:longest]])
+        logits = net(tokens[:, :-1])[0]  # (tokens - 1, vocabulary)
+        means.append(F.cross_entropy(logits.float(), tokens[0, 1:]).double())
+    return torch.stack(means)
+
+
+def perplexity(surprises: Tensor) -> float:
+    """Return the perplexity over texts from their mean surprises (texts,), each text counting alike."""
+    return float(surprises.mean().exp())
+
+
+@torch.inference_mode()
+def preferences(net: nn.Module, texts: Sequence[Sequence[int]], answers: tuple[int, int]) -> Tensor:
+    """Return by how much each text is rather followed by the second token than by the first, (texts,).
+
+    The logit of the second less that of the first. Nets like some words better whatever they have read, so that
+    the threshold is to be sought on texts of another part.
+
+    Args:
+        net: Takes tokens (batch, tokens) and `last_only`, and returns logits (batch, 1, vocabulary).
+        texts: Tokens of each question, up to where the answer begins.
+        answers: The two tokens, different ones.
+    """
+    first, second = answers
+    logits = torch.stack([net(torch.tensor([text]), last_only=True)[0, -1] for text in texts])
+    return logits[:, second] - logits[:, first]
+
+
+def right(preferences: Tensor, labels: Tensor, threshold: float = 0.0) -> Tensor:
+    """Return whether each answer is right, (texts,) of 0 and 1: the second one above the threshold."""
+    return ((preferences > threshold) == labels.bool()).double()
