@@ -1,10 +1,10 @@
 """Key/value cache: a language model reads each token once, and not again for every token it writes.
 
-Record: tactics/keep-keys-and-values.yaml. Keys and values of earlier tokens depend on these tokens alone, so that
-they are the same in each pass and can be kept; Pope et al., "Efficiently Scaling Transformer Inference", 2022
-(arXiv 2211.05102). The baseline puts the whole text through the net for each new token. The rival does so with
-the end of the text only, which bounds the cost and forgets the beginning: the "sliding window with
-re-computation" of Xiao et al., 2023 (arXiv 2309.17453).
+Record: tactics/keep-keys-and-values.yaml. Keys and values of earlier tokens depend on these tokens alone, so
+that they are the same in each pass and can be kept. The baseline puts the whole text through the net for each
+new token. The rival does so with the end of the text only, which bounds the cost and forgets the beginning: the
+sliding window that is computed anew, of Xiao et al., "Efficient Streaming Language Models with Attention
+Sinks", 2023 (arXiv 2309.17453).
 
     python -m recipes.keep_keys_and_values --arm tactic --seed 0 --preset default
 
@@ -66,7 +66,7 @@ SMOKE = Config(net="tiny", lengths=(16, 64), window=16)
 DEFAULT = Config()
 FULL = Config(lengths=(32, 128, 512, 1024), new_tokens=128, window=256)
 
-# --- The tactic, its baseline and a rival: each gives one new token (batch, 1) after the other -----------------
+# --- The tactic, its baseline and a rival: each gives one new token (batch, 1) after the other -----------
 
 
 # --8<-- [start:tactic]
@@ -85,7 +85,7 @@ def keeping(net: Llama, text: Tensor, count: int) -> Iterator[Tensor]:
 
 @torch.inference_mode()
 def recomputing(net: Llama, text: Tensor, count: int, *, window: int | None = None) -> Iterator[Tensor]:
-    """Go on from a text (batch, tokens) by a pass over all of it, or over its last tokens, for each new one."""
+    """Go on from a text (batch, tokens) by a pass over it, or over its last tokens, for each new one."""
     for _ in range(count):
         seen = text if window is None else text[:, -window:]
         new = net(seen, last_only=True).argmax(-1)  # (batch, 1)

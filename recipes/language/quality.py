@@ -43,8 +43,8 @@ def perplexity(surprises: Tensor) -> float:
 def preferences(net: nn.Module, texts: Sequence[Sequence[int]], answers: tuple[int, int]) -> Tensor:
     """Return by how much each text is rather followed by the second token than by the first, (texts,).
 
-    The logit of the second less that of the first. Nets like some words better whatever they have read, so that
-    the threshold is to be sought on texts of another part.
+    The logit of the second less that of the first. Nets like some words better whatever they have read: seek
+    the threshold on texts of another part.
 
     Args:
         net: Takes tokens (batch, tokens) and `last_only`, and returns logits (batch, 1, vocabulary).

@@ -2,8 +2,8 @@
 
 Settings are sought on the *search* part, nets chosen on the *choice* part, figures reported on the *test*
 part. The reference of the Python language comes with every Python, and differs between its versions: results
-hold a checksum. The e-mails are those of the SpamAssassin project; they hold names and addresses of people, so
-that none of them may be printed or committed.
+hold a checksum. The e-mails are those of the SpamAssassin project; they hold names and addresses of people:
+print and commit none of them.
 
     greentactics data fetch spam
 """
