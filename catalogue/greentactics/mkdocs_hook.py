@@ -18,20 +18,24 @@ from greentactics.api.addresses import repository_address
 from greentactics.cli.main import main
 from greentactics.records.loading import load_catalogue, load_results_folder
 from greentactics.site.content_security import with_policy
+from greentactics.site.kept_pages import KeptPage, KeptPages
 from greentactics.site.pages import render_site
 from greentactics.site.recipe_files import recipe_archives
 from greentactics.site.search_spelling import with_both_spellings
+from greentactics.text.kept import Kept, digest_of_program
 from greentactics.text.problems import CatalogueError, UserError
 
 MAIN_HEADING = '<h1 id="top">'
 """What the main heading of a rendered page starts with; it is HTML, which no list of headings knows."""
 _serving = False
+_pages: KeptPages | None = None
 
 
 def on_startup(*, command: Literal["build", "gh-deploy", "serve"], **_: object) -> None:
     """Note whether the site is only shown here, for live reload puts a script of its own into each page."""
     global _serving
     _serving = command == "serve"
+    digest_of_program()  # of the program that was started
 
 
 def on_config(config: MkDocsConfig, **_: object) -> MkDocsConfig:
@@ -62,6 +66,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         file = File.generated(config, path, content=content)
         file.edit_uri = _edited_in(path)
         files.append(file)
+    global _pages
+    _pages = KeptPages(Kept(_kept_file(config)), files, config)
     return files
 
 
@@ -82,7 +88,10 @@ def on_page_content(html: str, /, *, page: Page, **_: object) -> str:
 
 def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
     """Add the policy, but where live reload puts a script of its own into the page."""
-    return output if _serving else with_policy(output, page.content or "")
+    if not isinstance(page, KeptPage):
+        output = output if _serving else with_policy(output, page.content or "")
+        _pages.keep(page, output)
+    return output
 
 
 def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
@@ -94,7 +103,9 @@ def on_post_build(*, config: MkDocsConfig, **_: object) -> None:
     """Let the search find words in either spelling."""
     index = Path(config.site_dir, "search", "search_index.json")
     if index.is_file():
-        index.write_text(with_both_spellings(index.read_text(encoding="utf-8")), encoding="utf-8")
+        text = _pages.with_all_entries(index.read_text(encoding="utf-8"))
+        index.write_text(with_both_spellings(text), encoding="utf-8")
+    _pages.write()
 
 
 def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:
@@ -109,6 +120,13 @@ def _local_results(config: MkDocsConfig) -> Path | None:
     """Return the folder of this machine's results, or None where the settings name none."""
     named = config.extra.get("local_results")
     return Path(config.config_file_path).parent / named if named else None
+
+
+def _kept_file(config: MkDocsConfig) -> Path | None:
+    """Return where pages are kept, or None where the settings name no folder for them."""
+    named = config.extra.get("kept")
+    name = f"pages-{'serve' if _serving else 'build'}.json"
+    return Path(config.config_file_path).parent / named / name if named else None
 
 
 def _edited_in(path: str) -> str | None:
