@@ -59,15 +59,17 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     except CatalogueError as error:
         raise Abort(f"The catalogue has mistakes:\n{error}") from error
     try:
-        rendered = render_site(catalogue, local, config.site_url, config.extra.get("edit_url"), commands=main)
+        kept = Kept(_kept_file(config))
+        edit_url = config.extra.get("edit_url")
+        rendered = render_site(catalogue, local, config.site_url, edit_url, commands=main, kept=kept)
     except UserError as error:
         raise Abort(str(error)) from error
-    for path, content in chain[tuple[str, str | bytes]](rendered.items(), recipe_archives(catalogue)):
+    for path, content in chain[tuple[str, str | bytes]](rendered.items(), recipe_archives(catalogue, kept)):
         file = File.generated(config, path, content=content)
         file.edit_uri = _edited_in(path)
         files.append(file)
     global _pages
-    _pages = KeptPages(Kept(_kept_file(config)), files, config)
+    _pages = KeptPages(kept, files, config)
     return files
 
 

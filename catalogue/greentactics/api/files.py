@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree as Xml
 
 import yaml
+from jinja2 import Environment
 from pydantic import BaseModel
 
 from greentactics.api.addresses import (
@@ -33,8 +35,10 @@ from greentactics.api.tables import table_files
 from greentactics.citing.bibtex import LICENCE, bibtex
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.terms import TermPage
+from greentactics.models.bibliography import Reference
 from greentactics.records.loading import Catalogue
 from greentactics.text.escaping import one_line
+from greentactics.text.kept import Kept
 
 LONGEST = 100
 """Entries in the feed; all changes stand in `changes.json`."""
@@ -104,25 +108,39 @@ class Documents:
     """The histories of all records."""
 
 
-def api_documents(tactics: Mapping[str, Tactic], catalogue: Catalogue) -> Documents:
-    """Compute the documents; all machine-readable forms take their figures from here."""
+def api_documents(
+    tactics: Mapping[str, Tactic], catalogue: Catalogue, kept: Kept, digests: Mapping[str, str]
+) -> Documents:
+    """Compute the documents; all machine-readable forms take their figures from here.
+
+    Args:
+        tactics: All tactics, by identifier.
+        catalogue: Where the references come from.
+        kept: Documents that need not be computed again.
+        digests: Of all that each document is made from.
+    """
     documents = {
-        identifier: tactic_document(tactic, catalogue.bibliography) for identifier, tactic in tactics.items()
+        identifier: kept.made(
+            partial(tactic_document, tactic, catalogue.bibliography),
+            "document",
+            digests[identifier],
+            dump=document_text,
+            load=TacticDocument.model_validate_json,
+        )
+        for identifier, tactic in tactics.items()
     }
     return Documents(documents, changes_document(documents.values()))
 
 
 def api_files(
-    tactics: Mapping[str, Tactic],
     documents: Documents,
     catalogue: Catalogue,
     terms: Sequence[TermPage],
     site_url: str | None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield path and text of the files below `api/`, and of `llms.txt`.
+    """Yield path and text of the files below `api/` that are not one tactic's, and of `llms.txt`.
 
     Args:
-        tactics: All tactics, by identifier.
         documents: What `api_documents` returned.
         catalogue: Where the references come from.
         terms: The pages of all terms.
@@ -140,18 +158,34 @@ def api_files(
     yield f"{API}/sources.bib", bibtex(catalogue.bibliography)
     yield "llms.txt", overview_text(text_environment(), ordered, site_url or "")
     yield from ((vocabulary_path(entry.name), document_text(entry)) for entry in vocabularies)
-    yield from ((schema_path(path.name.split(".")[0]), text) for path, text in schema_files().items())
     yield from table_files(ordered).items()
-    environment = text_environment()
-    for document in ordered:
-        record = document.record.model_dump(mode="json", exclude_none=True)
-        keys = [source.key for source in document.sources]
-        record_yaml = yaml.dump(record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100)
-        yield document_path(document.id), document_text(document)
-        yield document_path(document.id, "yaml"), record_yaml
-        text = tactic_text(environment, tactics[document.id], document, site_url or "../../../")
-        yield document_path(document.id, "txt"), text
-        yield document_path(document.id, "bib"), bibtex(catalogue.bibliography, keys)
+
+
+def api_schemas() -> dict[str, str]:
+    """Return the schemas by path."""
+    return {schema_path(path.name.split(".")[0]): text for path, text in schema_files().items()}
+
+
+def tactic_files(
+    environment: Environment,
+    tactic: Tactic,
+    document: TacticDocument,
+    bibliography: Mapping[str, Reference],
+    site_url: str | None,
+) -> dict[str, str]:
+    """Return the forms of one tactic by path; `environment` is that of `plain_text`."""
+    record = document.record.model_dump(mode="json", exclude_none=True)
+    keys = [source.key for source in document.sources]
+    return {
+        document_path(document.id): document_text(document),
+        document_path(document.id, "yaml"): yaml.dump(
+            record, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=100
+        ),
+        document_path(document.id, "txt"): tactic_text(
+            environment, tactic, document, site_url or "../../../"
+        ),
+        document_path(document.id, "bib"): bibtex(bibliography, keys),
+    }
 
 
 def raw_files(tactic: Tactic) -> dict[str, str]:

@@ -120,7 +120,8 @@ def crossed_mean(differences: NDArray[np.float64]) -> Mean:
     centred = differences - mean
     freedoms = np.array([seeds - 1, examples - 1, (seeds - 1) * (examples - 1)])
     sums = [examples * (centred.mean(1) ** 2).sum(), seeds * (centred.mean(0) ** 2).sum()]
-    squares = np.array([*sums, max(float(np.vdot(centred, centred)) - sum(sums), 0.0)]) / freedoms
+    # Summed here, as the library behind `vdot` keeps idle threads busy for as long as the rest takes.
+    squares = np.array([*sums, max(float(np.square(centred).sum()) - sum(sums), 0.0)]) / freedoms
     variance = max(squares[0] + squares[1] - squares[2], squares[0], squares[1])
     # A difference of mean squares may come out with fewer degrees of freedom than any of its parts.
     freedom = float(min(seeds, examples) - 1)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,14 +18,15 @@ from markupsafe import Markup, escape
 
 from greentactics import __version__
 from greentactics.api.addresses import edit_root, raw_path, site_root
-from greentactics.api.files import api_documents, api_files, raw_files
+from greentactics.api.files import api_documents, api_files, api_schemas, raw_files, tactic_files
 from greentactics.api.json_ld import catalogue_script, page_script, tactic_script
+from greentactics.api.models import TacticDocument
+from greentactics.api.plain_text import text_environment
 from greentactics.contribute.importing.archive_words import ARCHIVE
 from greentactics.evidence.relations import Tie, by_group, stated_ties, ties_by_tactic
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.evidence.terms import question, term_pages
 from greentactics.evidence.wording import plain_label, sentence, typographic
-from greentactics.models.record import Record
 from greentactics.models.results import Results
 from greentactics.records.loading import Catalogue
 from greentactics.site.browse import facet_pages
@@ -39,6 +40,7 @@ from greentactics.site.overview import savings_panels
 from greentactics.site.tactic_page import page_context
 from greentactics.text.escaping import finalize, text_to_html
 from greentactics.text.files import write_atomically
+from greentactics.text.kept import Kept, digest, digest_of_program
 from greentactics.text.problems import UserError
 
 WINGS = "assets/wings.svg"
@@ -52,9 +54,10 @@ def render_site(
     edit_url: str | None = None,
     *,
     commands: click.Group | None = None,
+    kept: Kept | None = None,
 ) -> dict[str, str]:
     """Render all generated files, in the order of their paths; arguments and errors are `rendered_files`'."""
-    return dict(sorted(rendered_files(catalogue, local, site_url, edit_url, commands=commands)))
+    return dict(sorted(rendered_files(catalogue, local, site_url, edit_url, commands=commands, kept=kept)))
 
 
 def rendered_files(
@@ -64,6 +67,7 @@ def rendered_files(
     edit_url: str | None = None,
     *,
     commands: click.Group | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Return an iterator that renders one file after the other, so that a large site need not lie in memory.
 
@@ -73,6 +77,7 @@ def rendered_files(
         site_url: Address of the root of the site; without it all addresses are relative.
         edit_url: Address below which files of the repository are edited; without it pages say how instead.
         commands: The command line; without it there is no page of its commands.
+        kept: Files of tactics that need not be rendered again, as nothing they show has changed.
 
     Returns:
         Path below the docs folder and text of each file; no path twice.
@@ -80,7 +85,7 @@ def rendered_files(
     Raises:
         UserError: `site_url` or `edit_url` is not an address of the web.
     """
-    return _rendered(catalogue, local, site_root(site_url), edit_root(edit_url), commands)
+    return _rendered(catalogue, local, site_root(site_url), edit_root(edit_url), commands, kept or Kept())
 
 
 def _rendered(
@@ -89,12 +94,15 @@ def _rendered(
     site: str | None,
     edit: str | None,
     commands: click.Group | None,
+    kept: Kept,
 ) -> Iterator[tuple[str, str]]:
     tactics = join(catalogue, local)
     current = _by_title({key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None})
-    documents = api_documents(tactics, catalogue)
+    program = digest_of_program()
+    digests = _digests(tactics, catalogue, program, site or "", edit or "")
+    documents = api_documents(tactics, catalogue, kept, digests)
     terms = term_pages(current.values())
-    environment = template_environment(site, edit)
+    environment, of_texts = template_environment(site, edit), text_environment()
     home = catalogue_script(documents.changes, __version__, site or "")
     withdrawn = [tactic for key, tactic in _by_title(tactics).items() if key not in current]
     yield from _front_pages(environment, current, withdrawn, home).items()
@@ -102,10 +110,16 @@ def _rendered(
     ties = stated_ties(current)
     seen, shared = ties_by_tactic(tactics, ties), set[str]()
     for identifier, tactic in tactics.items():
-        context = page_context(tactic, catalogue, seen[identifier])
-        context["json_ld"] = tactic_script(documents.tactics[identifier], catalogue, site or "../../")
-        yield from _tactic_pages(environment, context).items()
-        shared |= set(context["usage"].modules if context.get("usage") else ())
+        document = documents.tactics[identifier]
+        successor = tactic.record.withdrawn and tactic.record.withdrawn.successor
+        others = [tie.target.record.id for tie in seen[identifier]] + ([successor] if successor else [])
+        shown = [digests.get(other, "") for other in (identifier, *others)]
+        make = partial(_tactic_pages, environment, tactic, catalogue, seen[identifier], document, site)
+        pages, modules = kept.made(make, "pages", *shown)
+        yield from pages.items()
+        shared.update(modules)
+        make_texts = partial(tactic_files, of_texts, tactic, document, catalogue.bibliography, site)
+        yield from kept.made(make_texts, "texts", digests[identifier]).items()
         yield from raw_files(tactic).items()
     yield from ((path, catalogue.modules[path]) for path in sorted(shared))
     yield from _overview_page(environment, current).items()
@@ -115,8 +129,25 @@ def _rendered(
     yield from find_page(environment, current.values(), catalogue.bibliography).items()
     yield WINGS, wings_svg(Path(__file__).parents[1])
     if commands is not None:
-        yield from command_page(environment, commands).items()
-    yield from api_files(tactics, documents, catalogue, terms, site)
+        yield from kept.made(partial(command_page, environment, commands), "commands", program).items()
+    yield from kept.made(api_schemas, "schemas", program).items()
+    yield from api_files(documents, catalogue, terms, site)
+
+
+def _digests(tactics: Mapping[str, Tactic], catalogue: Catalogue, *shared: str) -> dict[str, str]:
+    """Return a digest by tactic of all that its own files show, less what they show of other tactics."""
+    bibliography = (reference.model_dump_json() for reference in catalogue.bibliography.values())
+    recipes = (part for file in catalogue.modules.items() for part in file)
+    for_all = digest(*shared, *catalogue.bibliography, *bibliography, catalogue.timing_sha256 or "", *recipes)
+    return {
+        identifier: digest(
+            for_all,
+            tactic.record.model_dump_json(),
+            getattr(catalogue.recipes.get(identifier), "text", ""),
+            *(f"{run.local} {run.results.model_dump_json()}" for run in (*tactic.committed, *tactic.local)),
+        )
+        for identifier, tactic in tactics.items()
+    }
 
 
 def _by_title(tactics: Mapping[str, Tactic]) -> dict[str, Tactic]:
@@ -124,9 +155,21 @@ def _by_title(tactics: Mapping[str, Tactic]) -> dict[str, Tactic]:
     return dict(sorted(tactics.items(), key=lambda item: (item[1].record.title.casefold(), item[0])))
 
 
-def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[str, str]:
-    """Render the page of a tactic, of what was measured, and of its recipe with the file itself."""
-    record: Record = context["record"]
+def _tactic_pages(
+    environment: Environment,
+    tactic: Tactic,
+    catalogue: Catalogue,
+    ties: Sequence[Tie],
+    document: TacticDocument,
+    site: str | None,
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Render the page of a tactic, of what was measured, and of its recipe with the file itself.
+
+    Returns:
+        The pages by path, and the files that the page of the recipe links to.
+    """
+    record, context = tactic.record, page_context(tactic, catalogue, ties)
+    context["json_ld"] = tactic_script(document, catalogue, site or "../../")
 
     def page(template: str, root: str) -> str:
         return environment.get_template(template).render(context, root=root)
@@ -137,7 +180,7 @@ def _tactic_pages(environment: Environment, context: Mapping[str, Any]) -> dict[
     if context["source"]:
         files[f"recipes/{record.id}/index.md"] = page("recipe.md.j2", "../../")
         files[f"recipes/{record.id}/{record.module}.py"] = context["source"].text
-    return files
+    return files, context["usage"].modules if context.get("usage") else ()
 
 
 def _front_pages(

@@ -6,9 +6,10 @@ import ast
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from greentactics.records.loading import LICENCE, OWN_PACKAGES, Catalogue
+from greentactics.text.kept import Kept, digest, digest_of_program
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The first one that an archive can hold, so that the same files give the same bytes."""
@@ -70,14 +71,17 @@ def packed(files: Mapping[str, str]) -> bytes:
     return data.getvalue()
 
 
-def recipe_archives(catalogue: Catalogue) -> Iterator[tuple[str, bytes]]:
+def recipe_archives(catalogue: Catalogue, kept: Kept | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield path and bytes of the archive of each recipe that has a record.
 
-    They stand beside what is rendered, as that is text.
+    They stand beside what is rendered, as that is text. With `kept` imports are not followed again.
     """
+    kept, modules = kept or Kept(), digest(*(part for file in catalogue.modules.items() for part in file))
     for tactic in sorted(catalogue.recipes.keys() & catalogue.records.keys()):
-        if files := archived_files(tactic, catalogue):
-            yield archive_path(tactic), packed(files)
+        make = partial(archived_files, tactic, catalogue)
+        files = kept.made(make, "archive", tactic, digest_of_program(), modules, dump=list)
+        if files:
+            yield archive_path(tactic), packed({path: catalogue.modules[path] for path in files})
 
 
 @lru_cache(maxsize=1024)  # recipes share most of what they import

@@ -9,12 +9,14 @@ import functools
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from greentactics.text.files import write_atomically
 
+Made = TypeVar("Made")
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -54,7 +56,7 @@ def _digest_at_start() -> str:
 class Kept:
     """What is kept; what a run did not ask for is forgotten when it is written."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None = None) -> None:
         """Read what was kept: nothing without a file, or from one that is not whole."""
         self._file = file
         self._before: dict[str, Any] = {}
@@ -72,6 +74,29 @@ class Kept:
     def put(self, key: str, made: object) -> None:
         """Keep what was made, of what JSON can hold, under the digest of all that it was made from."""
         self._asked[key] = made
+
+    def made(
+        self,
+        make: Callable[[], Made],
+        *parts: str,
+        dump: Callable[[Made], object] = lambda made: made,
+        load: Callable[[Any], Made] = lambda kept: kept,
+    ) -> Made:
+        """Return what is kept, or else make it and keep it.
+
+        Args:
+            make: Makes it.
+            parts: What names it, and what stands for all that it is made from.
+            dump: Returns it as something that JSON can hold.
+            load: Does the opposite.
+        """
+        key = digest(*parts)
+        if self._file and (found := self.get(key)) is not None:
+            return load(found)
+        made = make()
+        if self._file:
+            self.put(key, dump(made))
+        return made
 
     def write(self) -> None:
         """Write what was asked for, where anything is new; where it cannot be written all is made again."""
