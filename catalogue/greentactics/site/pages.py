@@ -37,7 +37,7 @@ from greentactics.site.drawings.wings import wings_svg
 from greentactics.site.find import find_page
 from greentactics.site.measurements import meter_words
 from greentactics.site.overview import savings_panels
-from greentactics.site.tactic_page import page_context
+from greentactics.site.tactic_page import page_context, relation_groups
 from greentactics.text.escaping import finalize, text_to_html
 from greentactics.text.files import write_atomically
 from greentactics.text.kept import Kept, digest, digest_of_program
@@ -111,11 +111,11 @@ def _rendered(
     seen, shared = ties_by_tactic(tactics, ties), set[str]()
     for identifier, tactic in tactics.items():
         document = documents.tactics[identifier]
+        relations = relation_groups(seen[identifier])
         successor = tactic.record.withdrawn and tactic.record.withdrawn.successor
-        others = [tie.target.record.id for tie in seen[identifier]] + ([successor] if successor else [])
-        shown = [digests.get(other, "") for other in (identifier, *others)]
-        make = partial(_tactic_pages, environment, tactic, catalogue, seen[identifier], document, site)
-        pages, modules = kept.made(make, "pages", *shown)
+        others = [json.dumps(relations), digests.get(successor or "", "")]
+        make = partial(_tactic_pages, environment, tactic, catalogue, relations, document, site)
+        pages, modules = kept.made(make, "pages", digests[identifier], *others)
         yield from pages.items()
         shared.update(modules)
         make_texts = partial(tactic_files, of_texts, tactic, document, catalogue.bibliography, site)
@@ -159,7 +159,7 @@ def _tactic_pages(
     environment: Environment,
     tactic: Tactic,
     catalogue: Catalogue,
-    ties: Sequence[Tie],
+    relations: Mapping[str, list[dict[str, str]]],
     document: TacticDocument,
     site: str | None,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -168,7 +168,7 @@ def _tactic_pages(
     Returns:
         The pages by path, and the files that the page of the recipe links to.
     """
-    record, context = tactic.record, page_context(tactic, catalogue, ties)
+    record, context = tactic.record, page_context(tactic, catalogue, relations)
     context["json_ld"] = tactic_script(document, catalogue, site or "../../")
 
     def page(template: str, root: str) -> str:

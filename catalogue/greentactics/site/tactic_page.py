@@ -220,8 +220,10 @@ def _imported_modules(tree: ast.Module, used: set[str]) -> Iterator[str]:
                 yield from (above.rstrip("."), f"{above}{alias.name}")
 
 
-def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> dict[str, Any]:
-    """Return the values for the templates of a tactic's pages; `ties` are its relations."""
+def page_context(
+    tactic: Tactic, catalogue: Catalogue, relations: Mapping[str, list[dict[str, str]]]
+) -> dict[str, Any]:
+    """Return the values for the templates of a tactic's pages; `relations` are those of `relation_groups`."""
     record = tactic.record
     runs = tactic.runs
     verdict_run = _verdict_run(runs)
@@ -248,7 +250,7 @@ def page_context(tactic: Tactic, catalogue: Catalogue, ties: Iterable[Tie]) -> d
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(verdict_run),
         "timed_devices": timed_views(runs),
-        "relations": relation_groups(ties),
+        "relations": relations,
         "sources": source_entries(record, catalogue.bibliography),
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
         "source_number": lambda key: source_number(record, key),
