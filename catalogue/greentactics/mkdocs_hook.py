@@ -22,6 +22,7 @@ from greentactics.site.kept_pages import KeptPage, KeptPages
 from greentactics.site.pages import render_site
 from greentactics.site.recipe_files import recipe_archives
 from greentactics.site.search_spelling import with_both_spellings
+from greentactics.text.compiled_templates import CompiledTemplates
 from greentactics.text.kept import Kept, digest_of_program
 from greentactics.text.problems import CatalogueError, UserError
 
@@ -76,6 +77,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_env(environment: Environment, **_: object) -> Environment:
     """Let the theme's templates leave no lines behind where they only decide."""
     environment.trim_blocks = environment.lstrip_blocks = True
+    environment.bytecode_cache = CompiledTemplates(_pages.kept, digest_of_program())
     return environment
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,11 @@ _NAMED_PAGE = re.compile(r"[^\"]+\.md(?=\")")
 class KeptPage(Page):
     """A page as an earlier build made it."""
 
-    html: str
-    """The whole page."""
-
-    def __init__(self, kept: dict[str, Any], file: File, config: MkDocsConfig) -> None:
+    def __init__(self, kept: Mapping[str, Any], file: File, config: MkDocsConfig) -> None:
         super().__init__(kept["title"], file, config)
         self._kept = kept
-        self.html = kept["html"]
+        self.html: str = kept["html"]
+        self.entries: list[Any] = kept["entries"]  # of the search
 
     def read_source(self, config: MkDocsConfig) -> None:
         """Read nothing; the template prints the page, and the search does not look into it again."""
@@ -49,7 +47,7 @@ class KeptPage(Page):
 
 
 class KeptPages:
-    """The pages of one build: those that are kept, and those that will be."""
+    """The pages of one build: those that were kept, and those that will be."""
 
     def __init__(self, kept: Kept, files: Files, config: MkDocsConfig) -> None:
         """Put pages that are kept into the site; to be called when all files are known.
@@ -59,10 +57,11 @@ class KeptPages:
             files: All files of the site.
             config: The settings.
         """
-        self._kept = kept
+        self.kept = kept
         self._warnings = CountHandler(level=logging.WARNING)
         _LOG.addHandler(self._warnings)
         self._files = files.documentation_pages()
+        self._made: dict[str, dict[str, Any]] = {}
         shared = digest(digest_of_program(), *_settings(config), *_shared_by_pages(files, config))
         self._keys = {
             file.src_uri: digest(shared, file.src_uri, file.content_bytes) for file in self._files
@@ -74,7 +73,7 @@ class KeptPages:
     def keep(self, page: Page, html: str) -> None:
         """Keep a page as it was built."""
         links = page.links_to_anchors or {}
-        made = {
+        self._made[page.file.src_uri] = {
             "html": html,
             "title": page.title,
             "meta": page.meta,
@@ -82,7 +81,6 @@ class KeptPages:
             "links": {file.src_uri: anchors for file, anchors in links.items()},
             "entries": [],
         }
-        self._kept.put(self._keys[page.file.src_uri], made)
 
     def with_all_entries(self, index: str) -> str:
         """Return the index of the search with the entries of kept pages, in the order of the pages."""
@@ -92,17 +90,20 @@ class KeptPages:
             new.setdefault(entry["location"].partition("#")[0], []).append(entry)
         content["docs"] = []
         for file in self._files:
-            made = self._kept.get(self._keys[file.src_uri])
-            if not isinstance(file.page, KeptPage) and made:
-                made["entries"] = new.get(file.url, [])
-            content["docs"] += made["entries"] if made else []
+            if isinstance(file.page, KeptPage):
+                content["docs"] += file.page.entries
+            else:
+                self._made[file.src_uri]["entries"] = entries = new.get(file.url, [])
+                content["docs"] += entries
         return json.dumps(content)
 
     def write(self) -> None:
         """Keep the pages for the next build, but none where mkdocs has warned: it is to warn again."""
         _LOG.removeHandler(self._warnings)
+        for uri, made in self._made.items():
+            self.kept.put(self._keys[uri], made)
         if not self._warnings.counts:
-            self._kept.write()
+            self.kept.write()
 
 
 def _settings(config: MkDocsConfig) -> Iterator[str]:

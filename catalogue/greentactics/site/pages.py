@@ -39,6 +39,7 @@ from greentactics.site.measurements import meter_words
 from greentactics.site.overview import savings_panels
 from greentactics.site.tactic_page import page_context, relation_groups
 from greentactics.text.escaping import finalize, text_to_html
+from greentactics.text.compiled_templates import CompiledTemplates
 from greentactics.text.files import write_atomically
 from greentactics.text.kept import Kept, digest, digest_of_program
 from greentactics.text.problems import UserError
@@ -103,6 +104,7 @@ def _rendered(
     documents = api_documents(tactics, catalogue, kept, digests)
     terms = term_pages(current.values())
     environment, of_texts = template_environment(site, edit), text_environment()
+    environment.bytecode_cache = of_texts.bytecode_cache = CompiledTemplates(kept, program)
     home = catalogue_script(documents.changes, __version__, site or "")
     withdrawn = [tactic for key, tactic in _by_title(tactics).items() if key not in current]
     yield from _front_pages(environment, current, withdrawn, home).items()

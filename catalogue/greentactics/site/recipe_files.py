@@ -76,11 +76,11 @@ def recipe_archives(catalogue: Catalogue, kept: Kept | None = None) -> Iterator[
 
     They stand beside what is rendered, as that is text. With `kept` imports are not followed again.
     """
-    kept, modules = kept or Kept(), digest(*(part for file in catalogue.modules.items() for part in file))
+    kept = kept or Kept()
+    shared = digest(digest_of_program(), *(part for file in catalogue.modules.items() for part in file))
     for tactic in sorted(catalogue.recipes.keys() & catalogue.records.keys()):
         make = partial(archived_files, tactic, catalogue)
-        files = kept.made(make, "archive", tactic, digest_of_program(), modules, dump=list)
-        if files:
+        if files := kept.made(make, "archive", tactic, shared, dump=list):
             yield archive_path(tactic), packed({path: catalogue.modules[path] for path in files})
 
 

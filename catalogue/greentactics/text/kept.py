@@ -73,7 +73,8 @@ class Kept:
 
     def put(self, key: str, made: object) -> None:
         """Keep what was made, of what JSON can hold, under the digest of all that it was made from."""
-        self._asked[key] = made
+        if self._file:
+            self._asked[key] = made
 
     def made(
         self,
@@ -91,7 +92,7 @@ class Kept:
             load: Does the opposite.
         """
         key = digest(*parts)
-        if self._file and (found := self.get(key)) is not None:
+        if (found := self.get(key)) is not None:
             return load(found)
         made = make()
         if self._file:
@@ -102,5 +103,5 @@ class Kept:
         """Write what was asked for, where anything is new; where it cannot be written all is made again."""
         if self._file and self._asked.keys() != self._before.keys():
             with suppress(OSError):
-                write_atomically(self._file, json.dumps(self._asked), flush_to_disk=False)
+                write_atomically(self._file, json.dumps(self._asked, default=str), flush_to_disk=False)
             self._before = self._asked
