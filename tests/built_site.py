@@ -68,6 +68,7 @@ def _build(out: Path, local_results: str) -> None:
         "PYTHONPATH": str(ROOT / "catalogue"),
         "SITE_URL": "",
         "EDIT_URL": "",
+        "KEPT": "",
         "LOCAL_RESULTS": local_results,
     }
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]

@@ -47,10 +47,10 @@ def on_config(config: MkDocsConfig, **_: object) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add what the renderer returns; a catalogue with mistakes ends the build with all of them.
+    """Add what the renderer returns, and pages of the last build where nothing in them can have changed.
 
     Raises:
-        Abort: The catalogue has mistakes, or an address in the settings is none.
+        Abort: The catalogue has mistakes, all of which it names, or an address in the settings is none.
     """
     root = Path(config.config_file_path).parent
     try:
@@ -77,7 +77,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_env(environment: Environment, **_: object) -> Environment:
     """Let the theme's templates leave no lines behind where they only decide."""
     environment.trim_blocks = environment.lstrip_blocks = True
-    environment.bytecode_cache = CompiledTemplates(_pages.kept, digest_of_program())
+    if _pages:
+        environment.bytecode_cache = CompiledTemplates(_pages.kept, digest_of_program())
     return environment
 
 
@@ -92,10 +93,12 @@ def on_page_content(html: str, /, *, page: Page, **_: object) -> str:
 
 def on_post_page(output: str, /, *, page: Page, **_: object) -> str:
     """Add the policy, but where live reload puts a script of its own into the page."""
-    if not isinstance(page, KeptPage):
-        output = output if _serving else with_policy(output, page.content or "")
-        _pages.keep(page, output)
-    return output
+    if isinstance(page, KeptPage):
+        return output
+    html = output if _serving else with_policy(output, page.content or "")
+    if _pages:
+        _pages.keep(page, html)
+    return html
 
 
 def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
@@ -104,12 +107,14 @@ def on_post_template(output: str, /, *, template_name: str, **_: object) -> str:
 
 
 def on_post_build(*, config: MkDocsConfig, **_: object) -> None:
-    """Let the search find words in either spelling."""
+    """Let the search find words in either spelling, also on kept pages; keep the new ones."""
     index = Path(config.site_dir, "search", "search_index.json")
     if index.is_file():
-        text = _pages.with_all_entries(index.read_text(encoding="utf-8"))
+        text = index.read_text(encoding="utf-8")
+        text = _pages.with_all_entries(text) if _pages else text
         index.write_text(with_both_spellings(text), encoding="utf-8")
-    _pages.write()
+    if _pages:
+        _pages.write()
 
 
 def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, **_: object) -> LiveReloadServer:

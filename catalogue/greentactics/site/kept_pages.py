@@ -34,12 +34,12 @@ class KeptPage(Page):
         self.html: str = kept["html"]
         self.entries: list[Any] = kept["entries"]  # of the search
 
-    def read_source(self, config: MkDocsConfig) -> None:
+    def read_source(self, config: MkDocsConfig) -> None:  # noqa: ARG002 - as mkdocs calls it
         """Read nothing; the template prints the page, and the search does not look into it again."""
         self.markdown = ""
         self.meta = {**self._kept["meta"], "template": TEMPLATE, "search": {"exclude": True}}
 
-    def render(self, config: MkDocsConfig, files: Files) -> None:
+    def render(self, config: MkDocsConfig, files: Files) -> None:  # noqa: ARG002 - as mkdocs calls it
         """Render nothing, but tell the anchors and links, which mkdocs checks once all pages are read."""
         self.content = ""
         self.present_anchor_ids = set(self._kept["anchors"])
@@ -63,9 +63,7 @@ class KeptPages:
         self._files = files.documentation_pages()
         self._made: dict[str, dict[str, Any]] = {}
         shared = digest(digest_of_program(), *_settings(config), *_shared_by_pages(files, config))
-        self._keys = {
-            file.src_uri: digest(shared, file.src_uri, file.content_bytes) for file in self._files
-        }
+        self._keys = {file.src_uri: digest(shared, file.src_uri, file.content_bytes) for file in self._files}
         for file in self._files:
             if found := kept.get(self._keys[file.src_uri]):
                 KeptPage(found, file, config)

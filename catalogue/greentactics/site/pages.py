@@ -38,8 +38,8 @@ from greentactics.site.find import find_page
 from greentactics.site.measurements import meter_words
 from greentactics.site.overview import savings_panels
 from greentactics.site.tactic_page import page_context, relation_groups
-from greentactics.text.escaping import finalize, text_to_html
 from greentactics.text.compiled_templates import CompiledTemplates
+from greentactics.text.escaping import finalize, text_to_html
 from greentactics.text.files import write_atomically
 from greentactics.text.kept import Kept, digest, digest_of_program
 from greentactics.text.problems import UserError

@@ -88,7 +88,11 @@ def recipe_archives(catalogue: Catalogue, kept: Kept | None = None) -> Iterator[
 def _imported_names(text: str, package: str) -> tuple[str, ...]:
     """Return names that may be modules which a file of a package imports, wherever in it."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(text)):
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):  # no import is in an expression
+            waiting += getattr(node, part, ())
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

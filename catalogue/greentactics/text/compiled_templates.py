@@ -10,7 +10,7 @@ from greentactics.text.kept import Kept, digest
 
 
 class CompiledTemplates(BytecodeCache):
-    """Keeps what Jinja compiled; with Jinja's own cache it would outlive other settings of the environment."""
+    """Keeps what Jinja compiled for as long as the program that has set up its environment is the same."""
 
     def __init__(self, kept: Kept, program: str) -> None:
         self._kept = kept

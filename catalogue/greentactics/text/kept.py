@@ -54,7 +54,7 @@ def _digest_at_start() -> str:
 
 
 class Kept:
-    """What is kept; what a run did not ask for is forgotten when it is written."""
+    """What is kept; what a run did not ask for is forgotten where it makes something new."""
 
     def __init__(self, file: Path | None = None) -> None:
         """Read what was kept: nothing without a file, or from one that is not whole."""
@@ -101,7 +101,6 @@ class Kept:
 
     def write(self) -> None:
         """Write what was asked for, where anything is new; where it cannot be written all is made again."""
-        if self._file and self._asked.keys() != self._before.keys():
+        if self._file and self._asked.keys() - self._before.keys():
             with suppress(OSError):
                 write_atomically(self._file, json.dumps(self._asked, default=str), flush_to_disk=False)
-            self._before = self._asked
