@@ -15,7 +15,7 @@ KEPT = "build/kept/pages-build.json"
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch) -> Path:
+def checkout(tmp_path, monkeypatch, caplog) -> Path:
     """A checkout with three tactics, one of them with a recipe and results, and one hand-written page."""
     for name in ("mkdocs.yml", "LICENSE", "tactics/references.yaml", "catalogue/pages/architecture.md",
                  "catalogue/greentactics/mkdocs_hook.py"):  # fmt: skip
@@ -27,8 +27,8 @@ def checkout(tmp_path, monkeypatch) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "recipes" / f"{WITH_RESULTS.replace('-', '_')}.py", tmp_path / "recipes")
     monkeypatch.setenv("SITE_URL", "https://example.org/")
-    monkeypatch.setattr(logging.getLogger("mkdocs"), "level", logging.ERROR)
-    logging.getLogger("mkdocs").manager._clear_cache()
+    (tmp_path / "catalogue" / "greentactics" / "site" / "templates").mkdir(parents=True)  # is watched
+    caplog.set_level(logging.ERROR, logger="mkdocs")  # the page links to others that are not there
     return tmp_path
 
 
@@ -49,9 +49,8 @@ def built(checkout: Path, monkeypatch, *, kept: str = "build/kept") -> dict[str,
 
 def changed_record(checkout: Path) -> None:
     path = checkout / "tactics" / f"{CHANGED}.yaml"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("\ntitle: ", "\ntitle: Newly ", 1), encoding="utf-8"
-    )
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("\ntitle: ", "\ntitle: Newly ", 1), encoding="utf-8")
 
 
 def changed_theme(checkout: Path) -> None:
@@ -92,7 +91,7 @@ def test_only_pages_that_show_a_change_are_built_again(checkout, monkeypatch):
     assert {name for name in pages if after[name].removesuffix(b" as it was") != before[name]} <= anew
 
 
-def test_a_build_with_warnings_keeps_nothing_and_so_warns_again(checkout, monkeypatch):
-    logging.getLogger("mkdocs").setLevel(logging.WARNING)
+def test_a_build_with_warnings_keeps_nothing_and_so_warns_again(checkout, monkeypatch, caplog):
+    caplog.set_level(logging.WARNING, logger="mkdocs")
     built(checkout, monkeypatch)
     assert not (checkout / KEPT).exists()
