@@ -90,8 +90,8 @@ class KeptPages:
         for file in self._files:
             if isinstance(file.page, KeptPage):
                 content["docs"] += file.page.entries
-            else:
-                self._made[file.src_uri]["entries"] = entries = new.get(file.url, [])
+            elif file.page:
+                self._made[file.src_uri]["entries"] = entries = new.get(file.page.url, [])
                 content["docs"] += entries
         return json.dumps(content)
 
