@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -37,6 +38,7 @@ def on_startup(*, command: Literal["build", "gh-deploy", "serve"], **_: object) 
     global _serving
     _serving = command == "serve"
     digest_of_program()  # of the program that was started
+    gc.set_threshold(200_000)  # as for the command line
 
 
 def on_config(config: MkDocsConfig, **_: object) -> MkDocsConfig:
@@ -78,7 +80,7 @@ def on_env(environment: Environment, **_: object) -> Environment:
     """Let the theme's templates leave no lines behind where they only decide."""
     environment.trim_blocks = environment.lstrip_blocks = True
     if _pages:
-        environment.bytecode_cache = CompiledTemplates(_pages.kept, digest_of_program())
+        environment.bytecode_cache = CompiledTemplates(_pages.kept)
     return environment
 
 
@@ -134,7 +136,7 @@ def _local_results(config: MkDocsConfig) -> Path | None:
 def _kept_file(config: MkDocsConfig) -> Path | None:
     """Return where pages are kept, or None where the settings name no folder for them."""
     named = config.extra.get("kept")
-    name = f"pages-{'serve' if _serving else 'build'}.json"
+    name = f"pages-{'serve' if _serving else 'build'}.pickle"
     return Path(config.config_file_path).parent / named / name if named else None
 
 

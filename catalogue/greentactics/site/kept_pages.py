@@ -18,7 +18,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import CountHandler, meta
 
-from greentactics.text.kept import Kept, digest, digest_of_files, digest_of_program
+from greentactics.text.kept import Kept, digest, digest_of_files
 
 TEMPLATE = "kept.html"
 _LOG = logging.getLogger("mkdocs")
@@ -62,10 +62,10 @@ class KeptPages:
         _LOG.addHandler(self._warnings)
         self._files = files.documentation_pages()
         self._made: dict[str, dict[str, Any]] = {}
-        shared = digest(digest_of_program(), *_settings(config), *_shared_by_pages(files, config))
+        shared = digest(*_settings(config), *_shared_by_pages(files, config))
         self._keys = {file.src_uri: digest(shared, file.src_uri, file.content_bytes) for file in self._files}
         for file in self._files:
-            if found := kept.get(self._keys[file.src_uri]):
+            if found := kept.get("page", self._keys[file.src_uri]):
                 KeptPage(found, file, config)
 
     def keep(self, page: Page, html: str) -> None:
@@ -99,7 +99,7 @@ class KeptPages:
         """Keep the pages for the next build, but none where mkdocs has warned: it is to warn again."""
         _LOG.removeHandler(self._warnings)
         for uri, made in self._made.items():
-            self.kept.put(self._keys[uri], made)
+            self.kept.put(made, "page", self._keys[uri])
         if not self._warnings.counts:
             self.kept.write()
 

@@ -41,7 +41,7 @@ from greentactics.site.tactic_page import page_context, relation_groups
 from greentactics.text.compiled_templates import CompiledTemplates
 from greentactics.text.escaping import finalize, text_to_html
 from greentactics.text.files import write_atomically
-from greentactics.text.kept import Kept, digest, digest_of_program
+from greentactics.text.kept import Kept, digest
 from greentactics.text.problems import UserError
 
 WINGS = "assets/wings.svg"
@@ -99,12 +99,11 @@ def _rendered(
 ) -> Iterator[tuple[str, str]]:
     tactics = join(catalogue, local)
     current = _by_title({key: tactic for key, tactic in tactics.items() if tactic.record.withdrawn is None})
-    program = digest_of_program()
-    digests = _digests(tactics, catalogue, program, site or "", edit or "")
+    digests = _digests(tactics, catalogue, site or "", edit or "")
     documents = api_documents(tactics, catalogue, kept, digests)
     terms = term_pages(current.values())
     environment, of_texts = template_environment(site, edit), text_environment()
-    environment.bytecode_cache = of_texts.bytecode_cache = CompiledTemplates(kept, program)
+    environment.bytecode_cache = of_texts.bytecode_cache = CompiledTemplates(kept)
     home = catalogue_script(documents.changes, __version__, site or "")
     withdrawn = [tactic for key, tactic in _by_title(tactics).items() if key not in current]
     yield from _front_pages(environment, current, withdrawn, home).items()
@@ -131,8 +130,8 @@ def _rendered(
     yield from find_page(environment, current.values(), catalogue.bibliography).items()
     yield WINGS, wings_svg(Path(__file__).parents[1])
     if commands is not None:
-        yield from kept.made(partial(command_page, environment, commands), "commands", program).items()
-    yield from kept.made(api_schemas, "schemas", program).items()
+        yield from kept.made(partial(command_page, environment, commands), "commands").items()
+    yield from kept.made(api_schemas, "schemas").items()
     yield from api_files(documents, catalogue, terms, site)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 
 from greentactics.records.loading import LICENCE, OWN_PACKAGES, Catalogue
-from greentactics.text.kept import Kept, digest, digest_of_program
+from greentactics.text.kept import Kept, digest
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The first one that an archive can hold, so that the same files give the same bytes."""
@@ -77,7 +77,7 @@ def recipe_archives(catalogue: Catalogue, kept: Kept | None = None) -> Iterator[
     They stand beside what is rendered, as that is text. With `kept` imports are not followed again.
     """
     kept = kept or Kept()
-    shared = digest(digest_of_program(), *(part for file in catalogue.modules.items() for part in file))
+    shared = digest(*(part for file in catalogue.modules.items() for part in file))
     for tactic in sorted(catalogue.recipes.keys() & catalogue.records.keys()):
         make = partial(archived_files, tactic, catalogue)
         if files := kept.made(make, "archive", tactic, shared, dump=list):

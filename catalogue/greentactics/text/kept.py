@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
+import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,27 +54,28 @@ def _digest_at_start() -> str:
 
 
 class Kept:
-    """What is kept; what a run did not ask for is forgotten where it makes something new."""
+    """What is kept by one program; what a run did not ask for is forgotten where it makes something new."""
 
     def __init__(self, file: Path | None = None) -> None:
         """Read what was kept: nothing without a file, or from one that is not whole."""
         self._file = file
+        self._program = digest_of_program() if file else ""
         self._before: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            found = json.loads(file.read_bytes()) if file else {}
-            self._before = found if isinstance(found, dict) else {}
+        with suppress(Exception):  # whatever half a file gives
+            self._before = pickle.loads(file.read_bytes()) if file else {}  # noqa: S301 - our own file
 
-    def get(self, key: str) -> Any | None:  # noqa: ANN401 - what JSON can hold
-        """Return what is kept under a digest."""
+    def get(self, *parts: str) -> Any | None:  # noqa: ANN401 - of any type
+        """Return what is kept of these parts: what names it, and what stands for all it is made from."""
+        key = digest(self._program, *parts)
         if key in self._before:
             self._asked[key] = self._before[key]
         return self._asked.get(key)
 
-    def put(self, key: str, made: object) -> None:
-        """Keep what was made, of what JSON can hold, under the digest of all that it was made from."""
+    def put(self, made: object, *parts: str) -> None:
+        """Keep what was made from these parts, in types of Python."""
         if self._file:
-            self._asked[key] = made
+            self._asked[digest(self._program, *parts)] = made
 
     def made(
         self,
@@ -87,20 +88,19 @@ class Kept:
 
         Args:
             make: Makes it.
-            parts: What names it, and what stands for all that it is made from.
-            dump: Returns it as something that JSON can hold.
+            parts: As those of `get`.
+            dump: Returns it in types of Python.
             load: Does the opposite.
         """
-        key = digest(*parts)
-        if (found := self.get(key)) is not None:
+        if (found := self.get(*parts)) is not None:
             return load(found)
         made = make()
         if self._file:
-            self.put(key, dump(made))
+            self.put(dump(made), *parts)
         return made
 
     def write(self) -> None:
         """Write what was asked for, where anything is new; where it cannot be written all is made again."""
         if self._file and self._asked.keys() - self._before.keys():
             with suppress(OSError):
-                write_atomically(self._file, json.dumps(self._asked, default=str), flush_to_disk=False)
+                write_atomically(self._file, pickle.dumps(self._asked), flush_to_disk=False)
