@@ -343,12 +343,14 @@ _BIBTEX_TYPES = {
 }
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 """BibTeX's own names of the months, which each style puts into its words."""
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
+_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
 _ADDRESS_ESCAPES = str.maketrans({"{": "%7B", "}": "%7D", "\\": "%5C"})
 
 
@@ -408,5 +410,4 @@ def _author_text(reference: Reference, index: int) -> str:
 
 
 def _escaped(text: str | None) -> str:
-    flat = " ".join((text or "").split())
-    return "".join(_SPECIAL.get(sign, sign) for sign in flat)
+    return " ".join((text or "").split()).translate(_SPECIAL)

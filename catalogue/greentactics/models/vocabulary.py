@@ -14,19 +14,17 @@ class Term(StrEnum):
     """A word with a definition; in YAML and JSON it is the plain word."""
 
     definition: str
+    label: str
+    """The word as it is shown: hyphens become spaces, the first letter is a capital, and so is ML."""
 
     def __new__(cls, word: str, definition: str) -> Self:
         """Make a member from its word and its definition."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.definition = definition
+        text = " ".join("ML" if part == "ml" else part for part in re.split("[-_]", word))
+        member.label = text[:1].upper() + text[1:]
         return member
-
-    @property
-    def label(self) -> str:
-        """The word as it is shown: hyphens become spaces, the first letter is a capital, and so is ML."""
-        text = " ".join("ML" if word == "ml" else word for word in re.split("[-_]", self.value))
-        return text[:1].upper() + text[1:]
 
 
 class Kind(Term):

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _SPACE = re.compile(r"[ \t\r\n]+")  # spaces that must not break stay
+_FENCE = re.compile("[`~{}]")
 _FENCES = str.maketrans({"`": "&#96;", "~": "&#126;", "{": "&#123;", "}": "&#125;"})
 
 
@@ -26,7 +27,10 @@ def one_line(text: str) -> str:
 
 def text_to_html(text: str) -> Markup:
     """Escape one run of text for a raw HTML block; line breaks become spaces."""
-    return Markup(str(escape(one_line(text))).translate(_FENCES))  # noqa: S704 - escaped on this line
+    escaped = escape(one_line(text))
+    if not _FENCE.search(escaped):
+        return escaped
+    return Markup(str(escaped).translate(_FENCES))  # noqa: S704 - escaped above
 
 
 def listing_to_html(text: str) -> Markup:
