@@ -106,7 +106,7 @@ accelerator:
 
 site: $(STAMP)
 	@echo "Building the site into site/"
-	@$(NO_WARNING) $(RUN) mkdocs build --strict --quiet
+	@$(NO_WARNING) $(RUN) mkdocs build --strict
 
 serve: $(STAMP)
 	@$(NO_WARNING) $(RUN) mkdocs serve --livereload

@@ -71,7 +71,7 @@ def _build(out: Path, local_results: str) -> None:
         "KEPT": "",
         "LOCAL_RESULTS": local_results,
     }
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=BUILD_LIMIT_S, check=False
     )

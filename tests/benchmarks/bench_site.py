@@ -53,7 +53,7 @@ def test_the_site_after_one_changed_record(report, tmp_path):
         text = record.read_text(encoding="utf-8")
         record.write_text(text.replace("summary: >-\n", "summary: >-\n  Changed.\n"), encoding="utf-8")
         before_s = used_by_children_s()
-        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "catalogue"), "KEPT": "build/kept"}
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
         used_s.append(used_by_children_s() - before_s)

@@ -25,7 +25,7 @@ def test_a_redirect_is_published_as_it_is_and_listed_nowhere(tmp_path: Path) -> 
     (tmp_path / "mkdocs.yml").write_text(
         "site_name: Test\nsite_url: https://example.org/\ntheme: mkdocs\nplugins: [search]\n"
     )
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
         command,
