@@ -37,8 +37,9 @@ from recipes.common.trial.study import Ledger, StopTraining, Study, life_of
 TACTIC = "prune-layers-and-channels-with-gates"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}
 COST = "macs"
-SHARES = (0.6, 0.45)  # of the multiply-accumulates (MACs) of the net as given: the nets of a curve
-GATED_FRACTION = 0.5  # of the budget, with gates; the rest trains what is left
+SHARES = (0.8, 0.6)  # of the multiply-accumulates (MACs) of the net as given: the nets of a curve
+GATED_FRACTION = 0.2  # of the budget, with gates; the rest trains what is left
+GATED_RATE = 0.3  # of the subject's learning rate, while gates move
 GATE_RATE = 0.04  # learning rate of the gates' scores
 STRENGTH = 2.0  # of the pull to the share, where the loss of the task is about 1
 
@@ -284,7 +285,7 @@ def tactic(study: Study) -> Nets:
             if done >= 1:  # stopped in its stride: a schedule that ended here would settle once for nothing
                 raise StopTraining
 
-        study.train(net, study.budget_epochs, add=pull, after_step=step)
+        study.train(net, study.budget_epochs, add=pull, after_step=step, rate=GATED_RATE)
         net = remove_closed(net, gates, study.inputs[:64])
         study.train(net, study.epochs_left(net))
         yield f"{share:.0%} of the MACs", net

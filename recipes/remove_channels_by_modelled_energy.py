@@ -31,7 +31,7 @@ from recipes.common.pruning.channels import (
 )
 from recipes.common.trial import command
 from recipes.common.trial.costs import cost_of
-from recipes.common.trial.rivals import Nets, distillation, found_distilled, thin_distilled
+from recipes.common.trial.rivals import Nets, distillation, found_from_random, thin_distilled
 from recipes.common.trial.study import Study
 
 TACTIC = "remove-channels-by-modelled-energy"
@@ -178,7 +178,7 @@ def at_once(study: Study) -> Nets:
         yield f"{share:.0%} of the energy", net
 
 
-ARMS = (tactic, led_by_macs, random_channels, at_once, found_distilled, thin_distilled)
+ARMS = (tactic, led_by_macs, random_channels, at_once, found_from_random, thin_distilled)
 
 
 if __name__ == "__main__":

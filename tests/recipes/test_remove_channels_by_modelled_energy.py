@@ -122,5 +122,5 @@ def test_each_arm_holds_its_energies_and_a_net_is_never_trained_longer_than_the_
         assert [point.label for point in points] == ["80% of the energy", "60% of the energy"]
         assert whole.costs["macs"] > points[0].costs["macs"] > points[1].costs["macs"]
         assert {point.costs["seen_examples"] for point in points} == {whole.costs["seen_examples"]}
-    found = trial.arms["found_distilled"].chosen
+    found = trial.arms["found_from_random"].chosen
     assert found.costs["parameters"] == trial.arms["tactic"].chosen.costs["parameters"]

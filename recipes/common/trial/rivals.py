@@ -100,13 +100,6 @@ def found_from_random(study: Study) -> Nets:
     yield "found architecture", net
 
 
-def found_distilled(study: Study) -> Nets:
-    """Train the found architecture from random weights with a teacher, where the tactic has one, too."""
-    net = with_random_weights(_found_by_the_tactic(study), study)
-    study.train(net, study.epochs_left(net), **distillation(study.dense))
-    yield "found architecture, distilled", net
-
-
 def thin_distilled(study: Study) -> Nets:
     """Make all layers thinner by one share, to the cost of the tactic's net; train it with a teacher."""
     limit = study.cost(_found_by_the_tactic(study))
