@@ -39,10 +39,10 @@ TACTIC = "train-for-sparse-activations"
 SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "resnet8_fashion"}
 COST = "energy_batch_48"
 SIGMA = 0.01  # square of the activation that the penalty counts as one half
-L0_WEIGHTS = (0.5, 0.65, 0.8)  # of the smooth count
-L1_WEIGHTS = (0.5, 0.75, 1.0)  # of the mean activation
-DROPPED = (0.45, 0.55, 0.65)  # shares of a layer's positive outputs below the thresholds
-DROPPED_AFTERWARDS = (0.2, 0.3, 0.4)  # the same where no training follows
+L0_WEIGHTS = (0.3, 0.45, 0.6)  # of the smooth count
+L1_WEIGHTS = (0.75, 1.0, 1.25)  # of the mean activation
+DROPPED = (0.4, 0.5, 0.6)  # shares of a layer's positive outputs below the thresholds
+DROPPED_AFTERWARDS = (0.15, 0.25, 0.35)  # the same where no training follows
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
