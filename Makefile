@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory requirements
 	@$(RUN) pip --version >/dev/null 2>&1 || { echo "Creating .venv"; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing; the first time this takes some minutes"
-	@$(RUN) pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,prune,solver,site,dev]"
+	@$(RUN) pip install --disable-pip-version-check -c constraints.txt -e ".[recipes,onnx,prune,solver,language,site,dev]"
 	@touch $(STAMP)
 
 MEASURE_HERE = $(RUN) greentactics measure --jobs $(JOBS) --out-dir build/results \
