@@ -20,9 +20,9 @@ import torch
 
 from greentactics.evidence.latency import PassesCompared, compare_passes
 from greentactics.models.timings import Timing
-from recipes.common.nets.models import lenet
 from recipes.common.run.contract import Deployable
 from recipes.common.run.net_files import save_net
+from recipes.subjects.lenet_fashion import build_model
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def time_copies(folder: Path, run: int, process: int, processes: int, cap_s: flo
 def save_copies(nets: dict[str, Path]) -> None:
     """Save a net with random weights under one name, and its deep copy under the other."""
     torch.manual_seed(0)
-    net, inputs = lenet().eval(), torch.randn(8, 1, 28, 28)
+    net, inputs = build_model().eval(), torch.randn(8, 1, 28, 28)
     for path in nets.values():
         save_net(path, Deployable(copy.deepcopy(net), inputs, inputs))
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.energy.model import estimate
-from recipes.common.nets.models import small_lenet
 from recipes.common.nets.resnet import resnet8
 from recipes.common.pruning.channels import (
     cut_channels,
@@ -22,6 +21,7 @@ from recipes.common.pruning.channels import (
 )
 from recipes.common.run.contract import UserError
 from recipes.common.trial.costs import cost_of
+from recipes.subjects import lenet_fashion
 from tests.recipes.small_nets import residual_net
 
 
@@ -133,9 +133,9 @@ def test_a_cut_meets_an_energy_and_keeps_the_outputs() -> None:
 
 @pytest.mark.parametrize("in_each", [True, False])
 def test_a_cut_meets_a_number_of_weights(in_each: bool) -> None:
-    net = small_lenet().eval()
+    net = lenet_fashion.build_model().eval()
     dense = count_weights(net)
-    smaller = cut_channels(net, torch.zeros(1, 1, 16, 16), count_weights, 0.3 * dense, in_each=in_each)
+    smaller = cut_channels(net, torch.zeros(1, 1, 28, 28), count_weights, 0.3 * dense, in_each=in_each)
     assert 0.2 * dense < count_weights(smaller) <= 0.3 * dense
     assert count_weights(net) == dense
     widths = [len(layer.weight) for layer in smaller.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
