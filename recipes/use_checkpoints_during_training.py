@@ -281,6 +281,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: whole, but cannot be read ({_first_line(error)})") from None
 
 
+# --8<-- [end:tactic]
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the oldest first."""
     return sorted(path for path in folder.glob("step-*.pt") if path.stem.removeprefix("step-").isdecimal())
@@ -308,7 +311,6 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-# --8<-- [end:tactic]
 # --- The training ----------------------------------------------------------------------------------------
 
 
