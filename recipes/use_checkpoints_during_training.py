@@ -5,7 +5,7 @@ optimum checkpoint interval", CACM 1974; Daly, "A higher order estimate of the o
 restart dumps", FGCS 2006.
 
 The baseline writes a checkpoint at the end of each epoch, the tactic at the interval of the measured cost;
-`none` starts again from the first step after each failure. Each attempt to train is a process of its own,
+`starting_anew` begins with the first step after each failure. Each attempt to train is a process of its own,
 killed by SIGKILL and started again until training is done. Times between failures are exponential, drawn from
 the seed and counted in steps, so that a run on a busier machine dies at the same places. Simplified: a
 failure strikes between two steps, never while a process starts or writes, and a new machine is there at once.
@@ -13,7 +13,7 @@ Charged is what an attempt does after its imports, which are little in trainings
 
     python -m recipes.use_checkpoints_during_training --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about 10 s with DEFAULT, `none` more after many failures; 10 s with SMOKE.
+On one processor core an arm takes about 10 s with DEFAULT, `starting_anew` more; 10 s with SMOKE.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome, UserError
 
 TACTIC = "use-checkpoints-during-training"
-ARMS = ("baseline", "tactic", "none")
+ARMS = ("baseline", "tactic", "starting_anew")
 METRICS: MetricTable = {
     "test_accuracy": ("fraction", "higher", "measured", "Fraction of the test images classified correctly."),
     "training_cpu_s": ("s", "lower", "measured", "Processor time of all attempts, and to find the interval."),
@@ -549,7 +549,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         torch.save((images.train_images, images.train_labels), job.folder / "data.pt")
         costs, rehearsal_s = rehearse(job, meter)
         best = checkpoint_interval(costs.write_s / costs.step_s, job.mean_steps)
-        interval = {"baseline": job.epoch, "tactic": max(1, round(best)), "none": None}[arm]
+        interval = {"baseline": job.epoch, "tactic": max(1, round(best)), "starting_anew": None}[arm]
         with meter.window("uninterrupted") as uninterrupted:
             reference = train(job, *prepare(job), interval, job.folder / "uninterrupted")
         with meter.window("training") as training:

@@ -308,7 +308,7 @@ def test_smoke_run_of_each_arm_ends_in_the_very_same_state(outcomes: dict[str, O
 
 def test_only_work_since_the_last_checkpoint_is_lost(outcomes: dict[str, Outcome]) -> None:
     lifetime = next(lifetimes(140.0, 8))
-    assert outcomes["none"].metrics["wasted_steps"] == lifetime
+    assert outcomes["starting_anew"].metrics["wasted_steps"] == lifetime
     for arm in ("baseline", "tactic"):
         found = outcomes[arm].metrics
         assert found["wasted_steps"] == lifetime % found["interval_steps"]
@@ -322,11 +322,11 @@ def test_the_tactic_takes_the_interval_of_its_measured_cost(outcomes: dict[str, 
     assert outcomes["baseline"].metrics["interval_steps"] == 897 // 32
     written = outcomes["baseline"].metrics["written_bytes"]
     assert written == pytest.approx(9 / (279 // best) * outcomes["tactic"].metrics["written_bytes"])
-    assert outcomes["none"].metrics["written_bytes"] == 0
+    assert outcomes["starting_anew"].metrics["written_bytes"] == 0
 
 
 def test_finding_the_interval_is_charged_to_the_tactic_alone(outcomes: dict[str, Outcome]) -> None:
-    for arm, rehearsal_s in (("baseline", 0.0), ("tactic", 3 * 1.5), ("none", 0.0)):
+    for arm, rehearsal_s in (("baseline", 0.0), ("tactic", 3 * 1.5), ("starting_anew", 0.0)):
         attempts_s = sum(row["cpu_s"] for row in outcomes[arm].details["attempts"])
         assert outcomes[arm].metrics["training_cpu_s"] == pytest.approx(attempts_s + rehearsal_s)
 
