@@ -214,7 +214,7 @@ RECORDS = list(REAL.records.values())
         ("Answer easy inputs from an early exit", ["answer-easy-inputs-with-a-small-model"]),
         ("Cache answers to repeated requests", []),
         ("Low-rank factorisation of weights", []),
-        ("Stop training early", []),
+        ("Stop training early", ["use-early-stopping"]),
     ],
 )
 def test_similar_titles_are_found_and_others_not(title: str, found: list[str]) -> None:

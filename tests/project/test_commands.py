@@ -66,7 +66,7 @@ def test_commands_take_what_they_are_given(words: list[str]) -> None:
     options, arguments, _ = command.make_parser(context).parse_args(rest)
     assert not arguments
     tactic = options.get("tactic")
-    if tactic in (None, *PLACEHOLDERS):
+    if not isinstance(tactic, str) or tactic in PLACEHOLDERS:
         return
     known = read_outline(REPOSITORY, tactic)
     assert tactic in REAL.records
