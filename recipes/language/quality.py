@@ -59,3 +59,22 @@ def preferences(net: nn.Module, texts: Sequence[Sequence[int]], answers: tuple[i
 def right(preferences: Tensor, labels: Tensor, threshold: float = 0.0) -> Tensor:
     """Return whether each answer is right, (texts,) of 0 and 1: the second one above the threshold."""
     return ((preferences > threshold) == labels.bool()).double()
+
+
+@torch.inference_mode()
+def as_likely(net: nn.Module, text: Sequence[int], new: Tensor, tie: float = 1e-3) -> Tensor:
+    """Return which new tokens (count,) behind a text one pass over both finds most likely, (count,).
+
+    If all of them, then the net alone writes the same, each token being the best behind those before it.
+
+    Args:
+        net: Takes tokens (batch, tokens) and returns logits (batch, tokens, vocabulary).
+        text: What has been read before; at least one token.
+        new: What was written behind it.
+        tie: Logits that differ by no more count as equal: batches and caches change the order of sums, and
+            the rounding of float32 moves logits of up to 30 by about a tenth of this.
+    """
+    logits = net(torch.cat((torch.tensor(text, device=new.device), new))[None, :-1])[0, len(text) - 1 :]
+    chosen = logits.gather(1, new[:, None])[:, 0]  # (count,), from (count, vocabulary)
+    same: Tensor = logits.amax(1) - chosen <= tie
+    return same
