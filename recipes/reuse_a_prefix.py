@@ -2,13 +2,12 @@
 
 Record: tactics/reuse-a-prefix.yaml. All prompts are one document and, behind it, something of their own. The
 baseline reads each prompt as a whole. The tactic reads the document once, which is charged to it, and of each
-prompt only the rest. The rivals are what one would do without: give the net only the end of the document, so
-that answers change, or read several whole prompts together, so that they share the weights.
+prompt the rest. The rivals read the end of the document only, or several whole prompts together.
 
     python -m recipes.reuse_a_prefix --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about a minute with DEFAULT, a second with SMOKE. DEFAULT needs
-`greentactics data fetch smollm2`. Published seeds, from 1000, read other texts than those below.
+An arm takes up to a minute of one core with DEFAULT, which needs `greentactics data fetch smollm2`, and a
+second with SMOKE. Published seeds, from 1000, read other texts than those below.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from recipes.batch_requests import write_together
 from recipes.common.run import cli
-from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
+from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.language import smollm2
 from recipes.language.decoding import cache_bytes_per_token
 from recipes.language.llama import Cache, Llama
@@ -122,13 +121,11 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     shared = {"tactic": 0, "shorter_prefix": config.shorter}.get(arm, config.prefix)  # read with each request
     size = config.batch if arm == "batches" else 1
     reading_cpu_s = writing_cpu_s = first_token_s = 0.0
-    passed = held = room = 0  # tokens
+    passed, held, room, same = 0, 0, 0, list[Tensor]()  # tokens, but for the last
     if arm == "tactic":
         with meter.window("reading the prefix") as window:
             kept = read_once(net, prefix)
-        reading_cpu_s = window.cpu_s
-        passed, held = len(prefix), 2 * len(prefix)  # held for later, and copied for the request
-    same, rows = list[Tensor](), list[dict[str, Json]]()
+        reading_cpu_s, passed, held = window.cpu_s, len(prefix), 2 * len(prefix)  # held, and copied
     for start in range(0, len(rests), size):
         batch = rests[start : start + size]
         prompts = [prefix[len(prefix) - shared :] + rest for rest in batch]
@@ -143,7 +140,6 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         longest = max(map(len, prompts))
         passed += len(batch) * (longest + count - 1)
         room = max(room, held + len(batch) * (longest + count))
-        rows.append({"read": longest, "reading_cpu_s": reading.cpu_s, "writing_cpu_s": writing.cpu_s})
     metrics = {
         "request_cpu_s": (reading_cpu_s + writing_cpu_s) / len(rests),
         "reading_cpu_s": reading_cpu_s / len(rests),
@@ -152,8 +148,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "cache_bytes": room * cache_bytes_per_token(net),
         "same_tokens": float(torch.cat(same).double().mean()),
     }
-    used = {"name": model.name, "sha256": model.sha256}
-    return Outcome(metrics, texts.used, {"by_batch": rows, "net": used})
+    return Outcome(metrics, texts.used, {"net": {"name": model.name, "sha256": model.sha256}})
 
 
 def main() -> None:
