@@ -46,11 +46,11 @@ SEARCH = (
     Question("lists", "In which order are the elements of the list evaluated?", "left to right"),
     Question("typesmodules", "Which special attribute does every module have?", "__dict__"),
     Question("objects", "What of an object never changes once it has been created?", "identity"),
-    Question("typesseq", "How many basic sequence types are there?", "three"),
+    Question("break", "What does the loop control target keep if break ends the loop?", "current value"),
 )
 """About texts of the part for searching."""
 TEST = (
-    Question("numbers", "How many types of numeric literals are there?", "three"),
+    Question("numbers", "Which types of numeric literals are there?", "imaginary"),
     Question("bltin-code-objects", "Which function returns code objects?", "compile()"),
     Question("floating", "With which radix are integer and exponent parts interpreted?", "10"),
     Question("atom-identifiers", "Which exception is raised when a name is not bound?", "NameError"),
