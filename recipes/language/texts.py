@@ -14,6 +14,7 @@ import email
 import hashlib
 import html
 import platform
+import random
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -85,6 +86,17 @@ def e_mails(data_dir: Path | None = None) -> Texts:
     for each in _bodies(path):
         unique.setdefault(re.sub(r"\W+", "", each.text)[:1000], each)
     return in_parts(unique.values(), "SpamAssassin public corpus", found)
+
+
+def made_up_e_mails() -> Texts:
+    """Return e-mails of drawn words, half of them spam, which shares half of its words; for tests."""
+    draw = random.Random(0)  # noqa: S311 - not for secrets
+    words = {kind: [f"word{number}" for number in range(20 * kind, 20 * kind + 40)] for kind in (False, True)}
+    mails = [
+        Text(f"{number}", " ".join(draw.choices(words[number % 2 == 1], k=90)), number % 2 == 1)
+        for number in range(400)
+    ]
+    return in_parts(mails, "made-up e-mails", checksum((mail.name, mail.text) for mail in mails))
 
 
 def in_parts(texts: Iterable[Text], name: str, sha256: str) -> Texts:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recipes import use_a_task_model as recipe
+from recipes.language import quality, smollm2
+from recipes.language.decoding import weight_bytes
+from recipes.language.yes_or_no import YesOrNo
+from tests.recipes.fake_meter import FakeMeter
+
+MODEL = smollm2.tiny()
+LABELLED = [("buy cheap pills", True), ("see you at lunch", False)] * 10
+
+
+def test_a_shared_beginning_that_is_kept_changes_no_answer() -> None:
+    general = YesOrNo(MODEL, "Spam?", longest=20, examples=LABELLED[:2])
+    whole = (
+        "<|im_start|>system\nYou are a helpful AI assistant.<|im_end|>\n"
+        "<|im_start|>user\nbuy cheap pills\n\nSpam?<|im_end|>\n<|im_start|>assistant\nYes<|im_end|>\n"
+        "<|im_start|>user\nsee you at lunch\n\nSpam?<|im_end|>\n<|im_start|>assistant\nNo<|im_end|>\n"
+        "<|im_start|>user\n{}\n\nSpam?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    mails = ["first", "a longer one", "first"]
+    expected = quality.preferences(
+        MODEL.net, [MODEL.encode(whole.format(mail)) for mail in mails], (ord("N"), ord("Y"))
+    )
+    assert [general.preference(mail) for mail in mails] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_the_best_threshold_is_half_way_between_and_in_the_middle_of_its_equals() -> None:
+    # above 2.5 all are right; no other threshold is as good
+    assert quality.best_threshold(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1, 0, 0])) == 2.5
+    # 0.5 takes the first two for right ones, 1.5 and 2.5 lose one: spam below others, one wrong at least
+    assert quality.best_threshold(torch.tensor([5.0, 5.0]), torch.tensor([1, 0])) == 5
+
+
+def test_the_task_model_learns_the_words_that_tell() -> None:
+    answer, size = recipe.trained(recipe.task_model(LABELLED))
+    assert [answer("cheap pills today"), answer("lunch at two")] == [True, False]
+    assert 500 < size < 20_000
+
+
+@pytest.mark.parametrize("arm", recipe.ARMS)
+def test_each_arm_pays_for_its_set_up_and_is_judged_on_half_spam(arm: str) -> None:
+    meter = FakeMeter()
+    outcome = recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=meter)
+    assert meter.names == ["general model", "set-up", "answers"]
+    assert set(outcome.metrics) == set(recipe.METRICS)
+    assert outcome.metrics["email_cpu_s"] == pytest.approx(1.5 / 20)
+    assert outcome.metrics["setup_answers"] == pytest.approx(8)  # 1.5 s against 1.5 s for 8 answers
+    whole_net = outcome.metrics["model_bytes"] == weight_bytes(MODEL.net)
+    assert whole_net == (arm in ("baseline", "examples_in_prompt"))
+    if arm == "tactic":
+        assert outcome.metrics["accuracy"] >= 0.6
+        assert [row["labels"] for row in outcome.details["accuracy_by_labels"]] == [20]
+
+
+def test_held_out_e_mails_are_new_and_half_of_them_spam() -> None:
+    import random
+
+    texts = recipe.made_up_e_mails()
+    learned = recipe.drawn(texts.search, 60, str, random.Random(0))
+    asked = recipe.drawn(texts.choice, 20, str, random.Random(0))
+    assert sum(spam for _, spam in asked) == 10
+    assert not {mail for mail, _ in learned} & {mail for mail, _ in asked}
