@@ -40,12 +40,7 @@ ARMS = ("baseline", "tactic", "examples_in_prompt", "neural_net")
 METRICS: MetricTable = {
     "email_cpu_s": ("s", "lower", "measured", "Processor time of the answer to one e-mail."),
     "setup_cpu_s": ("s", "lower", "measured", "Processor time of training, or of prompt and threshold."),
-    "setup_answers": (
-        "count",
-        "lower",
-        "measured",
-        "Answers of the general model, without examples, that take as long as the set-up.",
-    ),
+    "setup_answers": ("count", "lower", "measured", "Answers of the general model that cost the set-up."),
     "model_bytes": ("bytes", "lower", "counted", "Weights in memory, or a trained model as it is saved."),
     "accuracy": ("fraction", "higher", "measured", "Held-out e-mails, half of them spam, sorted rightly."),
 }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 
@@ -29,9 +31,11 @@ def test_a_shared_beginning_that_is_kept_changes_no_answer() -> None:
 
 
 def test_the_best_threshold_is_half_way_between_and_in_the_middle_of_its_equals() -> None:
-    # above 2.5 all are right; no other threshold is as good
-    assert quality.best_threshold(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1, 0, 0])) == 2.5
-    # 0.5 takes the first two for right ones, 1.5 and 2.5 lose one: spam below others, one wrong at least
+    preferences = torch.tensor([3.0, 1.0, 2.0])
+    assert quality.best_threshold(preferences, torch.tensor([1, 0, 0])) == 2.5
+    # 1.5 and 3.5 are right of three each, 2.5 of two
+    alternating = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0, 1, 0, 1])
+    assert quality.best_threshold(*alternating) == 3.5
     assert quality.best_threshold(torch.tensor([5.0, 5.0]), torch.tensor([1, 0])) == 5
 
 
@@ -57,8 +61,6 @@ def test_each_arm_pays_for_its_set_up_and_is_judged_on_half_spam(arm: str) -> No
 
 
 def test_held_out_e_mails_are_new_and_half_of_them_spam() -> None:
-    import random
-
     texts = recipe.made_up_e_mails()
     learned = recipe.drawn(texts.search, 60, str, random.Random(0))
     asked = recipe.drawn(texts.choice, 20, str, random.Random(0))
