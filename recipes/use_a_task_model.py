@@ -65,7 +65,7 @@ class Config:
     """How many of them stand in the prompt of a rival."""
     fewer_labels: tuple[int, ...] = (50, 100, 200, 400)
     """How many the tactic learns from as well, outside of what is measured, to see how many it needs."""
-    held_out: int = 100
+    held_out: int = 80
     """E-mails that are answered, half of them spam."""
 
 
