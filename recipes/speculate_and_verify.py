@@ -29,7 +29,7 @@ from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.language import smollm2
 from recipes.language.llama import Cache, Llama
-from recipes.language.quality import most_likely
+from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference
 
 TACTIC = "speculate-and-verify"
@@ -154,7 +154,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         new = new[: (*new, model.end).index(model.end) + 1]
         row = {"tokens": len(new) - 1, "passes": len(passed), "passed_tokens": sum(passed)}
         rows.append({"kind": kind, **row, "cpu_s": writing.cpu_s, "answer": model.decode(new)})
-        same += most_likely(model.net, text, new)
+        same += as_likely(model.net, text, torch.tensor(new)).tolist()
     metrics = {"same_tokens": sum(same) / len(same)}
     metrics["passed_tokens"] = sum(row["passed_tokens"] for row in rows) / sum(row["tokens"] for row in rows)
     for kind in ("copied", "free"):

@@ -61,6 +61,18 @@ def right(preferences: Tensor, labels: Tensor, threshold: float = 0.0) -> Tensor
     return ((preferences > threshold) == labels.bool()).double()
 
 
+def best_threshold(preferences: Tensor, labels: Tensor) -> float:
+    """Return the threshold with most right answers, (texts,); of several the one in the middle.
+
+    Tried are those half-way between two neighbouring preferences.
+    """
+    values = torch.tensor(sorted(set(preferences.tolist())))
+    between = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
+    rights = torch.stack([right(preferences, labels, float(threshold)).sum() for threshold in between])
+    best = between[rights == rights.max()]
+    return float(best[len(best) // 2])
+
+
 @torch.inference_mode()
 def as_likely(net: nn.Module, text: Sequence[int], new: Tensor, tie: float = 1e-3) -> Tensor:
     """Return which new tokens (count,) behind a text one pass over both finds most likely, (count,).
