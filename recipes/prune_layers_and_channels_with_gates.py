@@ -61,24 +61,6 @@ def opened(scores: Tensor, at_least: int) -> Tensor:
     return soft - soft.detach() + is_open.to(soft)
 
 
-class ReadGate(nn.Module):
-    """Multiplies the weights that read a channel by its gate, as a parametrisation of a layer's weight.
-
-    Outputs and gradients are those of a gate behind the channel, and weights are far fewer than activations.
-    """
-
-    def __init__(self, part: Slice, scores: Tensor) -> None:
-        """Gate these places of a weight by scores, (gates,), which are no parameter of the net."""
-        super().__init__()
-        self.part, self.scores = part, scores
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the gated weight, of the same shape."""
-        values = opened(self.scores, 1)[self.part.groups].to(weight)
-        by_place = weight.new_ones(weight.shape[self.part.dim]).index_put((self.part.places,), values)
-        return weight * by_place.view(self.part.shape())
-
-
 @dataclass
 class Gates:
     """All gates of a net, and what they save."""
@@ -187,7 +169,25 @@ def remove_closed(model: nn.Module, gates: Gates, example_inputs: Tensor) -> nn.
 
 
 # --8<-- [end:tactic]
-# --- What gates save -------------------------------------------------------------------------------------
+# --- A gate on weights, and what gates save --------------------------------------------------------------
+
+
+class ReadGate(nn.Module):
+    """Multiplies the weights that read a channel by its gate, as a parametrisation of a layer's weight.
+
+    Outputs and gradients are those of a gate behind the channel, and weights are far fewer than activations.
+    """
+
+    def __init__(self, part: Slice, scores: Tensor) -> None:
+        """Gate these places of a weight by scores, (gates,), which are no parameter of the net."""
+        super().__init__()
+        self.part, self.scores = part, scores
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the gated weight, of the same shape."""
+        values = opened(self.scores, 1)[self.part.groups].to(weight)
+        by_place = weight.new_ones(weight.shape[self.part.dim]).index_put((self.part.places,), values)
+        return weight * by_place.view(self.part.shape())
 
 
 @dataclass(frozen=True)

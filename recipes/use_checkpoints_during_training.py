@@ -179,28 +179,6 @@ def snapshot(parts: Mapping[str, Part]) -> dict[str, Any]:
     return {"parts": state, "random": torch.get_rng_state(), "random_cuda": torch.cuda.get_rng_state_all()}
 
 
-def require_restorable(parts: Mapping[str, Part]) -> None:
-    """Check that the state of each part can be written and read back, while nothing is lost yet.
-
-    Raises:
-        ValueError: There are no parts, or one has no state or such that could not be read back.
-    """
-    if not parts:
-        raise ValueError("parts: expected all that changes while training, such as the net, got none")
-    for name, part in parts.items():
-        if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
-            got = f"{type(part).__name__} without; wrap it in a class that has both"
-            raise ValueError(f"part {name!r}: expected state_dict and load_state_dict, got {got}")
-        try:
-            decode(encode(part.state_dict()))
-        except _UNREADABLE as error:
-            raise ValueError(
-                f"part {name!r}: its state could not be read back after a failure ({_first_line(error)}); "
-                "let state_dict return tensors, numbers, texts, lists and dictionaries only: an array as "
-                "torch.as_tensor(array), a generator of numpy as generator.bit_generator.state"
-            ) from None
-
-
 def restore(parts: Mapping[str, Part], state: Mapping[str, Any]) -> None:
     """Put back what `snapshot` returned.
 
@@ -263,6 +241,9 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
+# --8<-- [end:tactic]
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the state in one checkpoint.
 
@@ -281,7 +262,26 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: whole, but cannot be read ({_first_line(error)})") from None
 
 
-# --8<-- [end:tactic]
+def require_restorable(parts: Mapping[str, Part]) -> None:
+    """Check that the state of each part can be written and read back, while nothing is lost yet.
+
+    Raises:
+        ValueError: There are no parts, or one has no state or such that could not be read back.
+    """
+    if not parts:
+        raise ValueError("parts: expected all that changes while training, such as the net, got none")
+    for name, part in parts.items():
+        if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
+            got = f"{type(part).__name__} without; wrap it in a class that has both"
+            raise ValueError(f"part {name!r}: expected state_dict and load_state_dict, got {got}")
+        try:
+            decode(encode(part.state_dict()))
+        except _UNREADABLE as error:
+            raise ValueError(
+                f"part {name!r}: its state could not be read back after a failure ({_first_line(error)}); "
+                "let state_dict return tensors, numbers, texts, lists and dictionaries only: an array as "
+                "torch.as_tensor(array), a generator of numpy as generator.bit_generator.state"
+            ) from None
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
