@@ -39,6 +39,7 @@ SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobile
 COST = "macs"
 SHARES = (0.8, 0.6)  # of the multiply-accumulates (MACs) of the net as given: the nets of a curve
 GATED_FRACTION = 0.2  # of the budget, with gates; the rest trains what is left
+LEAST_STEPS = 40  # with gates: fewer close none
 GATED_RATE = 0.3  # of the subject's learning rate, while gates move
 GATE_RATE = 0.04  # learning rate of the gates' scores
 STRENGTH = 2.0  # of the pull to the share, where the loss of the task is about 1
@@ -271,7 +272,7 @@ def skippable(model: nn.Module, example_inputs: Tensor) -> list[str]:
 def tactic(study: Study) -> Nets:
     """Train with gates towards each share, cut out what they closed, train what is left."""
     first = life_of(study.copy()).steps
-    steps = max(1, round(GATED_FRACTION * study.budget_epochs / study.dense_epochs * first))
+    steps = max(LEAST_STEPS, round(GATED_FRACTION * study.budget_epochs / study.dense_epochs * first))
     for share in SHARES:
         net = study.copy()
         gates, life = insert_gates(net, study.inputs[:64]), life_of(net)

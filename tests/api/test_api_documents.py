@@ -51,7 +51,11 @@ def document(*committed, record=PRUNING):
 
 
 def machine_readable(files):
-    pages = {path for path in files if path.endswith(".md") or path.startswith(("recipes/", "greentactics/", "assets/"))}
+    pages = {
+        path
+        for path in files
+        if path.endswith(".md") or path.startswith(("recipes/", "greentactics/", "assets/"))
+    }
     return {path: text for path, text in files.items() if path not in pages}
 
 

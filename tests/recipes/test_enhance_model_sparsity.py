@@ -208,7 +208,7 @@ def test_the_arms_yield_curves_from_nets_of_one_budget(short_trial) -> None:
         assert point.costs["parameters"] <= share * whole.costs["parameters"]
     found = arms["tactic"].chosen.costs["parameters"]
     assert all(
-        arms[name].chosen.costs["parameters"] <= found for name in ("random_channels", "thin_distilled")
+        arms[name].chosen.costs["parameters"] <= found for name in ("random_channels", "found_from_random")
     )
     for arm in arms.values():
         for point in arm.points:

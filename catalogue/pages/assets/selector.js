@@ -1,7 +1,7 @@
 /* Filters, sorts, compares and downloads tactics; without it the page shows all. */
 (() => {
   "use strict";
-  const [MOST_COMPARED, MOST_ROWS] = [4, 50];
+  const [MOST_COMPARED, MOST_ROWS] = [4, 70];
   const part = (id) => document.getElementById(id);
   const form = part("find-form");
   const body = part("found").tBodies[0];
