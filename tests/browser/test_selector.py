@@ -240,9 +240,9 @@ def test_nothing_is_wider_than_the_window(opened, width) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_more_rows_than_fifty_are_shown_on_demand(new_page, tmp_path) -> None:
+def test_more_rows_than_seventy_are_shown_on_demand(new_page, tmp_path) -> None:
     page = new_page(f"file://{write_large_page(tmp_path, 90)}")
     assert len(ids(page)) == 70
-    page.get_by_role("button", name="Show 40 more").click()
+    page.get_by_role("button", name="Show 20 more").click()
     assert len(ids(page)) == 90
     assert len(json.loads(saved(page, "JSON"))["tactics"]) == 90
