@@ -23,10 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.nets.checks import fault, label
-from recipes.common.pruning.channels import cut_channels
 from recipes.common.pruning.groups import ChannelGroups, find_groups, without_groups
 from recipes.common.trial import command
-from recipes.common.trial.rivals import Nets, found_from_random
+from recipes.common.trial.rivals import Nets, cut_by_chance, cut_by_norm, found_from_random
 from recipes.common.trial.study import StopTraining, Study, life_of
 
 TACTIC = "enhance-model-sparsity"
@@ -143,20 +142,13 @@ def group_lasso(study: Study) -> Nets:
 
 
 def group_norm(study: Study) -> Nets:
-    """Cut at once by the norm of a group, wherever it is least in the net, as torch-pruning does."""
-    for share in SHARES:
-        net = cut_channels(study.copy(), study.inputs, study.cost, share * study.cost(study.copy()))
-        study.train(net, study.budget_epochs)
-        yield f"{share:.0%} of the parameters", net
+    """Cut at once by norm."""
+    yield from cut_by_norm(study, SHARES, "parameters")
 
 
 def random_channels(study: Study) -> Nets:
-    """Cut by chance to the cost of the net that the tactic found: its choice replaced by none."""
-    assert study.found is not None
-    limit = study.cost(study.found)
-    net = cut_channels(study.copy(), study.inputs, study.cost, limit, by_norm=False, seed=study.seed)
-    study.train(net, study.budget_epochs)
-    yield "as few parameters", net
+    """Cut at once by chance."""
+    yield from cut_by_chance(study, "as few parameters")
 
 
 ARMS = (tactic, group_lasso, group_norm, random_channels, found_from_random)

@@ -26,8 +26,8 @@ from torch import Tensor
 from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.language import smollm2
-from recipes.language.decoding import cache_bytes_per_token
 from recipes.language.llama import Cache, Llama
+from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference
 
 TACTIC = "keep-keys-and-values"
@@ -93,17 +93,6 @@ def recomputing(net: Llama, text: Tensor, count: int, *, window: int | None = No
         yield new
 
 
-@torch.inference_mode()
-def chosen_by_one_pass(net: Llama, text: Tensor, new: Tensor) -> Tensor:
-    """Return which new tokens (batch, count) a pass over text and new tokens would choose in their places.
-
-    If all of them, then `recomputing` writes the same: each is the most likely one behind those before it.
-    """
-    logits = net(torch.cat((text, new), dim=1)[:, :-1])  # (batch, tokens + count - 1, vocabulary)
-    chosen: Tensor = logits[:, text.shape[1] - 1 :].argmax(-1)  # (batch, count)
-    return chosen == new
-
-
 # --- Run -------------------------------------------------------------------------------------------------
 
 
@@ -113,6 +102,12 @@ def written_by(arm: str, config: Config, net: Llama, text: Tensor) -> Iterator[T
         return keeping(net, text, config.new_tokens)
     window = config.window if arm == "recent_tokens" else None
     return recomputing(net, text, config.new_tokens, window=window)
+
+
+def cache_bytes_per_token(net: Llama) -> int:
+    """Return the bytes of keys and values that one token of one text takes."""
+    config = net.config
+    return 2 * config.layers * config.key_value_heads * config.head_size * net.embedding.weight.element_size()
 
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
@@ -133,7 +128,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
             first = next(steps)
         with meter.window(f"writing {length}") as writing:
             new = torch.cat([first, *steps], dim=1)  # (1, new tokens)
-        same.append(chosen_by_one_pass(model.net, text, new))
+        same.append(as_likely(model.net, tokens[:length], new[0]))
         token_cpu_ms = 1000 * writing.cpu_s / (config.new_tokens - 1)
         rows.append({"length": length, "reading_cpu_s": reading.cpu_s, "token_cpu_ms": token_cpu_ms})
     longest, others = config.lengths[-1], config.new_tokens - 1
@@ -144,7 +139,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "request_cpu_s": reading.cpu_s + writing.cpu_s,
         "passed_tokens": seen,
         "cache_bytes": held,
-        "same_tokens": float(torch.cat(same, dim=1).double().mean()),
+        "same_tokens": float(torch.cat(same).double().mean()),
     }
     net = {"name": model.name, "sha256": model.sha256}
     return Outcome(metrics, texts.used, {"by_length": rows, "text": name, "net": net})

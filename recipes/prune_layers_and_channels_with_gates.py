@@ -28,10 +28,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from recipes.common.nets.report import without_fused_kernels
-from recipes.common.pruning.channels import cut_channels, torch_pruning
+from recipes.common.pruning.channels import torch_pruning
 from recipes.common.pruning.groups import ChannelGroups, Slice, find_groups, without_groups
 from recipes.common.trial import command
-from recipes.common.trial.rivals import Nets, found_from_random, thin_distilled
+from recipes.common.trial.rivals import Nets, cut_by_chance, cut_by_norm, found_from_random, thin_distilled
 from recipes.common.trial.study import Ledger, StopTraining, Study, life_of
 
 TACTIC = "prune-layers-and-channels-with-gates"
@@ -293,20 +293,13 @@ def tactic(study: Study) -> Nets:
 
 
 def group_norm(study: Study) -> Nets:
-    """Cut at once by the norm of a group, wherever it is least in the net, as torch-pruning does."""
-    for share in SHARES:
-        net = cut_channels(study.copy(), study.inputs, study.cost, share * study.cost(study.copy()))
-        study.train(net, study.budget_epochs)
-        yield f"{share:.0%} of the MACs", net
+    """Cut at once by norm."""
+    yield from cut_by_norm(study, SHARES, "MACs")
 
 
 def random_channels(study: Study) -> Nets:
-    """Cut by chance to the cost of the net that the tactic found: its choice replaced by none."""
-    assert study.found is not None
-    limit = study.cost(study.found)
-    net = cut_channels(study.copy(), study.inputs, study.cost, limit, by_norm=False, seed=study.seed)
-    study.train(net, study.budget_epochs)
-    yield "as few MACs", net
+    """Cut at once by chance."""
+    yield from cut_by_chance(study, "as few MACs")
 
 
 ARMS = (tactic, group_norm, random_channels, found_from_random, thin_distilled)

@@ -24,8 +24,8 @@ from torch import Tensor
 from recipes.batch_requests import write_together
 from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome
+from recipes.keep_keys_and_values import cache_bytes_per_token
 from recipes.language import smollm2
-from recipes.language.decoding import cache_bytes_per_token
 from recipes.language.llama import Cache, Llama
 from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference

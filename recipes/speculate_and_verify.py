@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from recipes.common.run import cli
-from recipes.common.run.contract import Meter, MetricTable, Outcome
+from recipes.common.run.contract import Meter, MetricTable, Outcome, UserError
 from recipes.language import smollm2
 from recipes.language.llama import Cache, Llama
 from recipes.language.quality import as_likely
@@ -156,12 +156,16 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         rows.append({"kind": kind, **row, "cpu_s": writing.cpu_s, "answer": model.decode(new)})
         same += as_likely(model.net, text, torch.tensor(new)).tolist()
     metrics = {"same_tokens": sum(same) / len(same)}
-    metrics["passed_tokens"] = sum(row["passed_tokens"] for row in rows) / sum(row["tokens"] for row in rows)
     for kind in ("copied", "free"):
         of_kind = [row for row in rows if row["kind"] == kind]
         tokens = sum(row["tokens"] for row in of_kind)
+        if not tokens:
+            raise UserError(
+                f"seed {seed}: expected {kind} answers of two tokens or more, got none; take another seed"
+            )
         metrics[f"{kind}_token_cpu_ms"] = 1000 * sum(row["cpu_s"] for row in of_kind) / tokens
         metrics[f"{kind}_tokens_per_pass"] = tokens / sum(row["passes"] for row in of_kind)
+    metrics["passed_tokens"] = sum(row["passed_tokens"] for row in rows) / sum(row["tokens"] for row in rows)
     net = {"name": model.name, "sha256": model.sha256}
     return Outcome(metrics, texts.used, {"by_request": rows, "net": net})
 

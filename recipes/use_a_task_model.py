@@ -31,7 +31,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.language import smollm2
-from recipes.language.decoding import weight_bytes
 from recipes.language.texts import Text, e_mails, made_up_e_mails
 from recipes.language.yes_or_no import Labelled, YesOrNo
 
@@ -106,7 +105,7 @@ def asked(model: smollm2.LanguageModel, config: Config, labelled: Labelled, exam
     """Let a language model answer, whose threshold labelled e-mails set."""
     general = YesOrNo(model, QUESTION, longest=config.tokens, examples=examples)
     general.set_threshold(labelled[: config.for_threshold])
-    return general, weight_bytes(model.net)
+    return general, sum(weight.numel() * weight.element_size() for weight in model.net.parameters())
 
 
 # --- Run -------------------------------------------------------------------------------------------------

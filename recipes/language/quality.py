@@ -39,23 +39,6 @@ def perplexity(surprises: Tensor) -> float:
     return float(surprises.mean().exp())
 
 
-@torch.inference_mode()
-def preferences(net: nn.Module, texts: Sequence[Sequence[int]], answers: tuple[int, int]) -> Tensor:
-    """Return by how much each text is rather followed by the second token than by the first, (texts,).
-
-    The logit of the second less that of the first. Nets like some words better whatever they have read: seek
-    the threshold on texts of another part.
-
-    Args:
-        net: Takes tokens (batch, tokens) and `last_only`, and returns logits (batch, 1, vocabulary).
-        texts: Tokens of each question, up to where the answer begins.
-        answers: The two tokens, different ones.
-    """
-    first, second = answers
-    logits = torch.stack([net(torch.tensor([text]), last_only=True)[0, -1] for text in texts])
-    return logits[:, second] - logits[:, first]
-
-
 def right(preferences: Tensor, labels: Tensor, threshold: float = 0.0) -> Tensor:
     """Return whether each answer is right, (texts,) of 0 and 1: the second one above the threshold."""
     return ((preferences > threshold) == labels.bool()).double()

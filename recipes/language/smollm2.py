@@ -11,7 +11,6 @@ one, what its quality loses by a lower precision says nothing of others, and its
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from greentactics.models.datasets import ENVIRONMENT_VARIABLE, SMOLLM2, find_data
+from greentactics.models.datasets import SMOLLM2
 from recipes.common.run.contract import UserError
+from recipes.language.files import published_file
 from recipes.language.llama import TINY, Config, Llama
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def load(data_dir: Path | None = None) -> LanguageModel:
     Raises:
         UserError: The file of the weights is not there or is not the published one, or a package is missing.
     """
-    path = weights_file(data_dir)
+    path = published_file(SMOLLM2, data_dir)
     try:
         from gguf import GGUFReader
     except ModuleNotFoundError as error:
@@ -101,32 +101,6 @@ def conversation(*, question: str, system: str = "You are a helpful AI assistant
     """Return the text after which the model answers a question."""
     turns = f"<|im_start|>system\n{system}{END}\n<|im_start|>user\n{question}{END}\n"
     return f"{turns}<|im_start|>assistant\n"
-
-
-def weights_file(data_dir: Path | None = None) -> Path:
-    """Return the file of the weights after comparing its checksum.
-
-    Raises:
-        UserError: It is not there, cannot be read or is not the published one.
-    """
-    folder = find_data(SMOLLM2, data_dir)
-    if folder is None:
-        raise UserError(
-            f"no weights of SmolLM2 found in the data folders; run `{SMOLLM2.fetch_command}`, or name a "
-            f"folder with --data-dir or {ENVIRONMENT_VARIABLE}"
-        )
-    path, file = folder / SMOLLM2.files[0].name, SMOLLM2.files[0]
-    try:
-        with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if found != file.sha256:
-        raise UserError(
-            f"{path}: not the published file: expected SHA-256 {file.sha256}, got {found}; run "
-            f"`{SMOLLM2.fetch_command} --dest {folder}`"
-        )
-    return path
 
 
 def _net(reader: GGUFReader) -> Llama:

@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from greentactics.models.datasets import ENVIRONMENT_VARIABLE, SPAM, find_data
-from recipes.common.run.contract import DataUsed, UserError
+from greentactics.models.datasets import SPAM
+from recipes.common.run.contract import DataUsed
+from recipes.language.files import published_file
 
 LEAST_CHARACTERS = 400
 """Shorter texts are left out."""
@@ -68,24 +69,11 @@ def e_mails(data_dir: Path | None = None) -> Texts:
     Raises:
         UserError: The file is not there or is not the published one.
     """
-    folder, file = find_data(SPAM, data_dir), SPAM.files[0]
-    if folder is None:
-        raise UserError(
-            f"no e-mails of SpamAssassin found in the data folders; run `{SPAM.fetch_command}`, or name a "
-            f"folder with --data-dir or {ENVIRONMENT_VARIABLE}"
-        )
-    path = folder / file.name
-    with path.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if found != file.sha256:
-        cure = f"run `{SPAM.fetch_command} --dest {folder}`"
-        raise UserError(
-            f"{path}: not the published file: expected SHA-256 {file.sha256}, got {found}; {cure}"
-        )
+    path = published_file(SPAM, data_dir)
     unique = dict[str, Text]()  # a mail sent to many stands in the corpus more than once
     for each in _bodies(path):
         unique.setdefault(re.sub(r"\W+", "", each.text)[:1000], each)
-    return in_parts(unique.values(), "SpamAssassin public corpus", found)
+    return in_parts(unique.values(), "SpamAssassin public corpus", SPAM.files[0].sha256)
 
 
 def made_up_e_mails() -> Texts:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from recipes import answer_briefly_and_stop as recipe
+from recipes.batch_requests import write_together
 from recipes.language import questions, smollm2
-from recipes.language.decoding import write
 from recipes.language.texts import language_reference
 from tests.recipes.fake_meter import FakeMeter
 
@@ -33,7 +34,7 @@ def test_each_fact_stands_in_its_paragraph_and_not_in_its_question() -> None:
 
 def test_an_answer_ends_by_the_model_the_limit_or_the_stop_rule() -> None:
     model = smollm2.tiny()
-    tokens = write(model.net, [list(b"Why?")], 9).tokens[0]
+    tokens = torch.cat(list(write_together(model.net, [list(b"Why?")], 9)), dim=1)[0].tolist()
     assert recipe.answer(model, "Why?", 9) == (model.decode(tokens), 9)
     assert recipe.answer(model, "Why?", 9, lambda text: "kept" if len(text) >= 3 else None)[0] == "kept"
     assert recipe.answer(model, "Why?", 2, lambda _: None)[1] == 2

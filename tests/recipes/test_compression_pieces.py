@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from recipes.common.nets.precision import training_autocast
-from recipes.common.nets.report import accuracy, accuracy_metric
 from recipes.common.nets.resnet import ResidualBlock, resnet8
 from recipes.common.trial.costs import cost_of, static_costs
 
@@ -33,15 +32,6 @@ def test_a_block_without_a_change_of_shape_keeps_its_input_when_its_path_is_clos
     nn.init.zeros_(block.bn2.weight)
     inputs = torch.rand(2, 4, 6, 6)
     torch.testing.assert_close(block(inputs), inputs)
-
-
-def test_accuracy_does_not_depend_on_the_batches() -> None:
-    net = nn.Linear(3, 2)
-    images, labels = torch.randn(7, 3), torch.tensor([0, 1, 0, 1, 0, 1, 0])
-    expected = (net(images).argmax(1) == labels).double().mean().item()
-    assert accuracy(net, images, labels, batch_size=3) == expected
-    assert accuracy_metric(0.9, of="the dense net").description.endswith("correctly by the dense net.")
-    assert accuracy_metric(0.9).description.endswith("correctly.")
 
 
 def test_counting_leaves_the_net_as_it_is() -> None:

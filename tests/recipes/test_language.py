@@ -11,37 +11,15 @@ import torch
 
 from recipes import keep_keys_and_values as recipe
 from recipes.language import quality, smollm2, texts
-from recipes.language.decoding import cache_bytes_per_token, weight_bytes, write
 from recipes.language.llama import TINY
 from tests.recipes.fake_meter import FakeMeter
 
 NET = smollm2.tiny().net
 
 
-def test_written_tokens_do_not_depend_on_the_cache_or_on_the_batch() -> None:
-    prompts = [[5, 6, 7], [9, 8, 7, 6, 5, 4, 3], [100]]
-    together = write(NET, prompts, 6)
-    assert together.tokens == write(NET, prompts, 6, keep=False).tokens
-    assert together.tokens == [write(NET, [prompt], 6).tokens[0] for prompt in prompts]
-    assert (together.prefill.tokens, together.prefill.passes) == (11, 1)
-    assert (together.decoding.tokens, together.decoding.passes) == (15, 5)
-    assert len(together.decoding_cpu_s) == 5
-    # 2 layers, 2 heads of 8 entries, keys and values of 4 bytes: 256 bytes; 3 rows of 7 + 5 tokens passed
-    assert cache_bytes_per_token(NET) == 256
-    assert together.cache_bytes == 256 * 3 * 12
-    assert weight_bytes(NET) == 4 * sum(parameter.numel() for parameter in NET.parameters())
-
-
-def test_a_text_ends_with_its_mark() -> None:
-    tokens = write(NET, [[5, 6, 7]], 6).tokens[0]
-    stop = tokens[2]
-    assert write(NET, [[5, 6, 7]], 6, end=stop).tokens[0] == tokens[: tokens.index(stop) + 1]
-
-
-@pytest.mark.parametrize(("prompts", "count"), [([], 1), ([[]], 1), ([[1]], 0)])
-def test_writing_needs_something_to_go_on_from(prompts, count) -> None:
-    with pytest.raises(ValueError, match="expected texts of one token or more"):
-        write(NET, prompts, count)
+def test_a_token_takes_two_vectors_a_layer_of_the_cache() -> None:
+    # 2 layers, 2 heads of 8 entries, keys and values of 4 bytes
+    assert recipe.cache_bytes_per_token(NET) == 256
 
 
 def test_surprise_of_a_net_that_knows_nothing_is_the_log_of_its_vocabulary() -> None:
@@ -53,11 +31,7 @@ def test_surprise_of_a_net_that_knows_nothing_is_the_log_of_its_vocabulary() -> 
     assert quality.perplexity(found) == pytest.approx(TINY.vocabulary)
 
 
-def test_preferences_are_differences_of_two_logits() -> None:
-    found = quality.preferences(NET, [[1, 2, 3], [4]], (65, 66))
-    with torch.inference_mode():
-        logits = NET(torch.tensor([[4]]))[0, -1]
-    assert float(found[1]) == pytest.approx(float(logits[66] - logits[65]), abs=1e-5)
+def test_an_answer_is_right_on_its_side_of_the_threshold() -> None:
     assert quality.right(torch.tensor([1.0, -1.0, 2.0]), torch.tensor([1, 1, 0])).tolist() == [1, 0, 0]
 
 

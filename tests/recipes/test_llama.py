@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from greentactics.models.datasets import DATA_SETS, find_data
 from recipes.common.run.contract import UserError
 from recipes.language import smollm2
+from recipes.language.files import published_file
 from recipes.language.llama import TINY, Attention, Cache, Llama, rotary_turns, rotate, visible
 
 FOLDER = find_data(DATA_SETS["smollm2"], None)  # when this file is read: tests see no data of the user's
@@ -118,11 +119,11 @@ def test_no_token_knows_those_after_it(net: Llama) -> None:
 
 def test_absent_and_damaged_weights_are_told_with_the_cure(tmp_path) -> None:
     with pytest.raises(UserError, match="run `greentactics data fetch smollm2`, or name a folder"):
-        smollm2.weights_file(tmp_path)
+        published_file(DATA_SETS["smollm2"], tmp_path)
     path = tmp_path / DATA_SETS["smollm2"].files[0].name
     path.write_bytes(b"GGUF")
     with pytest.raises(UserError, match="not the published file: expected SHA-256 b179c9"):
-        smollm2.weights_file(tmp_path)
+        published_file(DATA_SETS["smollm2"], tmp_path)
 
 
 @has_weights

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from recipes import speculate_and_verify as recipe
+from recipes.batch_requests import write_together
 from recipes.language import quality, smollm2
-from recipes.language.decoding import write
 from recipes.language.llama import TINY
 from tests.recipes.fake_meter import FakeMeter
 
@@ -62,7 +62,7 @@ def test_tokens_do_not_depend_on_the_guess(guess) -> None:
     net, text = smollm2.tiny().net, [5, 6, 7, 5, 6, 7, 5, 6]
     steps = [*recipe.speculating(net, text, 40, guess, 4)]
     new = [token for step in steps for token in step]
-    assert new == write(net, [text], 40).tokens[0]
+    assert new == torch.cat(list(write_together(net, [text], 40)), dim=1)[0].tolist()
     assert bool(quality.as_likely(net, text, torch.tensor(new)).all())
     assert (len(steps) == 40) == (guess is recipe.nothing)
 

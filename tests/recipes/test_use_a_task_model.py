@@ -7,7 +7,6 @@ import torch
 
 from recipes import use_a_task_model as recipe
 from recipes.language import quality, smollm2
-from recipes.language.decoding import weight_bytes
 from recipes.language.yes_or_no import YesOrNo
 from tests.recipes.fake_meter import FakeMeter
 
@@ -24,10 +23,10 @@ def test_a_shared_beginning_that_is_kept_changes_no_answer() -> None:
         "<|im_start|>user\n{}\n\nSpam?<|im_end|>\n<|im_start|>assistant\n"
     )
     mails = ["first", "a longer one", "first"]
-    expected = quality.preferences(
-        MODEL.net, [MODEL.encode(whole.format(mail)) for mail in mails], (ord("N"), ord("Y"))
-    )
-    assert [general.preference(mail) for mail in mails] == pytest.approx(expected.tolist(), abs=1e-4)
+    with torch.inference_mode():
+        logits = [MODEL.net(torch.tensor([MODEL.encode(whole.format(mail))]))[0, -1] for mail in mails]
+    expected = [float(each[ord("Y")] - each[ord("N")]) for each in logits]
+    assert [general.preference(mail) for mail in mails] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_best_threshold_is_half_way_between_and_in_the_middle_of_its_equals() -> None:
@@ -53,7 +52,7 @@ def test_each_arm_pays_for_its_set_up_and_is_judged_on_half_spam(arm: str) -> No
     assert set(outcome.metrics) == set(recipe.METRICS)
     assert outcome.metrics["email_cpu_s"] == pytest.approx(1.5 / 20)
     assert outcome.metrics["setup_answers"] == pytest.approx(8)  # 1.5 s against 1.5 s for 8 answers
-    whole_net = outcome.metrics["model_bytes"] == weight_bytes(MODEL.net)
+    whole_net = outcome.metrics["model_bytes"] == 4 * sum(weight.numel() for weight in MODEL.net.parameters())
     assert whole_net == (arm in ("baseline", "examples_in_prompt"))
     if arm == "tactic":
         assert outcome.metrics["accuracy"] >= 0.6

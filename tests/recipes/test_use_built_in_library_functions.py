@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from recipes import use_built_in_library_functions as recipe
-from recipes.common.nets.report import accuracy, flops
+from recipes.common.nets.report import flops
 from recipes.common.run.contract import CannotRun, Deployable, Outcome
 from recipes.common.run.net_files import load_net, save_net
 from tests.recipes.fake_meter import FakeMeter
@@ -228,7 +228,8 @@ def test_each_arm_ships_the_net_that_was_judged(outcomes: dict[str, Outcome]) ->
     for outcome in outcomes.values():
         shipped = outcome.deployable
         assert not shipped.model.training
-        found = accuracy(shipped.model, shipped.test_inputs, shipped.test_labels)
+        answers = shipped.model(shipped.test_inputs).argmax(1)
+        found = float((answers == shipped.test_labels).double().mean())
         assert found == outcome.metrics["test_accuracy"]
 
 

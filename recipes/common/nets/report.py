@@ -1,4 +1,4 @@
-"""What a net is judged by: accuracy, weights, and what can be counted exactly without a meter.
+"""What can be counted exactly of a net without a meter, and by how much two nets differ.
 
 Counted are multiply-accumulates (MACs), floating-point operations, and the bytes of tensors allocated.
 """
@@ -17,22 +17,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-from recipes.common.run.contract import Metric
-
-
-@torch.inference_mode()
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500) -> float:
-    """Return the fraction of images whose label the net predicts; the net is in evaluation mode."""
-    starts = range(0, len(images), batch_size)
-    predicted = torch.cat([model(images[first : first + batch_size]).argmax(1) for first in starts])
-    return float((predicted == labels).double().mean())
-
-
-def accuracy_metric(value: float, *, of: str = "") -> Metric:
-    """Return a test accuracy as a metric; `of` says of which net where it is not the final one."""
-    description = f"Fraction of the test images classified correctly{of and ' by ' + of}."
-    return Metric(value, "fraction", "higher", "measured", description)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import torch
@@ -107,6 +107,28 @@ def thin_distilled(study: Study) -> Nets:
     net = with_random_weights(thin, study)
     study.train(net, study.epochs_left(net), **distillation(study.dense))
     yield "thin, distilled", net
+
+
+def cut_by_norm(study: Study, shares: Sequence[float], of: str) -> Nets:
+    """Cut channels at once by the norm of a group, wherever it is least in the net, as torch-pruning does.
+
+    Args:
+        study: Of the arm.
+        shares: Of the cost of the net as given, to cut to: the nets of the curve.
+        of: What the cost counts.
+    """
+    for share in shares:
+        net = cut_channels(study.copy(), study.inputs, study.cost, share * study.cost(study.copy()))
+        study.train(net, study.budget_epochs)
+        yield f"{share:.0%} of the {of}", net
+
+
+def cut_by_chance(study: Study, label: str) -> Nets:
+    """Cut channels by chance to the cost of the net that the tactic found: its choice replaced by none."""
+    limit = study.cost(_found_by_the_tactic(study))
+    net = cut_channels(study.copy(), study.inputs, study.cost, limit, by_norm=False, seed=study.seed)
+    study.train(net, study.budget_epochs)
+    yield label, net
 
 
 def _found_by_the_tactic(study: Study) -> nn.Module:
