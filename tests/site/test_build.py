@@ -40,6 +40,17 @@ def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_make_site_fails_on_a_dead_link(tmp_path) -> None:
+    (arguments,) = re.findall(r"mkdocs build(.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert "--strict" in arguments
+    (tmp_path / "mkdocs.yml").write_text("site_name: Test\n", encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("[dead](nowhere.md)\n", encoding="utf-8")
+    done = build(*arguments.split(), folder=tmp_path)
+    assert done.returncode == 1
+    assert "nowhere.md" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def made_up_site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made-up")
