@@ -33,10 +33,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+from torch.utils._pytree import tree_leaves
 
-from recipes.common.nets.checks import computed, in_training, wrapped
+from recipes.common.nets.checks import fault, in_training, label, wrapped
 from recipes.common.nets.data import Images, load_images
-from recipes.common.nets.report import bytes_allocated, flops, largest_difference
+from recipes.common.nets.report import bytes_allocated, flops
 from recipes.common.run import cli
 from recipes.common.run.contract import CannotRun, Deployable, Json, Meter, MetricTable, Outcome
 from recipes.common.timing.protocol import interleave, ratios
@@ -131,6 +132,53 @@ def use_library_functions(
 
 
 # --8<-- [end:tactic]
+# --- What the tactic looks at ----------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def largest_difference(model: nn.Module, other: nn.Module, inputs: Tensor) -> float:
+    """Return the largest difference of an output, as a share of the largest number in it of the first net.
+
+    Both nets draw the same where they draw at random, and get copies of the inputs.
+
+    Returns:
+        That of the output that differs most; infinity where one is not a number.
+
+    Raises:
+        ValueError: The nets return no tensors, or such of other shapes or types.
+    """
+    wanted, found = _tensors(model, inputs), _tensors(other, inputs)
+    forms = [[(tuple(tensor.shape), tensor.dtype) for tensor in tensors] for tensors in (wanted, found)]
+    if forms[0] != forms[1] or not wanted:
+        raise ValueError(f"expected tensors as outputs, the same of both nets, got {forms[0]} and {forms[1]}")
+    differences = [0.0]
+    for one, another in zip(wanted, found, strict=True):
+        if not torch.equal(one, another):  # equal ones may be zero, with no largest number to divide by
+            apart = float((another.double() - one.double()).abs().max() / one.double().abs().max())
+            differences.append(math.inf if math.isnan(apart) else apart)
+    return max(differences)
+
+
+def _tensors(net: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Return the tensors among a net's outputs; torch's random state is put back."""
+    with torch.random.fork_rng(devices=[]):
+        leaves = tree_leaves(net(inputs.clone()))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def computed(model: nn.Module) -> str:
+    """Return which tensor is computed from others, so that it can neither be copied nor shared."""
+    for name, module in model.named_modules():
+        for part, value in vars(module).items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                where, cure = (
+                    f"{label(name, module)}, {part}",
+                    "torch.nn.utils.remove_weight_norm, or detach it",
+                )
+                return fault(where, "a parameter or buffer", "what was computed from others", f"use {cure}")
+    return ""
+
+
 # --- The net by hand, and its counterparts in the library ------------------------------------------------
 
 

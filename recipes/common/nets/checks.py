@@ -99,19 +99,6 @@ def computed_weights(model: nn.Module) -> str:
     return ""
 
 
-def computed(model: nn.Module) -> str:
-    """Return which tensor is computed from others, so that it can neither be copied nor shared."""
-    for name, module in model.named_modules():
-        for part, value in vars(module).items():
-            if isinstance(value, Tensor) and not value.is_leaf:
-                where, cure = (
-                    f"{label(name, module)}, {part}",
-                    "torch.nn.utils.remove_weight_norm, or detach it",
-                )
-                return fault(where, "a parameter or buffer", "what was computed from others", f"use {cure}")
-    return ""
-
-
 def tied(model: nn.Module) -> str:
     """Return which modules share a parameter; a module that is called several times shares nothing."""
     owners: dict[int, str] = {}

@@ -1,11 +1,10 @@
-"""What can be counted exactly of a net without a meter, and by how much two nets differ.
+"""What can be counted exactly of a net without a meter.
 
 Counted are multiply-accumulates (MACs), floating-point operations, and the bytes of tensors allocated.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,37 +16,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-
-@torch.no_grad()
-def largest_difference(model: nn.Module, other: nn.Module, inputs: Tensor) -> float:
-    """Return the largest difference of an output, as a share of the largest number in it of the first net.
-
-    Both nets draw the same where they draw at random, and get copies of the inputs.
-
-    Returns:
-        That of the output that differs most; infinity where one is not a number.
-
-    Raises:
-        ValueError: The nets return no tensors, or such of other shapes or types.
-    """
-    wanted, found = _tensors(model, inputs), _tensors(other, inputs)
-    forms = [[(tuple(tensor.shape), tensor.dtype) for tensor in tensors] for tensors in (wanted, found)]
-    if forms[0] != forms[1] or not wanted:
-        raise ValueError(f"expected tensors as outputs, the same of both nets, got {forms[0]} and {forms[1]}")
-    differences = [0.0]
-    for one, another in zip(wanted, found, strict=True):
-        if not torch.equal(one, another):  # equal ones may be zero, with no largest number to divide by
-            apart = float((another.double() - one.double()).abs().max() / one.double().abs().max())
-            differences.append(math.inf if math.isnan(apart) else apart)
-    return max(differences)
-
-
-def _tensors(net: nn.Module, inputs: Tensor) -> list[Tensor]:
-    """Return the tensors among a net's outputs; torch's random state is put back."""
-    with torch.random.fork_rng(devices=[]):
-        leaves = tree_leaves(net(inputs.clone()))
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def flops(model: nn.Module, inputs: Tensor) -> int:
