@@ -27,7 +27,7 @@ from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.language import questions, smollm2
 from recipes.language.llama import Cache
-from recipes.language.smollm2 import LanguageModel
+from recipes.language.model import LanguageModel, conversation
 from recipes.language.texts import language_reference
 
 TACTIC = "answer-briefly-and-stop"
@@ -112,7 +112,7 @@ def answer(
 def answered_by(arm: str, config: Config, model: LanguageModel, question: str) -> tuple[str, int, int]:
     """Return an arm's answer to a question, the tokens it read and those it wrote."""
     briefly = BRIEFLY if arm in ("tactic", "asked_only") else ""
-    request = smollm2.conversation(question=question + briefly)
+    request = conversation(question=question + briefly)
     if arm in ("tactic", "stopped_only"):
         text, written = answer(model, request, config.limit, first_sentence)
     else:
@@ -129,7 +129,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     texts = language_reference()
     part, asked = (texts.test, questions.TEST) if seed >= 1000 else (texts.search, questions.SEARCH)
     chosen = random.Random(seed).sample(asked, config.questions)  # noqa: S311 - not for secrets
-    answer(model, smollm2.conversation(question="Hello"), 2)  # memory and threads are set up
+    answer(model, conversation(question="Hello"), 2)  # memory and threads are set up
     rows = list[dict[str, Any]]()
     for question in chosen:
         request = f"{question.paragraph(part)}\n\n{question.question}"

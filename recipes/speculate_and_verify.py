@@ -29,6 +29,7 @@ from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome, UserError
 from recipes.language import smollm2
 from recipes.language.llama import Cache, Llama
+from recipes.language.model import conversation
 from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference
 
@@ -144,7 +145,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         kind, question = "free", f"Explain in your own words: {passage.name} in Python"
         if number < config.requests:
             kind, question = "copied", f"Repeat word for word:\n\n{passage.text[: config.passage_characters]}"
-        text = model.encode(smollm2.conversation(question=question))
+        text = model.encode(conversation(question=question))
         steps = written_by(arm, config, model.net, text)
         new = [*next(steps)]  # reading the request costs all arms the same
         passed.clear()

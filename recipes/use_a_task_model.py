@@ -31,6 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.language import smollm2
+from recipes.language.model import LanguageModel
 from recipes.language.texts import Text, e_mails, made_up_e_mails
 from recipes.language.yes_or_no import Labelled, YesOrNo
 
@@ -101,7 +102,7 @@ def trained(model: Pipeline) -> Answers:
     return lambda mail: bool(model.predict([mail])[0]), len(pickle.dumps(model))
 
 
-def asked(model: smollm2.LanguageModel, config: Config, labelled: Labelled, examples: Labelled) -> Answers:
+def asked(model: LanguageModel, config: Config, labelled: Labelled, examples: Labelled) -> Answers:
     """Let a language model answer, whose threshold labelled e-mails set."""
     general = YesOrNo(model, QUESTION, longest=config.tokens, examples=examples)
     general.set_threshold(labelled[: config.for_threshold])

@@ -12,7 +12,6 @@ one, what its quality loses by a lower precision says nothing of others, and its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +22,10 @@ from greentactics.models.datasets import SMOLLM2
 from recipes.common.run.contract import UserError
 from recipes.language.files import published_file
 from recipes.language.llama import TINY, Config, Llama
+from recipes.language.model import END, LanguageModel
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
-
-END = "<|im_end|>"
-"""Ends a turn of a conversation, and with it an answer."""
 
 _NAMES = {
     "token_embd": "embedding",
@@ -44,22 +41,6 @@ _NAMES = {
     "ffn_down": "down",
 }
 """What GGUF files call the tensors, and what `Llama` does."""
-
-
-@dataclass(frozen=True)
-class LanguageModel:
-    """A net with the tokens it knows."""
-
-    name: str
-    sha256: str
-    """Checksum of the file with the weights; empty for random ones."""
-    net: Llama
-    encode: Callable[[str], list[int]]
-    """Cuts a text into tokens; marks such as `<|im_end|>` become one each."""
-    decode: Callable[[Sequence[int]], str]
-    """Puts a text together again, marks included."""
-    end: int
-    """Token that ends an answer."""
 
 
 def load(data_dir: Path | None = None) -> LanguageModel:
@@ -95,12 +76,6 @@ def tiny(seed: int = 0) -> LanguageModel:
         return bytes(token for token in tokens if token < 256).decode("utf-8", errors="replace")
 
     return LanguageModel("tiny", "", net.eval(), lambda text: list(text.encode()), decode, end=258)
-
-
-def conversation(*, question: str, system: str = "You are a helpful AI assistant.") -> str:
-    """Return the text after which the model answers a question."""
-    turns = f"<|im_start|>system\n{system}{END}\n<|im_start|>user\n{question}{END}\n"
-    return f"{turns}<|im_start|>assistant\n"
 
 
 def _net(reader: GGUFReader) -> Llama:

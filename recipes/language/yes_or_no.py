@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from recipes.language.llama import Cache
+from recipes.language.model import END, LanguageModel
 from recipes.language.quality import best_threshold
-from recipes.language.smollm2 import END, LanguageModel
 
 Labelled = Sequence[tuple[str, bool]]
 """Texts, and whether the answer is yes."""

@@ -15,6 +15,7 @@ from recipes.common.run.contract import UserError
 from recipes.language import smollm2
 from recipes.language.files import published_file
 from recipes.language.llama import TINY, Attention, Cache, Llama, rotary_turns, rotate, visible
+from recipes.language.model import conversation
 
 FOLDER = find_data(DATA_SETS["smollm2"], None)  # when this file is read: tests see no data of the user's
 has_weights = pytest.mark.skipif(
@@ -132,7 +133,7 @@ def test_texts_come_back_from_the_tokens_of_the_real_vocabulary() -> None:
     for text in (
         "",
         "Grüne Taktiken,  12345 of them\n\n\tdef f(x): return x",
-        smollm2.conversation(question="Why?"),
+        conversation(question="Why?"),
     ):
         assert model.decode(model.encode(text)) == text
     assert model.encode("2026") == [34, 32, 34, 38]  # digits stand alone
