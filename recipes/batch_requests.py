@@ -40,7 +40,7 @@ METRICS: MetricTable = {
     "token_wall_ms": ("ms", "lower", "measured", "Time for a new token, reading of requests included."),
     "first_answer_s": ("s", "lower", "measured", "Time until the request that came first is answered."),
     "mean_answer_s": ("s", "lower", "measured", "Time until a request is answered, mean over the queue."),
-    "padded_share": ("fraction", "lower", "counted", "Share of the tokens read that only fill up."),
+    "padded_fraction": ("fraction", "lower", "counted", "Share of the tokens read that only fill up."),
     "cache_bytes": ("bytes", "lower", "counted", "Memory taken for keys and values at a time, at most."),
     "same_tokens": ("fraction", "higher", "measured", "New tokens that one request by itself gives as well."),
 }
@@ -149,7 +149,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "token_wall_ms": 1000 * now_s / (len(requests) * count),
         "first_answer_s": answered_s[0],
         "mean_answer_s": sum(answered_s.values()) / len(requests),
-        "padded_share": 1 - sum(lengths) / sum(size * longest for size, longest in sizes),
+        "padded_fraction": 1 - sum(lengths) / sum(size * longest for size, longest in sizes),
         "cache_bytes": cache_bytes_per_token(model.net) * room,
         "same_tokens": float(torch.cat(same).double().mean()),
     }

@@ -52,7 +52,7 @@ def test_the_recipe_counts_filling_memory_and_waiting(arm, batches, rows, first,
     config = recipe.Config(net="tiny", batch=2, new_tokens=5)
     found = recipe.run(config, arm=arm, seed=0, meter=FakeMeter()).metrics
     assert set(found) == set(recipe.METRICS)
-    assert found["padded_share"] == pytest.approx(padded)
+    assert found["padded_fraction"] == pytest.approx(padded)
     # 256 bytes a token, see test_language; room for the longest request and its answer in each row
     assert found["cache_bytes"] == 256 * (rows + rows // 10 * 5)
     # a batch is metered twice, for 2 s and 1.5 s of the processor each time; the requests want 20 tokens
