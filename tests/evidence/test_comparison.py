@@ -25,7 +25,7 @@ from greentactics.evidence.comparison import (
     tolerance_points,
 )
 from greentactics.evidence.intervals import crossed_mean, interval
-from greentactics.evidence.wording import times_phrase
+from greentactics.evidence.wording import estimate_phrase, times_phrase
 from greentactics.models.results import Results, Scores
 from tests.examples.records import PRUNING
 from tests.examples.synthetic import METRICS, results
@@ -60,6 +60,14 @@ def test_ratio_of_two_pairs() -> None:
     assert estimate.low == pytest.approx(4 * math.exp(-half_width))
     assert estimate.high == pytest.approx(4 * math.exp(half_width))
     assert (estimate.n, estimate.unit) == (2, TIMES_LOWER)
+
+
+def test_a_loss_in_nats_is_a_difference_in_hundredths() -> None:
+    estimate = compared({0: 2.50, 1: 2.00}, {0: 2.51, 1: 2.03}, "test_loss", unit="nats", better="lower")
+    assert estimate.value == pytest.approx(2.0)
+    assert (estimate.low, estimate.high) == pytest.approx((2 - T_1, 2 + T_1))  # 1 and 3: an error of 1
+    assert loss_interval(estimate, "lower") == (estimate.low, estimate.high)
+    assert estimate_phrase(estimate) == "+2.0 hundredths of a nat [-10.7, +14.7]"
 
 
 def of_means(baseline, treated, **info) -> Estimate:
@@ -228,7 +236,7 @@ def test_equivalence_is_of_the_difference_in_points() -> None:
     for change in (-0.05, 0.05):
         moved = results(factors={"tactic": (7.4, 3.1, change, 8.0, 4.0)}, arms=("baseline", "tactic"))
         assert equivalence_in_points(moved, "tactic", ACCURACY, 1.0) > 0.95
-    with pytest.raises(NotComparable, match="energy_batch_1 is no fraction"):
+    with pytest.raises(NotComparable, match="energy_batch_1 is compared by a ratio"):
         equivalence_in_points(results(), "tactic", ENERGY, 1.0)
 
 

@@ -57,7 +57,7 @@ _PERSONAL = (
 _PERSONAL_KEY = re.compile(
     r"(?:^|_)(?:host|host_?name|user|user_?name|login|node_?name|e_?mail|home|cwd|ip)$", re.IGNORECASE
 )
-_NEVER_NEGATIVE = frozenset({"s", "ms", "J", "W", "bytes", "count", "MAC energy"})
+_NEVER_NEGATIVE = frozenset({"s", "ms", "J", "W", "bytes", "count", "nats", "MAC energy"})
 _LONGEST_FOUND = 40
 _CLOCKS_DIFFER = datetime.timedelta(days=1)
 

@@ -2,7 +2,8 @@
 
 A cost is compared as a ratio, so the interval is taken on logarithms and the estimate is a geometric mean;
 or it is the ratio of the two means, for costs of which the recipe says so, as they have heavy tails.
-A fraction, such as an accuracy, is compared as a difference in percentage points. Both intervals are
+A fraction, such as an accuracy, is compared as a difference in percentage points, and a loss in nats as one
+in hundredths of a nat, each about 1 % of the perplexity. All these intervals are
 Student's t intervals over the pairs; they say how far the mean would move with other seeds. Where both arms
 have a score for each test example, the interval of the test metric holds other examples, too. None says how
 far the mean would move with other data or devices. `intervals` holds the mathematics.
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 TIMES_LOWER = "times lower"
 TIMES_HIGHER = "times higher"
 POINTS = "percentage points"
+DIFFERENCES = {"fraction": POINTS, "nats": "hundredths of a nat"}
+"""Units of differences, by that of the metrics that are compared by them: each is a hundredth of it."""
 LARGEST = 1e100
 """Values, differences and ratios from here on are no result, and their intervals may be no numbers."""
 LARGEST_EXPONENT = 700
@@ -60,9 +63,14 @@ class Estimate:
     n: int
     """Number of pairs, or of repeats for an absolute value."""
     unit: str
-    """`times lower`, `times higher`, `percentage points`, or the unit of the metric for an absolute value."""
+    """`times lower`, `times higher`, one of `DIFFERENCES`, or a metric's own for an absolute value."""
     of_means: bool = False
     """Whether a ratio is that of the means, in place of the geometric mean of the ratios."""
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether 0 means that nothing differs."""
+        return self.unit in DIFFERENCES.values()
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,18 @@ class Pairs:
     """One value for each seed that both arms were run with, and their mean."""
 
     values: tuple[float, ...]
-    """Differences in percentage points, or natural logarithms of ratios; jackknifed for a ratio of means."""
+    """Differences in hundredths, or natural logarithms of ratios; jackknifed for a ratio of means."""
     mean: Mean
     """Over these; over seeds and test examples where both arms have scores."""
     unit: str
-    """`times lower`, `times higher` or `percentage points`."""
+    """`times lower`, `times higher` or one of `DIFFERENCES`."""
     of_means: bool = False
     """Whether a ratio is that of the means."""
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether 0 means that nothing differs."""
+        return self.unit in DIFFERENCES.values()
 
 
 def times_lower(ratios: Sequence[float]) -> Estimate:
@@ -107,15 +120,15 @@ def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) ->
         raise NotComparable("no seed was run with both arms")
     if not all(math.isfinite(value) for pair in both for value in pair):
         raise NotComparable("a value is not a finite number")
-    if info.unit == "fraction":
+    if info.unit in DIFFERENCES:
         points = tuple(100 * (of_arm - of_reference) for of_reference, of_arm in both)
         if not all(abs(value) < LARGEST for value in points):
             raise NotComparable("a difference is too large to compute with")
         scores = _scores(results, (arm, reference), seeds) if metric.startswith(TEST) else None
         if scores is None:
-            return Pairs(points, mean_of(points), POINTS)
+            return Pairs(points, mean_of(points), DIFFERENCES[info.unit])
         sign = -100 if info.better == "lower" else 100  # of scores more is always better
-        return Pairs(points, crossed_mean(scores[0] - scores[1]).times(sign), POINTS)
+        return Pairs(points, crossed_mean(scores[0] - scores[1]).times(sign), DIFFERENCES[info.unit])
     if metric in results.config.get(RATIO_OF_MEANS, ()):
         return _of_means(both, info.better)
     if not all(value > 0 for pair in both for value in pair):
@@ -141,14 +154,14 @@ def detectable(results: Results, arm: str, metric: str) -> float:
 
     Returns:
         For a ratio a factor of at least 1: at 1.12 a true difference of 1.12x, either way, would have been
-        shown four times out of five. For a fraction the difference in percentage points.
+        shown four times out of five. Else the difference in hundredths.
 
     Raises:
         NotComparable: As `compare`, or a single pair, which has no spread.
     """
     paired = _several(pairs(results, arm, metric))
     effect = minimal_detectable_effect(paired.mean)
-    return effect if paired.unit == POINTS else math.exp(effect)
+    return effect if paired.is_difference else math.exp(effect)
 
 
 def differences_shown(results: Results, arm: str, metric: str, references: Sequence[str]) -> dict[str, bool]:
@@ -164,15 +177,15 @@ def differences_shown(results: Results, arm: str, metric: str, references: Seque
 
 
 def equivalence_in_points(results: Results, arm: str, metric: str, margin_points: float) -> float:
-    """Return the p value of the test that a fraction is the same as the baseline's up to a margin.
+    """Return the p value of the test that a metric differs from the baseline's by less than a margin.
 
     Raises:
-        NotComparable: As `compare`; a single pair; a metric that is no fraction.
+        NotComparable: As `compare`; a single pair; a metric that is compared by a ratio.
         ValueError: A margin that is not positive and finite.
     """
     paired = _several(pairs(results, arm, metric))
-    if paired.unit != POINTS:
-        raise NotComparable(f"{metric} is no fraction, so it has no margin in points")
+    if not paired.is_difference:
+        raise NotComparable(f"{metric} is compared by a ratio, so it has no margin in points")
     return equivalence_p(paired.mean, margin_points)
 
 
@@ -190,15 +203,15 @@ def loss_interval(quality: Estimate | None, better: Better) -> tuple[float, floa
     """Return the interval of a quality's change as a loss, the smaller loss first.
 
     Returns:
-        Percentage points, negative where the quality rose; None without an interval in points.
+        Hundredths, negative where the quality rose; None without an interval of a difference.
     """
-    if quality is None or quality.unit != POINTS or quality.low is None or quality.high is None:
+    if quality is None or not quality.is_difference or quality.low is None or quality.high is None:
         return None
     return (quality.low, quality.high) if better == "lower" else (-quality.high, -quality.low)
 
 
 def tolerance_points(results: Results, recipe: RecipeUse) -> float:
-    """Return the loss of quality that is still acceptable, in percentage points.
+    """Return the loss of quality that is still acceptable, in percentage points or other hundredths.
 
     It is the one that nets were chosen with, the subject's. One that is a share of what training gains is
     the mean over the seeds. The record's holds for a recipe that brings its own workload.
@@ -256,8 +269,8 @@ def _estimate(paired: Pairs) -> Estimate:
     """Take the interval and turn logarithms back into ratios."""
     value, count = paired.mean.value, len(paired.values)
     low, high = interval(paired.mean) or (None, None)
-    if paired.unit == POINTS:
-        return Estimate(value, low, high, count, POINTS)
+    if paired.is_difference:
+        return Estimate(value, low, high, count, paired.unit)
     if low is None or high is None:
         return Estimate(math.exp(value), None, None, count, paired.unit, paired.of_means)
     if max(-low, high) > LARGEST_EXPONENT:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from greentactics.evidence.comparison import POINTS, TIMES_LOWER, Estimate, NotComparable, times_lower
+from greentactics.evidence.comparison import TIMES_LOWER, Estimate, NotComparable, times_lower
 from greentactics.evidence.medians import MedianRatio, median_ratio
 from greentactics.models.results import BASELINE
 from greentactics.models.timings import CONTROL, Engine, Timing
@@ -105,7 +105,7 @@ def shows_difference(estimate: Estimate, control: Estimate) -> bool:
     numbers = [number for number in found if number is not None]
     if len(numbers) < len(found):
         return False
-    if estimate.unit != POINTS:
+    if not estimate.is_difference:
         if min(numbers) <= 0:
             return False
         numbers = [math.log(number) for number in numbers]

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 from greentactics.evidence.comparison import (
-    POINTS,
     Estimate,
     NotComparable,
     loss_interval,
@@ -47,7 +46,7 @@ class BestRival:
     cost: Estimate
     """The tactic's headline cost against the rival's."""
     quality: Estimate
-    """The same for the quality that must not suffer, in percentage points."""
+    """The same for the quality that must not suffer, as a difference."""
     outcome: Against | None
     """How the tactic fares; None without intervals."""
 
@@ -66,8 +65,8 @@ def choice_metric(results: Results, recipe: RecipeUse) -> str:
 def best_rival(results: Results, recipe: RecipeUse) -> str | None:
     """Return the cheapest rival whose mean loss is within the tolerance, of equally cheap ones the best.
 
-    Where none is within, the one of least loss; None without a rival whose cost, as a ratio, and quality, in
-    points, compare with the baseline's.
+    Where none is within, the one of least loss; None without a rival whose cost, as a ratio, and quality, as
+    a difference, compare with the baseline's.
     """
     losses, savings = dict[str, float](), dict[str, float]()
     metric = choice_metric(results, recipe)
@@ -76,7 +75,7 @@ def best_rival(results: Results, recipe: RecipeUse) -> str | None:
             cost, quality = pairs(results, arm, recipe.cost_metric), pairs(results, arm, metric)
         except NotComparable:
             continue
-        if quality.unit == POINTS and cost.unit != POINTS:
+        if quality.is_difference and not cost.is_difference:
             lost = results.metrics[metric].better == "lower"
             losses[arm] = quality.mean.value if lost else -quality.mean.value
             savings[arm] = cost.mean.value  # the logarithm of a ratio
@@ -93,7 +92,7 @@ def fares(
 
     Args:
         cost: How many times cheaper the tactic is than the rival.
-        quality: What its quality is more than the rival's, in percentage points.
+        quality: What its quality is more than the rival's, in hundredths.
         better: Which direction of the quality is an improvement.
         tolerance_points: Difference in quality that counts for nothing, where costs differ.
         cost_differs: Whether a difference in cost exceeds what the machine cannot tell apart.

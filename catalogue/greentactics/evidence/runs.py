@@ -294,6 +294,8 @@ class TacticRun:
         )
         if recipe is None or claim is None or quality is None or loss is None or quality.n < LEAST_PAIRS:
             return None
+        if quality.unit != POINTS:  # claims are in no other
+            return None
         claimed = most_claimed_loss(claim, self.tolerance_points)
         return Contest.LOSSIER if claimed is not None and loss[0] > claimed else None
 
@@ -315,7 +317,7 @@ class TacticRun:
         cost = self.cost
         if cost is None or cost.n < LEAST_PAIRS or cost.low is None or cost.high is None:
             return None
-        if cost.unit == POINTS:
+        if cost.is_difference:
             return None
         return (1 / cost.high, 1 / cost.low) if self.record.kind is Kind.DARK else (cost.low, cost.high)
 

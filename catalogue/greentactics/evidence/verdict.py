@@ -15,7 +15,7 @@ from greentactics.evidence.claims import (
     quality_claim,
     short_setting,
 )
-from greentactics.evidence.comparison import POINTS, Estimate
+from greentactics.evidence.comparison import Estimate
 from greentactics.evidence.latency import PassesCompared
 from greentactics.evidence.rivals import Against, rivals
 from greentactics.evidence.runs import TacticRun, needs_control
@@ -122,7 +122,7 @@ def _quality(run: TacticRun, recipe: RecipeUse) -> str:
     if quality is None:
         return f"({recipe.quality_label} was not measured)"
     words, loss = _quality_words(quality, recipe), run.loss_interval
-    if quality.unit != POINTS or run.record.kind is Kind.DARK or loss is None or run.within_tolerance:
+    if not quality.is_difference or run.record.kind is Kind.DARK or loss is None or run.within_tolerance:
         return words
     beyond = loss[0] > run.tolerance_points
     where = "outside the tolerance" if beyond else "not shown to lie within the tolerance"
@@ -130,7 +130,7 @@ def _quality(run: TacticRun, recipe: RecipeUse) -> str:
 
 
 def _quality_words(quality: Estimate, recipe: RecipeUse) -> str:
-    if quality.unit != POINTS:
+    if not quality.is_difference:
         return f"at {recipe.quality_label} {estimate_phrase(quality)}"
     return f"at {points_phrase(quality)} of {recipe.quality_label}{points_interval(quality)}"
 

@@ -46,7 +46,12 @@ def ratio_digits(value: float) -> int:
 
 def points_phrase(estimate: Estimate) -> str:
     """Return a difference with its sign, such as `-0.5 points`; the interval stands apart."""
-    return f"{signed(estimate.value, points_digits(estimate))} points"
+    return f"{signed(estimate.value, points_digits(estimate))} {points_word(estimate)}"
+
+
+def points_word(estimate: Estimate) -> str:
+    """Return what a difference is counted in."""
+    return "points" if estimate.unit == POINTS else estimate.unit
 
 
 def points_interval(estimate: Estimate) -> str:
@@ -65,7 +70,7 @@ def points_digits(estimate: Estimate) -> int:
 
 def estimate_phrase(estimate: Estimate) -> str:
     """Return any comparison with its interval."""
-    if estimate.unit == POINTS:
+    if estimate.is_difference:
         return points_phrase(estimate) + points_interval(estimate)
     return times_phrase(estimate)
 
@@ -74,7 +79,7 @@ def includes_no_effect(estimate: Estimate) -> bool:
     """Tell whether the interval holds the value that means no difference, or is missing."""
     if estimate.low is None or estimate.high is None:
         return True
-    neutral = 0.0 if estimate.unit == POINTS else 1.0
+    neutral = 0.0 if estimate.is_difference else 1.0
     return estimate.low <= neutral <= estimate.high
 
 

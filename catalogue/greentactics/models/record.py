@@ -217,7 +217,8 @@ class RecipeUse(StrictModel):
     quality_label: Text
     """What the quality is called in the verdict line, such as `accuracy`."""
     quality_tolerance_points: Annotated[float, Field(ge=0)] = 1.0
-    """Loss of quality that is still acceptable, in percentage points; a subject of trials says its own."""
+    """Loss of quality that is still acceptable, in percentage points, or hundredths of a nat; a subject of
+    trials says its own."""
     condition: Text | None = None
     """Condition that belongs to the headline, such as `batch 1`."""
     also_metrics: tuple[MetricName, ...] = ()

@@ -168,10 +168,11 @@ def _reproduction(tactic: Tactic) -> dict[str, Any]:
     if shown is None or recipe is None:
         names = ("reproduced", "not_counted", "effect", "quality", "loss_points")
         return dict.fromkeys(names) | {"effect_on": (), "provenance": NONE, "devices": (NONE,)}
-    against, cost, quality, loss = shown.against, shown.cost, shown.quality, shown.largest_loss
+    against, cost, quality = shown.against, shown.cost, shown.quality
+    loss = shown.largest_loss if quality is not None and quality.unit == POINTS else None
     info = shown.results.metrics[recipe.cost_metric]
     counting = [run for run in tactic.committed if not run.against]
-    different = cost is not None and cost.unit != POINTS and not against and shown.doubt is None
+    different = cost is not None and not cost.is_difference and not against and shown.doubt is None
     return {
         "reproduced": typographic(tactic.reproduced),
         "not_counted": ", ".join(against) or None,
@@ -185,7 +186,7 @@ def _reproduction(tactic: Tactic) -> dict[str, Any]:
 
 
 def _quality_phrase(quality: Estimate, recipe: RecipeUse) -> str:
-    if quality.unit == POINTS:
+    if quality.is_difference:
         return f"{points_phrase(quality)} of {recipe.quality_label}{points_interval(quality)}"
     return f"{recipe.quality_label} {estimate_phrase(quality)}"
 

@@ -14,7 +14,7 @@ from greentactics.evidence.claims import (
     short_setting,
 )
 from greentactics.evidence.comparison import (
-    POINTS,
+    DIFFERENCES,
     TIMES_HIGHER,
     Estimate,
     NotComparable,
@@ -27,6 +27,7 @@ from greentactics.evidence.wording import (
     includes_no_effect,
     metric_title,
     plain_label,
+    points_word,
     quantity,
     typographic,
 )
@@ -110,6 +111,7 @@ def _unit_words(info: MetricInfo) -> str:
         "MAC energy": "multiples of one 16-bit MAC",
         "count": "a number",
         "fraction": "percent; differences in percentage points",
+        "nats": "nats; differences in hundredths of a nat, each about 1 % of the perplexity",
     }
     return words.get(info.unit, info.unit)
 
@@ -185,15 +187,16 @@ def panels(record: Record, runs: Sequence[TacticRun]) -> dict[str, Panel]:
 
 def _panel(record: Record, runs: Sequence[TacticRun], name: str) -> Panel:
     info = next(run.results.metrics[name] for run in runs if name in run.results.metrics)
-    points = info.unit == "fraction"
+    points = info.unit in DIFFERENCES
     harm = record.kind is Kind.DARK and not points
     higher = (info.better == "higher") != harm
     axis = (
-        "difference in percentage points"
+        f"difference in {DIFFERENCES[info.unit]}"
         if points
         else f"times {'higher' if higher else 'lower'}, logarithmic"
     )
-    marks = [mark for index in _claims_beside(record, name) if (mark := _claim_mark(record, index, points))]
+    beside = () if info.unit == "nats" else _claims_beside(record, name)  # no claim is in nats
+    marks = [mark for index in beside if (mark := _claim_mark(record, index, points))]
     marks += _run_marks(runs, name, harm)
     return Panel(metric_title(record, name, info), axis, not points, tuple(marks))
 
@@ -241,8 +244,8 @@ def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
 
 
 def _mark(label: str, role: Role, estimate: Estimate, harm: bool) -> Mark:
-    text = typographic(estimate_phrase(estimate).replace(" points", ""))
-    if estimate.unit == POINTS or not harm:
+    text = typographic(estimate_phrase(estimate).replace(f" {points_word(estimate)}", ""))
+    if estimate.is_difference or not harm:
         return Mark(label, role, estimate.value, estimate.low, estimate.high, _short(text, estimate))
     low = None if estimate.high is None else 1 / estimate.high
     high = None if estimate.low is None else 1 / estimate.low

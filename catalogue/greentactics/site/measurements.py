@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from greentactics.evidence.comparison import (
-    POINTS,
+    DIFFERENCES,
     Estimate,
     NotComparable,
     detectable,
@@ -23,6 +23,7 @@ from greentactics.evidence.wording import (
     metric_title,
     plain_label,
     points_digits,
+    points_word,
     quantity,
     ratio_digits,
     typographic,
@@ -146,14 +147,14 @@ def _certainty_row(run: TacticRun, arm: str, metric: str) -> CertaintyRow | None
 
 
 def _smallest(value: float, estimate: Estimate) -> str:
-    if estimate.unit == POINTS:
-        return f"{value:.{points_digits(estimate)}f} points"
+    if estimate.is_difference:
+        return f"{value:.{points_digits(estimate)}f} {points_word(estimate)}"
     return typographic(f"{value:.{ratio_digits(value)}f}x")
 
 
 def _equivalent(run: TacticRun, arm: str, metric: str) -> str:
     margin = run.tolerance_points
-    if run.results.metrics[metric].unit != "fraction" or margin == 0:  # nothing lies within no margin
+    if run.results.metrics[metric].unit not in DIFFERENCES or margin == 0:  # nothing lies within no margin
         return DASH
     try:
         p = equivalence_in_points(run.results, arm, metric, margin)

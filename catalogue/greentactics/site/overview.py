@@ -133,7 +133,7 @@ def _reproduced_point(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> Sa
         tactic=tactic,
         published=False,
         saved=f"{label}, {recipe.condition}" if recipe.condition else label,
-        saving=cost if cost is not None and cost.unit != POINTS else None,
+        saving=cost if cost is not None and not cost.is_difference else None,
         change=_turned(quality) if quality is not None and better_lower else quality if in_points else None,
         saving_words=DASH if cost is None else typographic(estimate_phrase(cost)),
         change_words=DASH

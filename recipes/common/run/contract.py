@@ -34,8 +34,8 @@ class Metric:
     value: float
     """The number, in `unit`."""
     unit: str
-    """`fraction`, `percentage points`, `ratio`, `times lower`, `count`, `s`, `ms`, `bytes`, `J`, or
-    `MAC energy`: multiples of one 16-bit MAC."""
+    """`fraction`, `percentage points`, `ratio`, `times lower`, `count`, `s`, `ms`, `bytes`, `nats`,
+    `J`, or `MAC energy`: multiples of one 16-bit MAC."""
     better: Better
     """Which direction is an improvement."""
     provenance: Provenance
