@@ -165,7 +165,7 @@ _ENGINES: dict[Engine, str] = {
 
 def _felt(run: TacticRun) -> str | None:
     """Return what one call of the tactic takes, engine by engine, those of one answer together."""
-    where = run.results.device.name
+    where = run.results.device.label
     if not run.felt:
         return None if needs_control(run.record, run.results) else f"Not timed on {where}"
     if run.timing_is_stale:
