@@ -57,7 +57,9 @@ def test_the_runs_tell_the_processor_and_how_much_of_it_a_container_had() -> Non
 def test_a_run_tells_which_rival_it_is_without_and_why() -> None:
     entry = results().model_copy(update={"left_out": {"by_chance": "no convolution with 3 channels < 4"}})
     for page in (PAGE, MEASUREMENTS):
-        assert "<p>Run A is without by chance: no convolution with 3 channels &lt; 4.</p>" in files(entry)[page]
+        assert (
+            "<p>Run A is without by chance: no convolution with 3 channels &lt; 4.</p>" in files(entry)[page]
+        )
 
 
 def test_rivals_stand_beside_the_baseline_and_beside_the_tactic() -> None:
