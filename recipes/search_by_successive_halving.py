@@ -53,9 +53,9 @@ class Config:
     """`fashion-mnist` or `digits`."""
     data_dir: Path | None = None
     """Folder that holds the data; None searches the usual places."""
-    images: int = 5_000
+    images: int = 2_000
     """Training images, at most."""
-    validation: int = 2_000
+    validation: int = 1_000
     """Validation images, at most half of those there are."""
     candidates: int = 27
     """Settings to choose among."""
@@ -152,7 +152,7 @@ def begun(draw: random.Random, side: int) -> Training:
         "momentum": draw.choice([0.0, 0.9]),
         "weight_decay": 10 ** draw.uniform(-6, -2),
         "dropout": draw.uniform(0, 0.6),
-        "batch": draw.choice([16, 32, 64, 128]),
+        "batch": draw.choice([32, 64, 128, 256]),
     }
     net = nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # (batch, 8, side / 2, side / 2)

@@ -39,24 +39,32 @@ def test_the_best_threshold_is_half_way_between_and_in_the_middle_of_its_equals(
 
 
 def test_the_task_model_learns_the_words_that_tell() -> None:
-    answer, size = recipe.trained(recipe.task_model(LABELLED))
-    assert [answer("cheap pills today"), answer("lunch at two")] == [True, False]
-    assert 500 < size < 20_000
+    model = recipe.task_model(LABELLED)
+    assert model.predict(["cheap pills today", "lunch at two"]).tolist() == [True, False]
+
+
+def test_the_mean_state_is_that_of_what_the_net_reads_out() -> None:
+    tokens = MODEL.encode("lunch")
+    with torch.inference_mode():
+        logits = MODEL.net(torch.tensor([tokens]))[0]  # (tokens, vocabulary): linear in the states
+        expected = recipe.mean_state(MODEL.net, tokens) @ MODEL.net.embedding.weight.T
+    assert torch.allclose(logits.mean(0), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("arm", recipe.ARMS)
 def test_each_arm_pays_for_its_set_up_and_is_judged_on_half_spam(arm: str) -> None:
     meter = FakeMeter()
     outcome = recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=meter)
-    assert meter.names == ["general model", "set-up", "answers"]
+    assert meter.names == ["asking", "set-up", "answers"]
     assert set(outcome.metrics) == set(recipe.METRICS)
     assert outcome.metrics["email_cpu_s"] == pytest.approx(1.5 / 20)
     assert outcome.metrics["setup_answers"] == pytest.approx(8)  # 1.5 s against 1.5 s for 8 answers
     whole_net = outcome.metrics["model_bytes"] == 4 * sum(weight.numel() for weight in MODEL.net.parameters())
-    assert whole_net == (arm in ("baseline", "examples_in_prompt"))
+    assert whole_net == (arm in ("baseline", "asked"))
+    learned_from = [row["labels"] for row in outcome.details["accuracy_by_labels"]]
+    assert learned_from == ([20] if arm in ("baseline", "tactic") else [])
     if arm == "tactic":
         assert outcome.metrics["accuracy"] >= 0.6
-        assert [row["labels"] for row in outcome.details["accuracy_by_labels"]] == [20]
 
 
 def test_held_out_e_mails_are_new_and_half_of_them_spam() -> None:
