@@ -7,7 +7,7 @@ the answer. Asking makes the request longer, and its reading is part of each cos
 
     python -m recipes.answer_briefly_and_stop --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes under a minute with DEFAULT, a second with SMOKE. DEFAULT needs
+On one processor core an arm takes about a minute with DEFAULT, a second with SMOKE. DEFAULT needs
 `greentactics data fetch smollm2`. Published seeds, from 1000, ask other questions than those below.
 """
 
@@ -53,9 +53,9 @@ class Config:
     """`smollm2`, or `tiny`: random weights, and bytes for tokens."""
     data_dir: Path | None = None
     """Folder that holds the weights; None searches the usual places."""
-    questions: int = 6
-    """Questions asked, of eight."""
-    most_tokens: int = 80
+    questions: int = 12
+    """Questions asked, of those about the part."""
+    most_tokens: int = 64
     """Tokens of an answer that nothing else ends."""
     limit: int = 32
     """Tokens of an answer that is stopped, at most."""
@@ -63,7 +63,7 @@ class Config:
 
 SMOKE = Config(net="tiny", questions=2, most_tokens=24, limit=12)
 DEFAULT = Config()
-FULL = Config(questions=8, most_tokens=512)
+FULL = Config(questions=24, most_tokens=512)
 
 # --- The tactic, its baseline and rivals: they differ in request, limit and stop rule --------------------
 

@@ -27,6 +27,7 @@ def test_a_sentence_ends_with_a_mark_and_a_space(text, sentence) -> None:
 def test_each_fact_stands_in_its_paragraph_and_not_in_its_question() -> None:
     texts = language_reference()
     for part, asked in ((texts.search, questions.SEARCH), (texts.test, questions.TEST)):
+        assert len({each.paragraph(part) for each in asked}) == len(asked)
         for each in asked:
             assert each.answered_by(each.paragraph(part))
             assert not each.answered_by(each.question)
