@@ -48,7 +48,7 @@ METRICS: MetricTable = {
         "measured",
         "Distance of a first gradient from that of the same texts one by one, over its length.",
     ),
-    "perplexity": ("ratio", "lower", "measured", "Perplexity of held-out texts after training, by tokens."),
+    "held_out_nats": ("nats", "lower", "measured", "Loss of a held-out token after training."),
     "guessed_tokens": ("fraction", "higher", "measured", "Held-out tokens that the net expects most."),
 }
 Tokens = list[int]
@@ -190,14 +190,14 @@ def paragraphs(part: Iterable[Text], model: LanguageModel, longest: int) -> list
 
 @torch.inference_mode()
 def judged(net: Llama, texts: Sequence[Tokens]) -> tuple[float, float]:
-    """Return the perplexity of a token and the share of tokens that the net expects most."""
+    """Return the loss of a token in nats, and the share of tokens that the net expects most."""
     surprise, guessed, count = 0.0, 0, sum(len(text) - 1 for text in texts)
     for text in texts:
         targets = torch.tensor(text[1:])
         logits = net(torch.tensor([text[:-1]]))[0]  # (tokens - 1, vocabulary)
         surprise += float(F.cross_entropy(logits, targets, reduction="sum"))
         guessed += int((logits.argmax(1) == targets).sum())
-    return float(torch.tensor(surprise / count).exp()), guessed / count
+    return surprise / count, guessed / count
 
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
@@ -232,7 +232,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         rows.append({"tokens": list(batch.tokens.shape), "loss": loss.item(), "passes_cpu_s": passes.cpu_s})
     largest = max(batches, key=lambda batch: batch.tokens.numel())
     passed = sum(batch.tokens.numel() for batch in batches)
-    perplexity, guessed = judged(net, held_out)
+    nats, guessed = judged(net, held_out)
     metrics = {
         "text_cpu_s": (laying.cpu_s + passing_s + updating_s) / len(texts),
         "update_cpu_s": updating_s / len(texts),
@@ -240,10 +240,10 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "filling_fraction": 1 - sum(map(len, texts)) / passed,
         "kept_bytes": bytes_for_gradients(net, lambda: loss_of(net, largest)),
         "gradient_error": error,
-        "perplexity": perplexity,
+        "held_out_nats": nats,
         "guessed_tokens": guessed,
     }
-    untrained: dict[str, Json] = dict(zip(("perplexity", "guessed_tokens"), before, strict=True))
+    untrained: dict[str, Json] = dict(zip(("held_out_nats", "guessed_tokens"), before, strict=True))
     of_net = {"name": model.name, "sha256": model.sha256}
     return Outcome(metrics, parts.used, {"by_step": rows, "untrained": untrained, "net": of_net})
 
