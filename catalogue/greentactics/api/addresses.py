@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from greentactics.evidence.runs import TacticRun
+from greentactics.models.replays import REPLAYS, Replay
 from greentactics.text.escaping import safe_address
 from greentactics.text.problems import UserError
 
@@ -57,6 +58,9 @@ ADDRESSES = (
     Address(f"{API}/changes.atom", "feed of the latest changes", ATOM),
     Address(f"{API}/schema/{{schema}}.schema.json", "one JSON Schema", SCHEMA),
     Address("results/{id}/{run}.json", "the raw repeats of one committed run", JSON, "results"),
+    Address(
+        f"results/{{id}}/{REPLAYS}/{{data}}.json", "pairs recomputed from published data", JSON, "replay"
+    ),
     Address("llms.txt", "overview in plain text, with links", TEXT),
 )
 
@@ -119,3 +123,8 @@ def vocabulary_path(name: str) -> str:
 def raw_path(run: TacticRun) -> str:
     """Return where the raw JSON of a run lies, relative to the site's root."""
     return f"results/{run.record.id}/{'local/' if run.local else ''}{run.results.device_slug}.json"
+
+
+def replay_path(replay: Replay) -> str:
+    """Return where the pairs of a replay lie, relative to the site's root."""
+    return f"results/{replay.tactic}/{REPLAYS}/{replay.data}.json"

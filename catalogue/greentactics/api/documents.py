@@ -14,6 +14,7 @@ from greentactics.api.addresses import (
     document_path,
     page_path,
     raw_path,
+    replay_path,
     schema_path,
     vocabulary_path,
 )
@@ -23,11 +24,13 @@ from greentactics.api.models import (
     ChangesDocument,
     ComparisonDocument,
     Counts,
+    EffectDocument,
     EstimateDocument,
     EvidenceDocument,
     IndexDocument,
     LatencyDocument,
     Link,
+    ReplayDocument,
     ReproducedDocument,
     RivalDocument,
     RunDocument,
@@ -43,11 +46,13 @@ from greentactics.citing.bibtex import LICENCE
 from greentactics.evidence.claims import headline_claim
 from greentactics.evidence.comparison import Estimate, NotComparable
 from greentactics.evidence.latency import Quantity, engines, timed_arms
+from greentactics.evidence.replays import Effect, TacticReplay
 from greentactics.evidence.rivals import BestRival
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.terms import VOCABULARIES, WAYS, TermPage, question
 from greentactics.models.bibliography import Reference
+from greentactics.models.datasets import DATA_SETS
 from greentactics.models.record import Record
 from greentactics.models.results import BASELINE, TACTIC
 from greentactics.models.timings import CONTROL
@@ -82,6 +87,7 @@ def tactic_document(tactic: Tactic, bibliography: Mapping[str, Reference]) -> Ta
         headline_claim=None if claim is None else record.impact.claims.index(claim),
         reproduced=_reproduced(tactic.shown, runs[tactic.shown]) if tactic.shown else None,
         results=tuple(runs.values()),
+        replays=tuple(map(_replay, tactic.replays)),
         sources=_sources(record, bibliography),
     )
 
@@ -181,6 +187,40 @@ def _rival(rival: BestRival) -> RivalDocument:
         cost=_estimate(rival.cost),
         quality=_estimate(rival.quality),
         outcome=rival.outcome,
+    )
+
+
+def _replay(entry: TacticReplay) -> ReplayDocument:
+    replay, data_set = entry.replay, DATA_SETS[entry.replay.data]
+    return ReplayDocument(
+        data=replay.data,
+        source=data_set.reference,
+        licence=data_set.licence,
+        raw=replay_path(replay),
+        provenance=replay.provenance,
+        is_current=not entry.against,
+        not_current_because=entry.against,
+        effects=tuple(map(_effect, entry.effects)),
+    )
+
+
+def _effect(effect: Effect) -> EffectDocument:
+    replayed = effect.replayed
+    least, most = effect.span
+    return EffectDocument(
+        name=replayed.name,
+        tactic=replayed.tactic,
+        baseline=replayed.baseline,
+        alike=replayed.alike,
+        pairs=len(replayed.pairs),
+        clusters=replayed.clusters,
+        energy_label=replayed.energy,
+        energy=_estimate(effect.energy),
+        least=least,
+        most=most,
+        time_label=replayed.time,
+        time=_estimate(effect.time),
+        note=replayed.note,
     )
 
 

@@ -17,6 +17,7 @@ from greentactics.api.addresses import (
     CATALOGUE_NAME,
     document_path,
     raw_path,
+    replay_path,
     schema_path,
     vocabulary_path,
 )
@@ -189,8 +190,13 @@ def tactic_files(
 
 
 def raw_files(tactic: Tactic) -> dict[str, str]:
-    """Return the raw repeats of a tactic, those of this machine beside the committed ones; no smoke runs."""
-    return {raw_path(run): document_text(run.results) for run in tactic.runs}
+    """Return the raw repeats of a tactic, those of this machine beside the committed ones, and its replays.
+
+    There are no smoke runs among them.
+    """
+    replays = (entry.replay for entry in tactic.replays)
+    pairs = {replay_path(replay): document_text(replay) for replay in replays}
+    return pairs | {raw_path(run): document_text(run.results) for run in tactic.runs}
 
 
 def document_text(document: BaseModel) -> str:

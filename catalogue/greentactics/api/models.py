@@ -50,7 +50,8 @@ class EstimateDocument(Document):
     interval_95: tuple[Number, Number] | None
     """95 % interval, lower end first; null with a single pair."""
     n: Count
-    """Pairs of runs with the same seed, repeats for an absolute value, or processes for a timing."""
+    """Pairs of runs with the same seed, repeats for an absolute value, processes for a timing, or the models
+    of a replay."""
     unit: Text
     """`times lower`, `times higher`, `percentage points`, or the unit of the metric."""
     of_means: bool
@@ -199,6 +200,58 @@ class ReproducedDocument(Document):
     """Time of one call of the tactic, by engine; those of `latency` of the run."""
 
 
+class EffectDocument(Document):
+    """What the pairs of one kind come to."""
+
+    name: Text
+    """Name among those of the replay."""
+    tactic: Text
+    """What the runs with the tactic are."""
+    baseline: Text
+    """What they are compared with."""
+    alike: Text
+    """What the two runs of a pair have in common."""
+    pairs: Count
+    """How many pairs there are."""
+    clusters: Text
+    """What `n` of the estimates counts: pairs of one model, or family, are not independent."""
+    energy_label: Text
+    """Which energy was metered."""
+    energy: EstimateDocument
+    """The energy with the tactic against that without, the interval over clusters."""
+    least: Number
+    """The smallest such ratio in a pair."""
+    most: Number
+    """The largest one."""
+    time_label: Text
+    """Which time was measured."""
+    time: EstimateDocument
+    """The same of the time."""
+    note: str
+    """What else a reader has to know, such as which runs gave no pair; may be empty."""
+
+
+class ReplayDocument(Document):
+    """What others metered and published, recomputed; it never decides the level of evidence."""
+
+    data: Text
+    """Name of the data set."""
+    source: CitationKey
+    """Key of the source that published it."""
+    licence: Text
+    """Its licence."""
+    raw: Text
+    """Address of the pairs."""
+    provenance: Text
+    """How the values came about."""
+    is_current: bool
+    """Whether program and data are as they were."""
+    not_current_because: tuple[str, ...]
+    """Why not."""
+    effects: tuple[EffectDocument, ...]
+    """What was compared."""
+
+
 class SourceDocument(Document):
     """One source of a tactic."""
 
@@ -243,6 +296,8 @@ class TacticDocument(Document):
     """What the recipe showed; null where there is no current reproduction."""
     results: tuple[RunDocument, ...]
     """Committed runs, smoke runs left out."""
+    replays: tuple[ReplayDocument, ...]
+    """What others metered, recomputed from their published data."""
     sources: tuple[SourceDocument, ...]
     """Sources in the order of the record."""
 

@@ -11,10 +11,17 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from greentactics.api.addresses import ADDRESSES, CATALOGUE_DESCRIPTION, CATALOGUE_NAME, document_path
+from greentactics.api.addresses import (
+    ADDRESSES,
+    CATALOGUE_DESCRIPTION,
+    CATALOGUE_NAME,
+    document_path,
+    replay_path,
+)
 from greentactics.api.models import TacticDocument
 from greentactics.evidence.claims import claim_figure, direction_word
 from greentactics.evidence.comparison import NotComparable
+from greentactics.evidence.replays import effect_lines
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.wording import estimate_phrase, with_provenance
@@ -69,6 +76,9 @@ def tactic_text(environment: Environment, tactic: Tactic, document: TacticDocume
         numbers={source.key: number for number, source in enumerate(document.sources, start=1)},
         run=run,
         shown=tactic.shown,
+        replays=tactic.replays,
+        replay_path=replay_path,
+        effect_lines=effect_lines,
         cost_label=shown and run and with_provenance(shown.label, run.metrics[shown.cost.metric]),
         root=Plain(root),
     )

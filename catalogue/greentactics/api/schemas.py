@@ -18,6 +18,7 @@ from greentactics.api.models import (
 )
 from greentactics.models.bibliography import Bibliography
 from greentactics.models.record import DraftRecord, Record
+from greentactics.models.replays import Replay
 from greentactics.models.results import Results
 from greentactics.text.files import write_atomically
 
@@ -26,6 +27,7 @@ MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("record", Record),
     ("bibliography", Bibliography),
     ("results", Results),
+    ("replay", Replay),
     ("draft", DraftRecord),
     ("api-index", IndexDocument),
     ("api-tactic", TacticDocument),

@@ -42,6 +42,10 @@ COMMANDS = {
         "render:render",
         "Write the pages, generated and hand-written, as Markdown, JSON and SVG for any site generator.",
     ),
+    "replay": (
+        "replay:replay",
+        "Recompute effects from raw data that others metered and published, and store the pairs.",
+    ),
     "run": ("measure:run", "Run a tactic's recipe and show a table; nothing is stored."),
     "schema": (
         "render:schema",

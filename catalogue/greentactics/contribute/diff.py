@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from greentactics.evidence.claims import claim_figure, direction_word, has_figure
+from greentactics.evidence.replays import effect_lines
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic, join
 from greentactics.models.bibliography import Reference
@@ -118,6 +119,8 @@ def _aspects(tactic: Tactic, catalogue: Catalogue) -> Iterator[tuple[str, tuple[
     yield "sources", tuple(_source_line(use, catalogue.bibliography) for use in record.sources)
     yield "recipe", (f"code {source.sha256[:12]}",) if source else ()
     yield "results", tuple(map(_results_line, tactic.committed))
+    effects = (effect for entry in tactic.replays for effect in entry.effects)
+    yield "replays", tuple(":".join(effect_lines(effect)) for effect in effects)
 
 
 def _change(tactic: str, earlier: _Side | None, later: _Side | None) -> RecordChange | None:

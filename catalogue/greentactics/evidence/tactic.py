@@ -8,6 +8,7 @@ from functools import cached_property
 
 from greentactics.evidence.claims import claim_phrase, headline_claim
 from greentactics.evidence.level import Evidence, assess
+from greentactics.evidence.replays import TacticReplay, tactic_replays
 from greentactics.evidence.runs import TacticRun, tactic_runs
 from greentactics.evidence.verdict import Verdict, headline_run, verdict
 from greentactics.evidence.wording import estimate_phrase, with_provenance
@@ -29,6 +30,8 @@ class Tactic:
     """Runs of this machine; shown beside the committed ones, never counted as evidence."""
     evidence: Evidence
     """How well the effect is supported."""
+    replays: tuple[TacticReplay, ...] = ()
+    """What others metered, recomputed; shown beside our own figures, never counted as evidence."""
 
     @property
     def runs(self) -> tuple[TacticRun, ...]:
@@ -112,7 +115,8 @@ def _tactic(catalogue: Catalogue, record: Record, local: tuple[Results, ...]) ->
     )
     committed = tuple(run for run in runs if not run.local)
     evidence = assess(record, committed, catalogue.bibliography)
-    return Tactic(record, committed, runs[len(committed) :], evidence)
+    replays = tactic_replays(catalogue.replays.get(record.id, ()), catalogue.replay_sha256.get(record.id))
+    return Tactic(record, committed, runs[len(committed) :], evidence, replays)
 
 
 def effects_by_direction(record: Record) -> dict[str, str]:

