@@ -22,6 +22,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -86,11 +87,11 @@ class Request:
     wanted: str = ""
     """Word that a useful answer holds, where one is known."""
 
-    def served_by(self, answer: str) -> bool:
+    def served_by(self, written: str) -> bool:
         """Whether an answer is useful, be it complete or not."""
-        found = STOPS[self.kind](f"{answer.removesuffix(END)}\n")  # nothing follows: a mark ends a sentence
+        found = STOPS[self.kind](f"{written.removesuffix(END)}\n")  # nothing follows: a mark ends a sentence
         if self.kind == "fact":
-            return self.wanted.lower() in answer.lower()
+            return self.wanted.lower() in written.lower()
         return found == self.wanted if self.kind == "yes_or_no" else found is not None
 
 
@@ -194,23 +195,25 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
             limits = limits_by_kind(ends, config.share, config.most_tokens)
         if arm == "one_limit":
             limits = dict.fromkeys(STOPS, one_limit(ends, limits, config.most_tokens))
-    rows = list[dict[str, Json]]()
-    useful, written, cpu_s = 0, 0, 0.0
+    rows = list[dict[str, Any]]()
     for request in new:
         stop = STOPS[request.kind] if arm == "stop_rules" else lambda _: None
         with meter.window(request.kind) as window:
             text, count = answer(model, conversation(question=request.text), limits[request.kind], stop)
-        served = request.served_by(text)
-        useful, written, cpu_s = useful + served, written + count, cpu_s + window.cpu_s
-        rows.append({"kind": request.kind, "useful": served, "written": count, "cpu_s": window.cpu_s})
+        row = {"kind": request.kind, "useful": request.served_by(text), "written": count}
+        rows.append({**row, "cpu_s": window.cpu_s})
+
+    def mean(name: str) -> float:
+        return float(sum(row[name] for row in rows) / len(rows))
+
     metrics = {
-        "answer_cpu_s": cpu_s / len(new),
-        "written_tokens": written / len(new),
+        "answer_cpu_s": mean("cpu_s"),
+        "written_tokens": mean("written"),
         "setup_cpu_s": setup.cpu_s,
-        "useful": useful / len(new),
+        "useful": mean("useful"),
     }
-    net = {"name": model.name, "sha256": model.sha256}
-    return Outcome(metrics, texts.used, {"by_request": rows, "limits": limits, "net": net})
+    details: dict[str, Json] = {"by_request": rows, "limits": limits, "e_mails": mails.used.sha256}
+    return Outcome(metrics, texts.used, details | {"net": {"name": model.name, "sha256": model.sha256}})
 
 
 def main() -> None:
