@@ -23,22 +23,28 @@ from itertools import accumulate, chain
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.language import smollm2
-from recipes.language.llama import Llama, rotary_turns, visible
 from recipes.language.model import LanguageModel
+from recipes.language.quality import guesses
 from recipes.language.texts import Text, language_reference
-from recipes.language.training import bytes_for_gradients
+from recipes.language.training import (
+    Batch,
+    Tokens,
+    bytes_for_gradients,
+    gradient_error,
+    loss_of,
+    padded,
+    steps_of,
+)
 
 TACTIC = "pack-sequences-instead-of-padding"
 ARMS = ("baseline", "tactic", "like_lengths", "no_borders")
 METRICS: MetricTable = {
     "text_cpu_s": ("s", "lower", "measured", "Processor time of training for each text, all included."),
-    "update_cpu_s": ("s", "lower", "measured", "The part of it that the optimiser takes."),
     "passed_tokens": ("count", "lower", "counted", "Tokens that went through the net, filling included."),
     "filling_fraction": ("fraction", "lower", "counted", "Share of them that only fill up."),
     "kept_bytes": ("bytes", "lower", "counted", "Kept for gradients by the largest step, weights aside."),
@@ -51,7 +57,6 @@ METRICS: MetricTable = {
     "held_out_nats": ("nats", "lower", "measured", "Loss of a held-out token after training."),
     "guessed_tokens": ("fraction", "higher", "measured", "Held-out tokens that the net expects most."),
 }
-Tokens = list[int]
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Config:
     """Tokens of a text that count, with the one that ends it."""
     row: int = 192
     """Tokens that a packed row has room for; at least as many as the longest text."""
-    rate: float = 3e-3
+    rate: float = 1e-3
     """Learning rate."""
     held_out: int = 64
     """Paragraphs that judge."""
@@ -80,30 +85,7 @@ SMOKE = Config(net="tiny", texts=32, longest=48, row=96, held_out=8)
 DEFAULT = Config()
 FULL = Config(texts=448, step=16, longest=256, row=512, held_out=600)
 
-# --- The tactic, its baseline and a rival: each lays the texts of a step out -----------------------------
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Texts as a net passes over them."""
-
-    tokens: Tensor
-    """(rows, length)"""
-    targets: Tensor
-    """The token to guess behind each, (rows, length); -100 where there is none."""
-    positions: Tensor
-    """(rows or 1, length)"""
-    mask: Tensor
-    """Whether a token may look at another, (rows or 1, 1, length, length)."""
-
-
-def padded(texts: Sequence[Tokens]) -> Batch:
-    """Lay each text into a row of its own, filled up behind its end, where none of its tokens looks."""
-    longest = max(map(len, texts))
-    tokens = [text + [0] * (longest - len(text)) for text in texts]
-    targets = [text[1:] + [-100] * (longest - len(text) + 1) for text in texts]
-    mask = visible(0, longest, None, torch.device("cpu"))
-    return Batch(torch.tensor(tokens), torch.tensor(targets), torch.arange(longest)[None], mask)
+# --- The tactic and its rivals; the baseline is `padded` -------------------------------------------------
 
 
 # --8<-- [start:tactic]
@@ -140,43 +122,10 @@ def without_borders(texts: Sequence[Tokens], room: int) -> Batch:
     return padded([list(chain(*row)) for row in in_rows(texts, room)])
 
 
-# --- Training --------------------------------------------------------------------------------------------
-
-
-def steps_of(texts: Sequence[Tokens], size: int) -> list[list[Tokens]]:
-    """Return the texts of each step, in the order given."""
-    return [list(texts[start : start + size]) for start in range(0, len(texts), size)]
-
-
-def of_like_lengths(texts: Sequence[Tokens], size: int, draw: random.Random) -> list[list[Tokens]]:
+def of_like_lengths(texts: Sequence[Tokens], size: int, draw: random.Random) -> list[Sequence[Tokens]]:
     """Return steps of texts of like lengths, in random order: else the net would train on long ones last."""
     steps = steps_of(sorted(texts, key=len), size)
     return draw.sample(steps, len(steps))
-
-
-def loss_of(net: Llama, batch: Batch) -> Tensor:
-    """Return the mean negative log likelihood of the tokens to guess; tokens count alike in all layouts."""
-    turns = rotary_turns(batch.positions, net.config)
-    x = net.embedding(batch.tokens)  # (rows, length, width)
-    for number, layer in enumerate(net.layers):
-        x = layer(x, turns, batch.mask, number, None)
-    logits = F.linear(net.norm(x), net.embedding.weight)  # (rows, length, vocabulary)
-    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
-
-
-def gradient_error(net: Llama, batch: Batch, texts: Sequence[Tokens]) -> float:
-    """Compare the gradient of a batch with that of its texts one by one, in the first layer.
-
-    All that goes wrong in later layers comes down to it.
-    """
-    weights = list(net.layers[0].parameters())
-    guesses = sum(len(text) - 1 for text in texts)
-    alone = sum((loss_of(net, padded([text])) * (len(text) - 1) / guesses for text in texts), torch.zeros(()))
-    found, right = (
-        torch.cat([each.flatten() for each in torch.autograd.grad(loss, weights)])
-        for loss in (loss_of(net, batch), alone)
-    )
-    return float((found - right).norm() / right.norm())
 
 
 # --- Run -------------------------------------------------------------------------------------------------
@@ -186,18 +135,6 @@ def paragraphs(part: Iterable[Text], model: LanguageModel, longest: int) -> list
     """Return paragraphs as tokens, each cut and ended."""
     found = [each for text in part for each in re.split(r"\n\s*\n", text.text) if each.strip()]
     return [[*model.encode(each)[: longest - 1], model.end] for each in found]
-
-
-@torch.inference_mode()
-def judged(net: Llama, texts: Sequence[Tokens]) -> tuple[float, float]:
-    """Return the loss of a token in nats, and the share of tokens that the net expects most."""
-    surprise, guessed, count = 0.0, 0, sum(len(text) - 1 for text in texts)
-    for text in texts:
-        targets = torch.tensor(text[1:])
-        logits = net(torch.tensor([text[:-1]]))[0]  # (tokens - 1, vocabulary)
-        surprise += float(F.cross_entropy(logits, targets, reduction="sum"))
-        guessed += int((logits.argmax(1) == targets).sum())
-    return surprise / count, guessed / count
 
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
@@ -211,31 +148,27 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "tactic": lambda step: packed(step, config.row),
         "no_borders": lambda step: without_borders(step, config.row),
     }.get(arm, padded)
-    before = judged(net, held_out)
+    untrained = guesses(net, held_out)
     steps = steps_of(texts, config.step)
     error = gradient_error(net, lay(steps[0][:4]), steps[0][:4])
     # Adam would keep twice the weights beside them
     optimiser: torch.optim.Optimizer = torch.optim.Adafactor(net.parameters(), lr=config.rate)
-    rows, passing_s, updating_s = list[dict[str, Json]](), 0.0, 0.0
-    with meter.window("laying out") as laying:
+    losses = list[float]()
+    with meter.window("training") as training:
         if arm == "like_lengths":
             steps = of_like_lengths(texts, config.step, draw)
         batches = [lay(step) for step in steps]
-    for number, batch in enumerate(batches):
-        with meter.window(f"passes {number}") as passes:
+        for batch in batches:
             loss = loss_of(net, batch)
             loss.backward()  # type: ignore[no-untyped-call]
-        with meter.window(f"update {number}") as update:
             optimiser.step()
             optimiser.zero_grad()
-        passing_s, updating_s = passing_s + passes.cpu_s, updating_s + update.cpu_s
-        rows.append({"tokens": list(batch.tokens.shape), "loss": loss.item(), "passes_cpu_s": passes.cpu_s})
+            losses.append(loss.item())
     largest = max(batches, key=lambda batch: batch.tokens.numel())
     passed = sum(batch.tokens.numel() for batch in batches)
-    nats, guessed = judged(net, held_out)
+    nats, guessed = guesses(net, held_out)
     metrics = {
-        "text_cpu_s": (laying.cpu_s + passing_s + updating_s) / len(texts),
-        "update_cpu_s": updating_s / len(texts),
+        "text_cpu_s": training.cpu_s / len(texts),
         "passed_tokens": passed,
         "filling_fraction": 1 - sum(map(len, texts)) / passed,
         "kept_bytes": bytes_for_gradients(net, lambda: loss_of(net, largest)),
@@ -243,9 +176,15 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "held_out_nats": nats,
         "guessed_tokens": guessed,
     }
-    untrained: dict[str, Json] = dict(zip(("held_out_nats", "guessed_tokens"), before, strict=True))
-    of_net = {"name": model.name, "sha256": model.sha256}
-    return Outcome(metrics, parts.used, {"by_step": rows, "untrained": untrained, "net": of_net})
+    details: dict[str, Json] = {
+        "untrained": dict(zip(("held_out_nats", "guessed_tokens"), untrained, strict=True)),
+        "steps": [
+            {"shape": list(batch.tokens.shape), "loss": loss}
+            for batch, loss in zip(batches, losses, strict=True)
+        ],
+        "net": {"name": model.name, "sha256": model.sha256},
+    }
+    return Outcome(metrics, parts.used, details)
 
 
 def main() -> None:

@@ -39,6 +39,19 @@ def perplexity(surprises: Tensor) -> float:
     return float(surprises.mean().exp())
 
 
+@torch.inference_mode()
+def guesses(net: nn.Module, texts: Sequence[Sequence[int]]) -> tuple[float, float]:
+    """Return the loss of a token of all texts in nats, and the share of tokens that the net expects most."""
+    surprise, guessed, count = 0.0, 0, 0
+    for text in texts:
+        targets = torch.tensor(text[1:])
+        logits = net(torch.tensor([text[:-1]]))[0]  # (tokens - 1, vocabulary)
+        surprise += float(F.cross_entropy(logits.float(), targets, reduction="sum"))
+        guessed += int((logits.argmax(1) == targets).sum())
+        count += len(targets)
+    return surprise / count, guessed / count
+
+
 def right(preferences: Tensor, labels: Tensor, threshold: float = 0.0) -> Tensor:
     """Return whether each answer is right, (texts,) of 0 and 1: the second one above the threshold."""
     return ((preferences > threshold) == labels.bool()).double()
