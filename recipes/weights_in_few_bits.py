@@ -30,7 +30,7 @@ from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.language import smollm2
 from recipes.language.llama import Cache, Llama
 from recipes.language.products import NetOfProducts, Product
-from recipes.language.quality import perplexity, surprises
+from recipes.language.quality import surprises
 from recipes.language.texts import language_reference
 
 TACTIC = "weights-in-few-bits"
@@ -42,12 +42,11 @@ METRICS: MetricTable = {
     "reading_cpu_ms": ("ms", "lower", "measured", "Processor time of a token of a prompt that is read."),
     "packing_cpu_s": ("s", "lower", "measured", "Processor time of bringing weights into their form, once."),
     "weight_bytes": ("bytes", "lower", "counted", "All forms of the weights in products."),
-    "perplexity": ("ratio", "lower", "measured", "Perplexity on texts drawn by the seed."),
-    "perplexity_rise": (
-        "fraction",
+    "held_out_nats": (
+        "nats",
         "lower",
         "measured",
-        "Rise of the perplexity on these texts against weights in float32.",
+        "Mean over texts, drawn by the seed, of the loss of a token.",
     ),
 }
 MANY_ROWS = 32
@@ -69,7 +68,7 @@ class Config:
     batch: int = 8
     """Requests of a batch."""
     texts: int = 16
-    """Texts the perplexity is computed on."""
+    """Texts that judge."""
     longest: int = 96
     """Tokens of a text that count there."""
 
@@ -187,7 +186,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
                 new = net(new, cache=cache, last_only=True).argmax(-1)
         spent[name] = reading, writing
     judged = [text[: config.longest] for text in draw.sample(part, config.texts)]
-    reference, found = surprises(model.net, judged), surprises(net, judged)  # (texts,)
+    found = surprises(net, judged)  # (texts,)
     written = 1000 / config.new_tokens
     metrics = {
         "token_cpu_ms": written * spent["one"][1].cpu_s,
@@ -196,11 +195,10 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         "reading_cpu_ms": 1000 * spent["one"][0].cpu_s / config.prompt,
         "packing_cpu_s": packing.cpu_s,
         "weight_bytes": net.held_bytes,
-        "perplexity": perplexity(found),
-        "perplexity_rise": perplexity(found - reference) - 1,
+        "held_out_nats": float(found.mean()),
     }
     details: dict[str, Json] = {
-        "surprise_rises": (found - reference).tolist(),
+        "nats_by_text": found.tolist(),
         "net": {"name": model.name, "sha256": model.sha256},
     }
     return Outcome(metrics, texts.used, details)

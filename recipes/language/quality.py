@@ -34,11 +34,6 @@ def surprises(net: nn.Module, texts: Sequence[Sequence[int]], longest: int = 512
     return torch.stack(means)
 
 
-def perplexity(surprises: Tensor) -> float:
-    """Return the perplexity over texts from their mean surprises (texts,), each text counting alike."""
-    return float(surprises.mean().exp())
-
-
 @torch.inference_mode()
 def guesses(net: nn.Module, texts: Sequence[Sequence[int]]) -> tuple[float, float]:
     """Return the loss of a token of all texts in nats, and the share of tokens that the net expects most."""
