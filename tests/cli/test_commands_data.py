@@ -308,6 +308,7 @@ def test_an_archive_is_unpacked_as_far_as_it_is_wanted(tmp_path, base_url, serve
 @pytest.mark.parametrize(
     "content",
     [b"no archive", packed(INSIDE)[:60], packed({**INSIDE, "data/a.json": b"[2]"}), packed(INSIDE, "a/b")],
+    ids=["no archive", "cut off", "changed", "elsewhere"],  # an archive holds the time it was made
 )
 def test_an_archive_with_other_contents_leaves_nothing(tmp_path, base_url, archived, monkeypatch, content):
     monkeypatch.setattr(f"{__name__}.CONTENT", content)
