@@ -177,16 +177,14 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     model = smollm2.tiny() if tiny else smollm2.load(config.data_dir)
     texts, mails = language_reference(), made_up_e_mails() if tiny else e_mails(config.data_dir)
     draw, published = random.Random(seed), seed >= 1000  # noqa: S311 - not for secrets
-
-    def cut(mail: str) -> str:
-        return model.decode(model.encode(mail[: 20 * config.tokens])[: config.tokens])
-
     shuffled = draw.sample(questions.SEARCH, config.for_limits + config.requests)
     for_limits, others = shuffled[: config.for_limits], shuffled[config.for_limits :]
-    known = requests_about(for_limits, texts.search, drawn(mails.search, config.for_limits, cut, draw))
+    known = requests_about(
+        for_limits, texts.search, drawn(mails.search, config.for_limits, model, config.tokens, draw)
+    )
     asked = draw.sample(questions.TEST, config.requests) if published else others
     part, inbox = (texts.test, mails.test) if published else (texts.search, mails.choice)
-    new = requests_about(asked, part, drawn(inbox, config.requests, cut, draw))
+    new = requests_about(asked, part, drawn(inbox, config.requests, model, config.tokens, draw))
     answer(model, conversation(question="Hello"), 2)  # memory and threads are set up
     limits = dict.fromkeys(STOPS, config.most_tokens)
     with meter.window("set-up") as setup:

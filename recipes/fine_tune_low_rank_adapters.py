@@ -209,14 +209,10 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     texts = made_up_e_mails() if tiny else e_mails(config.data_dir)
     torch.manual_seed(seed)  # for the thin matrices
 
-    def cut(mail: str) -> str:
-        beginning = mail[: 20 * config.tokens]  # some e-mails are very long
-        return model.decode(model.encode(beginning)[: config.tokens])
-
     draw = random.Random(seed)  # noqa: S311 - not for secrets
-    mails = prompts(model, drawn(texts.search, config.labelled, cut, draw))
+    mails = prompts(model, drawn(texts.search, config.labelled, model, config.tokens, draw))
     part = texts.test if seed >= 1000 else texts.choice
-    held_out = prompts(model, drawn(part, config.held_out, cut, draw))
+    held_out = prompts(model, drawn(part, config.held_out, model, config.tokens, draw))
     net, answers = model.net, torch.tensor([model.encode(answer)[0] for answer in ("No", "Yes")])
     loss_of(net, mails[:2], answers)  # memory and threads are set up
     weights, losses, moment_bytes, kept_bytes = list[Tensor](), list[float](), 0, 0

@@ -126,13 +126,11 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     model = smollm2.tiny() if tiny else smollm2.load(config.data_dir)
     texts = made_up_e_mails() if tiny else e_mails(config.data_dir)
 
-    def cut(mail: str) -> str:
-        beginning = mail[: 20 * config.tokens]  # some e-mails are very long
-        return model.decode(model.encode(beginning)[: config.tokens])
-
     draw = random.Random(seed)  # noqa: S311 - not for secrets
-    labelled = drawn(texts.search, config.labelled, cut, draw)
-    held_out = drawn(texts.test if seed >= 1000 else texts.choice, config.held_out, cut, draw)
+    labelled = drawn(texts.search, config.labelled, model, config.tokens, draw)
+    held_out = drawn(
+        texts.test if seed >= 1000 else texts.choice, config.held_out, model, config.tokens, draw
+    )
     mean_state(model.net, model.encode(labelled[0][0]))  # memory and threads are set up
     mails, spam = zip(*labelled, strict=True)
     passed = list[bool]()

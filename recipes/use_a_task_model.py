@@ -145,8 +145,14 @@ def learned_by(
 # --- Run -------------------------------------------------------------------------------------------------
 
 
-def drawn(part: Iterable[Text], count: int, cut: Callable[[str], str], draw: random.Random) -> Labelled:
-    """Draw e-mails, spam and others in turns, and cut them."""
+def drawn(
+    part: Iterable[Text], count: int, model: LanguageModel, tokens: int, draw: random.Random
+) -> Labelled:
+    """Draw e-mails, spam and others in turns, of which so many tokens are left from the beginning."""
+
+    def cut(mail: str) -> str:
+        return model.decode(model.encode(mail[: 20 * tokens])[:tokens])  # some e-mails are very long
+
     kinds = dict[bool, list[str]]({True: [], False: []})
     for mail in part:
         kinds[bool(mail.is_spam)].append(mail.text)
@@ -165,13 +171,11 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     model = smollm2.tiny() if tiny else smollm2.load(config.data_dir)
     texts = made_up_e_mails() if tiny else e_mails(config.data_dir)
 
-    def cut(mail: str) -> str:
-        beginning = mail[: 20 * config.tokens]  # some e-mails are very long
-        return model.decode(model.encode(beginning)[: config.tokens])
-
     draw = random.Random(seed)  # noqa: S311 - not for secrets
-    labelled = drawn(texts.search, config.labelled, cut, draw)
-    held_out = drawn(texts.test if seed >= 1000 else texts.choice, config.held_out, cut, draw)
+    labelled = drawn(texts.search, config.labelled, model, config.tokens, draw)
+    held_out = drawn(
+        texts.test if seed >= 1000 else texts.choice, config.held_out, model, config.tokens, draw
+    )
     general = YesOrNo(model, QUESTION, longest=config.tokens)
     general(labelled[0][0])  # memory and threads are set up
     with meter.window("asking") as asking:

@@ -1,6 +1,6 @@
 """Asking a language model the same yes-or-no question about one text after the other.
 
-It reads what all texts share, instructions and examples, once and keeps it. The answer is the one of two
+It reads what all texts share once and keeps it. The answer is the one of two
 tokens that it rather expects; it writes none.
 """
 
@@ -24,18 +24,16 @@ _USER, _ASSISTANT = "<|im_start|>user\n", f"{END}\n<|im_start|>assistant\n"
 class YesOrNo:
     """Answers a question; the threshold between yes and no is 0 until it is set."""
 
-    def __init__(self, model: LanguageModel, question: str, *, longest: int, examples: Labelled = ()) -> None:
+    def __init__(self, model: LanguageModel, question: str, *, longest: int) -> None:
         """Read what all texts share.
 
         Args:
             model: Answers.
             question: Follows each text.
             longest: Tokens of the longest text.
-            examples: Stand in the prompt, as earlier turns of the conversation.
         """
         self.model, self.ending, self.threshold = model, f"\n\n{question}{_ASSISTANT}", 0.0
-        turns = [f"{text}{self.ending}{'Yes' if yes else 'No'}{END}\n{_USER}" for text, yes in examples]
-        shared = f"<|im_start|>system\nYou are a helpful AI assistant.{END}\n{_USER}{''.join(turns)}"
+        shared = f"<|im_start|>system\nYou are a helpful AI assistant.{END}\n{_USER}"
         tokens = torch.tensor([model.encode(shared)])  # (1, tokens)
         self.shared = tokens.shape[1]
         # a text that was cut between two tokens may take a few more when it is read again

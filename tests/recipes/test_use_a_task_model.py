@@ -15,11 +15,9 @@ LABELLED = [("buy cheap pills", True), ("see you at lunch", False)] * 10
 
 
 def test_a_shared_beginning_that_is_kept_changes_no_answer() -> None:
-    general = YesOrNo(MODEL, "Spam?", longest=20, examples=LABELLED[:2])
+    general = YesOrNo(MODEL, "Spam?", longest=20)
     whole = (
         "<|im_start|>system\nYou are a helpful AI assistant.<|im_end|>\n"
-        "<|im_start|>user\nbuy cheap pills\n\nSpam?<|im_end|>\n<|im_start|>assistant\nYes<|im_end|>\n"
-        "<|im_start|>user\nsee you at lunch\n\nSpam?<|im_end|>\n<|im_start|>assistant\nNo<|im_end|>\n"
         "<|im_start|>user\n{}\n\nSpam?<|im_end|>\n<|im_start|>assistant\n"
     )
     mails = ["first", "a longer one", "first"]
@@ -69,7 +67,7 @@ def test_each_arm_pays_for_its_set_up_and_is_judged_on_half_spam(arm: str) -> No
 
 def test_held_out_e_mails_are_new_and_half_of_them_spam() -> None:
     texts = recipe.made_up_e_mails()
-    learned = recipe.drawn(texts.search, 60, str, random.Random(0))
-    asked = recipe.drawn(texts.choice, 20, str, random.Random(0))
+    learned = recipe.drawn(texts.search, 60, MODEL, 64, random.Random(0))
+    asked = recipe.drawn(texts.choice, 20, MODEL, 64, random.Random(0))
     assert sum(spam for _, spam in asked) == 10
     assert not {mail for mail, _ in learned} & {mail for mail, _ in asked}
