@@ -1,14 +1,13 @@
 """What a token costs in recipes, against llama.cpp and transformers, from the same file in the same run.
 
-Both are wanted for this alone and installed by hand: `pip install xllamacpp transformers`. The first is
-llama.cpp in wheels that need no compiler; its processor instructions are reported, as a build for the very
-machine may be faster. All take as many threads as PyTorch does, see OMP_NUM_THREADS.
+Both are wanted for this alone and installed by hand: `pip install xllamacpp transformers accelerate`. The
+first is llama.cpp in wheels that need no compiler; a build for the very machine may be faster. All take as
+many threads as PyTorch does, see OMP_NUM_THREADS.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import statistics
 import time
 from collections.abc import Callable
@@ -70,6 +69,7 @@ def test_against_llama_cpp(report, model, file, prompts):
 
 def test_against_transformers(report, model, file, prompts):
     transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")  # reads the file
     reading, decoding, _ = in_turns(
         {"transformers": generate(transformers, file)} | engines(model), prompts[:1]
     )
@@ -101,7 +101,6 @@ def llama_cpp(xllamacpp, file, model) -> Engine:
     settings.n_ctx, settings.n_parallel, settings.verbosity = PROMPT + NEW + 64, 1, 0
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = torch.get_num_threads()
     server = xllamacpp.Server(settings)
-    logging.getLogger(__name__).warning(xllamacpp.get_system_info())
 
     def write(prompts, count):
         (prompt,) = prompts.tolist()
