@@ -42,7 +42,7 @@ def test_weights_of_sixteen_steps_come_back() -> None:
     assert recipe.four_bits(weights).multiply(x.repeat(10, 1)).tolist() == wanted.repeat(10, 1).tolist()
 
 
-@pytest.mark.parametrize("rows", [1, 5, recipe.MANY_ROWS])
+@pytest.mark.parametrize("rows", [1, 5, recipe.MANY_ROWS[8], recipe.MANY_ROWS[4]])
 @pytest.mark.parametrize(
     ("pack", "most"), [(recipe.four_bits, 0.1), (recipe.eight_bits, 0.012), (recipe.bfloat16, 0.006)]
 )
