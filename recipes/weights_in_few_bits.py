@@ -2,8 +2,9 @@
 
 Record: tactics/weights-in-few-bits.yaml. The tactic keeps 4 bits for each weight, with a scale and an offset
 for 32 of one row, and 8 bits in the read-out, as the file of the model does. Rivals keep 8 bits with a scale
-for each row, or bfloat16, half the bytes of the baseline's float32. Reading weights is not the limit for many
-rows at a time: those with few bits are widened then, and arithmetic in bfloat16 does the rest.
+for each row, or bfloat16, half the bytes of the baseline's float32; another has the bits of the tactic in
+products of ONNX Runtime. Reading weights is not the limit for many rows at a time: those with few bits are
+widened then, and arithmetic in bfloat16 does the rest.
 
 The weights had 4 bits already, in the same groups: rounding to these gives them back, so that the quality
 lost is that of scales and inputs in fewer bits, and not that of rounding a model that was trained in 16.
@@ -11,7 +12,8 @@ lost is that of scales and inputs in fewer bits, and not that of rounding a mode
     python -m recipes.weights_in_few_bits --arm tactic --seed 0 --preset default
 
 On one processor core an arm takes about half a minute with DEFAULT, a second with SMOKE. DEFAULT needs
-`greentactics data fetch smollm2`. Published seeds, from 1000, read other texts than those below.
+`greentactics data fetch smollm2`, and the arm `onnx_runtime` the extra `onnx`. Published seeds, from 1000,
+read other texts than those below.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ from __future__ import annotations
 import random
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,7 +40,7 @@ from recipes.language.quality import surprises
 from recipes.language.texts import language_reference
 
 TACTIC = "weights-in-few-bits"
-ARMS = ("baseline", "tactic", "eight_bits", "bfloat16")
+ARMS = ("baseline", "tactic", "eight_bits", "bfloat16", "onnx_runtime")
 METRICS: MetricTable = {
     "token_cpu_ms": ("ms", "lower", "measured", "Processor time of a new token of one request."),
     "token_wall_ms": ("ms", "lower", "measured", "Time of a new token of one request."),
@@ -148,6 +154,51 @@ def bfloat16(weights: Tensor) -> Product:
     return Product(multiply, (short,))
 
 
+def onnx_runtime(weights: Tensor, bits: int = 4, group: int = 32) -> Product:
+    """Keep weights in 4 or 8 bits as ONNX Runtime does, which multiplies 8-bit inputs by them as integers."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+    from onnxruntime.capi import _pybind_state as kernels
+
+    outputs, inputs = weights.shape
+    groups = -(-inputs // group)
+    codes = np.zeros((outputs, groups, group * bits // 8), np.uint8)
+    scales = np.zeros(outputs * groups, np.float32)
+    zeros = np.zeros(outputs * -(-groups * bits // 8), np.uint8)  # code of a weight of nothing
+    quantise = {4: kernels.quantize_matmul_4bits, 8: kernels.quantize_matmul_8bits}[bits]
+    by_input = np.ascontiguousarray(weights.T.numpy())
+    is_symmetric = False
+    quantise(codes, by_input, scales, zeros, group, outputs, inputs, is_symmetric)
+    node = helper.make_node(
+        "MatMulNBits",
+        ["x", "codes", "scales", "zeros"],
+        ["product"],
+        domain="com.microsoft",
+        K=inputs,
+        N=outputs,
+        bits=bits,
+        block_size=group,
+        accuracy_level=4,
+    )
+    held: dict[str, npt.NDArray[Any]] = {"codes": codes, "scales": scales, "zeros": zeros}
+    graph = helper.make_graph(
+        [node],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", inputs])],
+        [helper.make_tensor_value_info("product", TensorProto.FLOAT, ["rows", outputs])],
+        [numpy_helper.from_array(array, name) for name, array in held.items()],
+    )
+    versions = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return Product(
+        lambda x: torch.from_numpy(session.run(None, {"x": x.contiguous().numpy()})[0]),
+        tuple(map(torch.from_numpy, held.values())),
+    )
+
+
 def float32(weights: Tensor) -> Product:
     """Keep weights as they are."""
     return Product(lambda x: F.linear(x, weights), (weights,))
@@ -160,6 +211,8 @@ def net_of(arm: str, net: Llama) -> NetOfProducts:
     """Return the net with the weights of an arm."""
     if arm == "tactic":
         return in_few_bits(net)
+    if arm == "onnx_runtime":
+        return NetOfProducts(net, onnx_runtime, partial(onnx_runtime, bits=8))
     pack = {"baseline": float32, "eight_bits": eight_bits, "bfloat16": bfloat16}[arm]
     return NetOfProducts(net, pack, pack)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -44,7 +46,15 @@ def test_weights_of_sixteen_steps_come_back() -> None:
 
 @pytest.mark.parametrize("rows", [1, 5, recipe.MANY_ROWS[8], recipe.MANY_ROWS[4]])
 @pytest.mark.parametrize(
-    ("pack", "most"), [(recipe.four_bits, 0.1), (recipe.eight_bits, 0.012), (recipe.bfloat16, 0.006)]
+    ("pack", "most"),
+    [
+        (recipe.four_bits, 0.1),
+        (recipe.eight_bits, 0.012),
+        (recipe.bfloat16, 0.006),
+        (recipe.onnx_runtime, 0.1),
+        (partial(recipe.onnx_runtime, bits=8), 0.012),
+    ],
+    ids=["four_bits", "eight_bits", "bfloat16", "onnx_runtime", "onnx_runtime_8"],
 )
 def test_an_error_is_as_small_as_the_bits_allow(pack, most, rows) -> None:
     generator = torch.Generator().manual_seed(0)
