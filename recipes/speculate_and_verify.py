@@ -57,7 +57,7 @@ class Config:
     """Requests of each kind."""
     passage_characters: int = 360
     """Characters of the passage to repeat, at most 400."""
-    new_tokens: int = 64
+    new_tokens: int = 48
     """Tokens of an answer, at most."""
     guesses: int = 8
     """Tokens guessed for a pass, at most."""
