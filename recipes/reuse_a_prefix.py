@@ -2,7 +2,8 @@
 
 Record: tactics/reuse-a-prefix.yaml. All prompts are one document and, behind it, something of their own. The
 baseline reads each prompt as a whole. The tactic reads the document once, which is charged to it, and of each
-prompt the rest. The rivals read the end of the document only, or several whole prompts together.
+prompt the rest. The rivals read the end of the document only, or several whole prompts together; one more arm
+joins the tactic with these batches.
 
     python -m recipes.reuse_a_prefix --arm tactic --seed 0 --preset default
 
@@ -21,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.batch_requests import write_together
+from recipes.batch_requests import filled_up, write_together
 from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.keep_keys_and_values import cache_bytes_per_token
@@ -31,7 +32,7 @@ from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference
 
 TACTIC = "reuse-a-prefix"
-ARMS = ("baseline", "tactic", "shorter_prefix", "batches")
+ARMS = ("baseline", "tactic", "shorter_prefix", "batches", "tactic_and_batches")
 METRICS: MetricTable = {
     "request_cpu_s": ("s", "lower", "measured", "Processor time of a request, with its share of the prefix."),
     "reading_cpu_s": ("s", "lower", "measured", "The same up to the first new token."),
@@ -86,14 +87,22 @@ def read_once(net: Llama, prefix: Sequence[int]) -> Cache:
 
 
 @torch.inference_mode()
-def behind(net: Llama, kept: Cache, rest: Sequence[int], count: int) -> Iterator[Tensor]:
-    """Give one new token (1, 1) after the other behind what is kept and the rest of the prompt."""
-    cache = Cache(net.config, 1, kept.length + len(rest) + count, like=net.embedding.weight)
-    cache.keys[..., : kept.length, :] = kept.keys  # (layers, 1, key_value_heads, tokens, head_size)
-    cache.values[..., : kept.length, :] = kept.values
-    cache.length, new = kept.length, torch.tensor([rest])
+def behind(net: Llama, kept: Cache, prompts: Sequence[Sequence[int]], count: int) -> Iterator[Tensor]:
+    """Give the next token of prompts that begin with what is kept, (prompts, 1), one after the other.
+
+    Shorter prompts are filled up in front, as all end together: what is kept is copied so much further to the
+    right, and its last tokens, which find no room there, are read again with the rest.
+    """
+    filled, padding = filled_up(prompts, net.embedding.weight.device)  # (prompts, longest), (prompts,)
+    cache = Cache(net.config, len(prompts), filled.shape[1] + count, like=net.embedding.weight)
+    for row, fill in enumerate([0] * len(prompts) if padding is None else padding.tolist()):
+        copied = max(0, kept.length - fill)
+        # (layers, prompts, key_value_heads, tokens, head_size)
+        cache.keys[:, row, :, fill : fill + copied] = kept.keys[:, 0, :, :copied]
+        cache.values[:, row, :, fill : fill + copied] = kept.values[:, 0, :, :copied]
+    cache.length, new = kept.length, filled[:, kept.length :]
     for _ in range(count):
-        new = net(new, cache=cache, last_only=True).argmax(-1)
+        new = net(new, cache=cache, padding=padding, last_only=True).argmax(-1)
         yield new
 
 
@@ -118,18 +127,19 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     part = texts.test if seed >= 1000 else texts.search
     prefix, rests = prompts_of(config, [model.encode(text.text) for text in part], seed)
     list(write_together(net, [prefix[:8]], count))  # memory and threads are set up
-    shared = {"tactic": 0, "shorter_prefix": config.shorter}.get(arm, config.prefix)  # read with each request
-    size = config.batch if arm == "batches" else 1
+    shared = config.shorter if arm == "shorter_prefix" else config.prefix
+    size = config.batch if arm.endswith("batches") else 1
     reading_cpu_s = writing_cpu_s = first_token_s = 0.0
-    passed, held, room, same = 0, 0, 0, list[Tensor]()  # tokens, but for the last
-    if arm == "tactic":
+    passed, room, same = 0, 0, list[Tensor]()  # tokens, but for the last
+    kept = None
+    if arm.startswith("tactic"):
         with meter.window("reading the prefix") as window:
             kept = read_once(net, prefix)
-        reading_cpu_s, passed, held = window.cpu_s, len(prefix), 2 * len(prefix)  # held, and copied
+        reading_cpu_s, passed = window.cpu_s, len(prefix)
     for start in range(0, len(rests), size):
         batch = rests[start : start + size]
         prompts = [prefix[len(prefix) - shared :] + rest for rest in batch]
-        steps = behind(net, kept, batch[0], count) if arm == "tactic" else write_together(net, prompts, count)
+        steps = behind(net, kept, prompts, count) if kept else write_together(net, prompts, count)
         with meter.window(f"reading {start}") as reading:
             first = next(steps)
         with meter.window(f"writing {start}") as writing:
@@ -138,8 +148,9 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         first_token_s += reading.duration_s * len(batch) / len(rests)
         same += [as_likely(net, prefix + rest, row) for rest, row in zip(batch, new, strict=True)]
         longest = max(map(len, prompts))
-        passed += len(batch) * (longest + count - 1)
-        room = max(room, held + len(batch) * (longest + count))
+        known = kept.length if kept else 0  # tokens that are not read again
+        passed += len(batch) * (longest - known + count - 1)
+        room = max(room, known + len(batch) * (longest + count))
     metrics = {
         "request_cpu_s": (reading_cpu_s + writing_cpu_s) / len(rests),
         "reading_cpu_s": reading_cpu_s / len(rests),

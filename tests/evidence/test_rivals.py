@@ -29,6 +29,7 @@ def chosen(**others) -> str | None:
         ({"cheaper": (5.1, 0.6), "better": (5.0, 0.2)}, "cheaper"),
         ({"cheap": (5.0, 4.0), "least_lost": (4.0, 2.0)}, "least_lost"),
         ({"as_given": (9.0, 0.0)}, None),
+        ({"dear": (4.0, 0.0), "tactic_and_dear": (9.0, 0.0)}, "dear"),
         ({}, None),
     ],
 )

@@ -17,10 +17,11 @@ PREFIX = [7, 1, 5, 9, 2, 8]
 def test_requests_behind_a_kept_prefix_get_what_whole_prompts_get() -> None:
     kept = recipe.read_once(NET, PREFIX)
     before = kept.keys.clone(), kept.values.clone()
-    for rest in ([3, 4], [6], [200, 3, 100]):
-        reused = torch.cat([*recipe.behind(NET, kept, rest, 5)], dim=1)
-        whole = torch.cat([*write_together(NET, [PREFIX + rest], 5)], dim=1)
-        assert reused.tolist() == whole.tolist()
+    prompts = [PREFIX + rest for rest in ([3, 4], [6], [200, 3, 100, 7])]
+    for batch in ([prompts[0]], [prompts[1]], prompts):  # in the batch, up to three tokens are read again
+        reused = torch.cat([*recipe.behind(NET, kept, batch, 5)], dim=1)
+        alone = [torch.cat([*write_together(NET, [prompt], 5)], dim=1) for prompt in batch]
+        assert reused.tolist() == torch.cat(alone).tolist()
     assert kept.length == 6  # the next request finds what the first one did
     assert torch.equal(kept.keys, before[0])
     assert torch.equal(kept.values, before[1])
@@ -28,7 +29,7 @@ def test_requests_behind_a_kept_prefix_get_what_whole_prompts_get() -> None:
 
 def test_answers_depend_on_the_prefix() -> None:
     answers = [
-        torch.cat([*recipe.behind(NET, recipe.read_once(NET, prefix), [3, 4], 5)], dim=1).tolist()
+        torch.cat([*recipe.behind(NET, recipe.read_once(NET, prefix), [[*prefix, 3, 4]], 5)], dim=1).tolist()
         for prefix in (PREFIX, PREFIX[::-1])
     ]
     assert answers[0] != answers[1]
@@ -42,6 +43,7 @@ def test_answers_depend_on_the_prefix() -> None:
         ("tactic", 6 + 2 + 2 + 4 + 2, 6 + 10 + 3, 5),  # one more window, and one more copy
         ("shorter_prefix", 5 + 2 + 7 + 2, 7 + 3, 4),
         ("batches", 2 * (10 + 2), 2 * (10 + 3), 2),
+        ("tactic_and_batches", 6 + 2 * (4 + 2), 6 + 2 * (10 + 3), 3),
     ],
 )
 def test_the_recipe_charges_the_prefix_and_its_copy(arm, passed, room, windows, monkeypatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from greentactics.evidence.comparison import compare
 from greentactics.evidence.runs import tactic_runs
 from greentactics.evidence.wording import estimate_phrase, typographic
-from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table
+from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table, together_table
 from greentactics.site.pages import render_site
 from tests.examples.records import PRUNING, SPARSITY, catalogue
 from tests.examples.synthetic import FACTORS, results
@@ -79,6 +79,25 @@ def test_rivals_stand_beside_the_baseline_and_beside_the_tactic() -> None:
     assert magnitude[1] == typographic(estimate_phrase(against_baseline))
     assert magnitude[4].startswith(typographic(estimate_phrase(against_tactic)))
     assert magnitude[5] == "5"
+
+
+def test_the_tactic_joined_with_another_stands_beside_each_of_the_two_alone() -> None:
+    factors = {"magnitude": (4.0, 3.0, 0.0, 2.0, 2.0), "tactic_and_magnitude": (8.0, 3.0, 0.0, 2.0, 2.0)}
+    arms = ("baseline", "tactic", *factors)
+    entry = results(arms=arms, factors=factors | {"tactic": (7.0, 3.0, 0.0, 2.0, 2.0)}, spread=0.0)
+    runs, full = views(entry)
+    table = together_table(PRUNING, runs[0])
+    assert [row[0] for row in table.rows] == [
+        "tactic and magnitude, against magnitude",
+        "tactic and magnitude, against tactic",
+    ]
+    joined = compare(entry, "tactic_and_magnitude", RECIPE.cost_metric, "magnitude")
+    assert joined.value == pytest.approx(2)
+    assert table.rows[0][1] == typographic(estimate_phrase(joined))
+    rivals = rivals_table(PRUNING, full, rival_rows(PRUNING, runs), runs[0])
+    assert [row[0] for row in rivals.rows] == ["magnitude"]
+    assert 'aria-label="Together"' in files(entry)[PAGE]
+    assert together_table(PRUNING, views(results())[0][0]) is None
 
 
 def test_on_a_second_device_cost_and_quality_are_shown_and_the_rest_is_linked() -> None:

@@ -1,8 +1,8 @@
 """The best rival of a tactic, and how the two compare.
 
 A rival is any other way to the same end that ran under the same conditions: all arms but the baseline, the
-net as it was given, and the tactic itself. Where results tell the quality on examples other than those of the
-test, the best one is chosen by these, so that it is one comparison, whatever the number of rivals.
+net as it was given, and those with the tactic in them. Where results tell the quality on examples other than
+those of the test, the best one is chosen by these, which is one comparison, however many rivals there are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from greentactics.evidence.comparison import (
     tolerance_points,
 )
 from greentactics.models.record import RecipeUse
-from greentactics.models.results import AS_GIVEN, BASELINE, CHOICE, TACTIC, TEST, Better, Results
+from greentactics.models.results import AS_GIVEN, BASELINE, CHOICE, COMBINED, TACTIC, TEST, Better, Results
 from greentactics.models.vocabulary import Term
 
 EQUAL_COSTS = 1.01
@@ -53,7 +53,13 @@ class BestRival:
 
 def rivals(results: Results) -> tuple[str, ...]:
     """Return the arms that are rivals of the tactic."""
-    return tuple(arm for arm in results.arms if arm not in (BASELINE, AS_GIVEN, TACTIC))
+    own = (BASELINE, AS_GIVEN, TACTIC, *combinations(results))
+    return tuple(arm for arm in results.arms if arm not in own)
+
+
+def combinations(results: Results) -> dict[str, str]:
+    """Return the arms that join the tactic with another arm, and which one."""
+    return {arm: arm.removeprefix(COMBINED) for arm in results.arms if arm.startswith(COMBINED)}
 
 
 def choice_metric(results: Results, recipe: RecipeUse) -> str:

@@ -34,6 +34,8 @@ BASELINE = "baseline"
 TACTIC = "tactic"
 AS_GIVEN = "as_given"
 """The trained net untouched, beside the baseline that is trained on."""
+COMBINED = "tactic_and_"
+"""How the name of an arm begins that joins the tactic with another arm, whose name follows."""
 NO_METER = "none"
 """Source of energy of a run without a meter."""
 

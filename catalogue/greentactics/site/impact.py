@@ -20,6 +20,7 @@ from greentactics.evidence.comparison import (
     NotComparable,
     differences_shown,
 )
+from greentactics.evidence.rivals import combinations
 from greentactics.evidence.runs import NOISY, TacticRun
 from greentactics.evidence.wording import (
     DASH,
@@ -226,7 +227,8 @@ def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
     marks: list[Mark] = []
     several = sum(not run.local for run in runs) > 1
     for index, run in enumerate(runs):
-        arms = [arm for arm in run.results.arms if arm != BASELINE and (index == 0 or arm == TACTIC)]
+        drawn = [arm for arm in run.results.arms if arm not in (BASELINE, *combinations(run.results))]
+        arms = [arm for arm in drawn if index == 0 or arm == TACTIC]
         for arm in arms:
             if arm == AS_GIVEN and run.record.recipe and name != run.record.recipe.quality_metric:
                 continue
@@ -281,7 +283,8 @@ def rival_rows(record: Record, runs: Sequence[TacticRun]) -> tuple[RivalRow, ...
     """
     rows = []
     for run in (run for run in runs if not run.stale):
-        arms = [arm for arm in run.results.arms if arm not in (BASELINE, TACTIC)]
+        joined = combinations(run.results)
+        arms = [arm for arm in run.results.arms if arm not in (BASELINE, TACTIC, *joined)]
         names = [name for name in shown_metrics(record, [run]) if run.results.values(BASELINE, name)]
         shown = {name: differences_shown(run.results, TACTIC, name, arms) for name in names}
         for rival in arms:
@@ -299,13 +302,13 @@ def rival_rows(record: Record, runs: Sequence[TacticRun]) -> tuple[RivalRow, ...
 
 
 @dataclass(frozen=True)
-class RivalsTable:
-    """The rivals in the metrics of the verdict."""
+class ArmsTable:
+    """Rivals, or the tactic joined with other arms, in the metrics of the verdict."""
 
     columns: tuple[str, ...]
-    """Column heads after the name of the rival."""
+    """Column heads after the name of the arm."""
     rows: tuple[tuple[str, ...], ...]
-    """Cells, the name of the rival first and the number of seeds last."""
+    """Cells, the name of the arm first and the number of seeds last."""
 
 
 @dataclass(frozen=True)
@@ -358,7 +361,7 @@ def headline_impact(record: Record, full: ImpactView, verdict_run: TacticRun | N
 
 def rivals_table(
     record: Record, full: ImpactView, rivals: Sequence[RivalRow], verdict_run: TacticRun | None
-) -> RivalsTable | None:
+) -> ArmsTable | None:
     """Return cost and quality of each rival in the run the verdict rests on; None where there is none.
 
     Args:
@@ -382,7 +385,28 @@ def rivals_table(
         ]
         seeds = dict.fromkeys(str(row.n) for row in found if row)
         rows.append((plain_label(arm), *(row.compared if row else DASH for row in found), ", ".join(seeds)))
-    return RivalsTable((*columns, "n"), tuple(rows)) if rows else None
+    return ArmsTable((*columns, "n"), tuple(rows)) if rows else None
+
+
+def together_table(record: Record, verdict_run: TacticRun | None) -> ArmsTable | None:
+    """Return cost and quality of the tactic joined with another arm, against each of the two alone.
+
+    Args:
+        record: The tactic.
+        verdict_run: The run the verdict rests on; None where none is fresh.
+    """
+    recipe, rows = record.recipe, []
+    if recipe is None or verdict_run is None:
+        return None
+    metrics = (recipe.cost_metric, recipe.quality_metric)
+    for arm, other in combinations(verdict_run.results).items():
+        for alone in (other, TACTIC):
+            found = [verdict_run.estimate(arm, metric, alone) for metric in metrics]
+            cells = [typographic(estimate_phrase(each)) if each else DASH for each in found]
+            seeds = dict.fromkeys(str(each.n) for each in found if each)
+            rows.append((f"{plain_label(arm)}, against {plain_label(alone)}", *cells, ", ".join(seeds)))
+    titles = [metric_title(record, name, verdict_run.results.metrics[name]) for name in metrics]
+    return ArmsTable((*titles, "n"), tuple(rows)) if rows else None
 
 
 def _verdict_groups(record: Record, full: ImpactView) -> list[MetricGroup]:

@@ -32,7 +32,14 @@ from greentactics.models.vocabulary import Kind
 from greentactics.records.loading import Catalogue
 from greentactics.records.reached_code import PACKAGE
 from greentactics.site.drawings.layers import layer_figures
-from greentactics.site.impact import full_impact, headline_impact, rival_rows, rivals_table, source_number
+from greentactics.site.impact import (
+    full_impact,
+    headline_impact,
+    rival_rows,
+    rivals_table,
+    source_number,
+    together_table,
+)
 from greentactics.site.measurements import certainty_rows, detail_tables, timed_views
 from greentactics.site.recipe_files import archive_path, archived_files, needed_files, packed
 from greentactics.site.replays import replay_views
@@ -247,6 +254,7 @@ def page_context(
         "headline": headline_impact(record, full, verdict_run),
         "rivals": rivals,
         "rivals_table": rivals_table(record, full, rivals, verdict_run),
+        "together_table": together_table(record, verdict_run),
         "details": detail_tables(verdict_run.results) if verdict_run else [],
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(verdict_run),
