@@ -28,6 +28,7 @@ from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.keep_keys_and_values import cache_bytes_per_token
 from recipes.language import smollm2
+from recipes.language.batches import filled_up
 from recipes.language.llama import Cache, Llama
 from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference
@@ -85,16 +86,6 @@ def write_together(net: Llama, requests: Sequence[Sequence[int]], count: int) ->
     for _ in range(count):
         new = net(new, cache=cache, padding=padding, last_only=True).argmax(-1)
         yield new
-
-
-def filled_up(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Return texts as rows, (batch, longest), and how many tokens fill each, (batch,); None if none do."""
-    longest = max(map(len, texts))
-    fill = [longest - len(text) for text in texts]
-    rows = torch.tensor(
-        [[0] * more + list(text) for text, more in zip(texts, fill, strict=True)], device=device
-    )
-    return rows, torch.tensor(fill, device=device) if any(fill) else None
 
 
 # --8<-- [end:tactic]

@@ -22,11 +22,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.batch_requests import filled_up, write_together
+from recipes.batch_requests import write_together
 from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.keep_keys_and_values import cache_bytes_per_token
 from recipes.language import smollm2
+from recipes.language.batches import filled_up
 from recipes.language.llama import Cache, Llama
 from recipes.language.quality import as_likely
 from recipes.language.texts import language_reference

@@ -8,7 +8,7 @@ are of two kinds: to repeat a passage of the prompt, and to explain a topic free
 
     python -m recipes.speculate_and_verify --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes about a minute with DEFAULT, a second with SMOKE. DEFAULT needs
+On one processor core an arm takes half a minute with DEFAULT, a second with SMOKE. DEFAULT needs
 `greentactics data fetch smollm2`. Published seeds, from 1000, read other texts than those below.
 """
 
@@ -53,7 +53,7 @@ class Config:
     """`smollm2`, or `tiny`: random weights, and bytes for tokens."""
     data_dir: Path | None = None
     """Folder that holds the weights; None searches the usual places."""
-    requests: int = 3
+    requests: int = 2
     """Requests of each kind."""
     passage_characters: int = 360
     """Characters of the passage to repeat, at most 400."""
