@@ -8,7 +8,7 @@ baseline sends all to the language model. One rival passes as many on, drawn by 
 
     python -m recipes.route_to_the_cheapest_sure_model --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes up to two minutes with DEFAULT, which needs `greentactics data fetch
+On one processor core an arm takes up to a minute with DEFAULT, which needs `greentactics data fetch
 smollm2` and `greentactics data fetch spam`. SMOKE has a random net and e-mails that are made up. Published
 seeds, from 1000, answer other e-mails than those below.
 """
@@ -60,9 +60,9 @@ class Config:
     """`smollm2`, or `tiny`: random weights, bytes for tokens, and e-mails that are made up."""
     data_dir: Path | None = None
     """Folder that holds weights and e-mails; None searches the usual places."""
-    tokens: int = 64
+    tokens: int = 48
     """Tokens that are left of each e-mail, from its beginning."""
-    labelled: int = 400
+    labelled: int = 200
     """E-mails to learn from, half of them spam."""
     tolerance: float = 0.005
     """Accuracy that routing may lose against the language model, on the labelled e-mails."""
