@@ -62,11 +62,11 @@ class Config:
     """Folder that holds weights and e-mails; None searches the usual places."""
     tokens: int = 48
     """Tokens that are left of each e-mail, from its beginning."""
-    labelled: int = 200
+    labelled: int = 120
     """E-mails to learn from, half of them spam."""
     tolerance: float = 0.005
     """Accuracy that routing may lose against the language model, on the labelled e-mails."""
-    held_out: int = 160
+    held_out: int = 120
     """E-mails that are answered, half of them spam."""
 
 
