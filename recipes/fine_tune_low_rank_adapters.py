@@ -65,7 +65,7 @@ class Config:
     """Tokens of a text that count, with the one that ends it."""
     row: int = 192
     """Tokens of a row that texts are packed into."""
-    held_out: int = 32
+    held_out: int = 24
     """Paragraphs that judge."""
     rank: int = 8
     """Rows of one thin matrix and columns of the other."""

@@ -67,7 +67,7 @@ class Config:
     """`smollm2`, or `tiny`: random weights, and bytes for tokens."""
     data_dir: Path | None = None
     """Folder that holds the weights; None searches the usual places."""
-    texts: int = 40
+    texts: int = 32
     """Paragraphs to train on."""
     step: int = 8
     """Texts of one step."""
@@ -77,7 +77,7 @@ class Config:
     """Tokens that a packed row has room for; at least as many as the longest text."""
     rate: float = 1e-3
     """Learning rate."""
-    held_out: int = 32
+    held_out: int = 24
     """Paragraphs that judge."""
 
 

@@ -57,7 +57,7 @@ class Config:
     """`smollm2`, or `tiny`: random weights, and bytes for tokens."""
     data_dir: Path | None = None
     """Folder that holds the weights; None searches the usual places."""
-    requests: int = 12
+    requests: int = 10
     """Requests that follow each other."""
     prefix: int = 192
     """Tokens that all prompts begin with."""
@@ -65,7 +65,7 @@ class Config:
     """Of these, the last ones that the rival reads."""
     rest: tuple[int, int] = (8, 32)
     """Tokens of a prompt behind the prefix, at least and at most; all numbers between are as likely."""
-    batch: int = 6
+    batch: int = 5
     """Requests that the other rival reads together."""
     new_tokens: int = 8
     """Tokens written for each request."""
