@@ -94,7 +94,7 @@ def distilled(
     return learn(labelled), labelled
 
 
-def task_model(labelled: Sequence[tuple[str, bool]]) -> Pipeline:
+def word_model(labelled: Sequence[tuple[str, bool]]) -> Pipeline:
     """Learn which words tell spam; words of one e-mail count too, as labels by hand are few."""
     texts, spam = zip(*labelled, strict=True)
     return make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10)).fit(texts, spam)
@@ -136,14 +136,14 @@ def set_up(
         weights = sum(weight.numel() * weight.element_size() for weight in model.net.parameters())
         return reading(model, by_hand), weights, by_hand
     if arm == "by_hand_only":
-        words, labelled = task_model(by_hand), by_hand
+        words, labelled = word_model(by_hand), by_hand
     else:
         teacher = {
             "tactic": lambda: reading(model, by_hand),
             "asked_labels": lambda: asking(model, by_hand, config.tokens),
-            "self_training": lambda: of_words(task_model(by_hand)),
+            "self_training": lambda: of_words(word_model(by_hand)),
         }[arm]()
-        words, labelled = distilled(by_hand, unlabelled, teacher, task_model)
+        words, labelled = distilled(by_hand, unlabelled, teacher, word_model)
     return of_words(words), len(pickle.dumps(words)), labelled
 
 
@@ -178,7 +178,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     }
 
     def accuracy(labels: Labelled) -> float:
-        learned = of_words(task_model(labels))
+        learned = of_words(word_model(labels))
         return right([learned(mail) for mail, _ in held_out], held_out)
 
     rows = list[Json]()

@@ -27,7 +27,7 @@ def test_labels_by_hand_are_kept_and_the_teacher_gives_the_others_once() -> None
 def test_a_task_model_learns_words_that_only_the_teacher_has_labelled() -> None:
     unlabelled = ["cheap watches"] * 3 + ["lunch meeting"] * 3
     words, _ = recipe.distilled(
-        BY_HAND, unlabelled, recipe.of_words(recipe.task_model(BY_HAND)), recipe.task_model
+        BY_HAND, unlabelled, recipe.of_words(recipe.word_model(BY_HAND)), recipe.word_model
     )
     assert words.predict(["watches", "meeting"]).tolist() == [True, False]
 
