@@ -58,13 +58,13 @@ class Config:
     """`smollm2`, or `tiny`: random weights, bytes for tokens, and e-mails that are made up."""
     data_dir: Path | None = None
     """Folder that holds weights and e-mails; None searches the usual places."""
-    for_limits: int = 12
+    for_limits: int = 8
     """Requests of each kind that the limits are sought with."""
-    requests: int = 4
+    requests: int = 3
     """Requests of each kind that are answered, of e-mails half spam."""
     tokens: int = 64
     """Tokens that are left of each e-mail, from its beginning."""
-    most_tokens: int = 64
+    most_tokens: int = 48
     """Tokens of an answer that nothing else ends."""
     share: float = 0.9
     """Useful answers that a limit has to leave complete."""
