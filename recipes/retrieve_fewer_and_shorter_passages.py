@@ -62,7 +62,7 @@ class Config:
     """`smollm2`, or `tiny`: random weights, and bytes for tokens."""
     data_dir: Path | None = None
     """Folder that holds the weights; None searches the usual places."""
-    questions: int = 15
+    questions: int = 9
     """Questions asked, of those about the part."""
     many: int = 10
     """Passages that the baseline sends, at most."""
@@ -72,7 +72,7 @@ class Config:
     """Passages that the tactic takes sentences from."""
     around: int = 1
     """Sentences before and behind the best one of a passage that are sent with it."""
-    limit: int = 32
+    limit: int = 24
     """Tokens of an answer, at most."""
 
 
