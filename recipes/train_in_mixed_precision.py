@@ -68,9 +68,9 @@ class Config:
     """`smollm2`, or `tiny`: random weights, and bytes for tokens."""
     data_dir: Path | None = None
     """Folder that holds the weights; None searches the usual places."""
-    row: int = 128
+    row: int = 96
     """Tokens of a row of text."""
-    rows: int = 16
+    rows: int = 12
     """Rows to learn from, each once."""
     step: int = 4
     """Rows of one step."""
@@ -78,11 +78,11 @@ class Config:
     """Learning rate."""
     bfloat16_rate: float = 1e-3
     """Where the weights are in bfloat16."""
-    held_out: int = 12
+    held_out: int = 10
     """Rows that judge."""
 
 
-SMOKE = Config(net="tiny", row=64, held_out=4)
+SMOKE = Config(net="tiny", row=64, rows=16, held_out=4)
 DEFAULT = Config()
 FULL = Config(row=512, rows=256, step=8, held_out=100)
 
@@ -156,7 +156,6 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     losses, updating_cpu_s = list[float](), 0.0
     with short_products() if arm == "short_products" else nullcontext():
         found = gradient_by(arm, net, padded(rows[:1]))  # sets up memory and threads as well
-        kept_bytes = bytes_for_gradients(net, lambda: loss_by(arm, net, batches[0]))
         with meter.window("training") as training:
             for batch in batches:
                 loss = loss_by(arm, net, batch)
@@ -166,6 +165,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
                     optimiser.zero_grad()
                 updating_cpu_s += update.cpu_s
                 losses.append(loss.item())
+        kept_bytes = bytes_for_gradients(net, lambda: loss_by(arm, net, batches[0]))
     weight_bytes = sum(map(bytes_of, net.parameters()))  # gradients take as many
     moments = [each for state in optimiser.state.values() for each in state.values() if each.ndim]
     nats, guessed = guesses(net.float(), held_out)

@@ -10,8 +10,8 @@ fewer epochs, found beforehand, at a constant rate or under a rate that rises an
     python -m recipes.use_early_stopping --arm tactic --seed 0 --preset default
 
 On one processor core the baseline takes about a minute with DEFAULT, which needs Fashion-MNIST, and a second
-with SMOKE. Seeds below 1000 report the quality on images that are not test images; rates, lengths and
-patience were found with them, and all arms had the same choice of rates.
+with SMOKE. Seeds below 1000 report the quality on images that are not test images; patience, lengths and
+rates, of two for each arm, were found with them.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Config:
     """`fashion-mnist` or `digits`."""
     data_dir: Path | None = None
     """Folder that holds the data; None searches the usual places."""
-    images: tuple[int, ...] = (500, 1_500, 4_500)
+    images: tuple[int, ...] = (500, 1_500, 3_000)
     """Labelled images of each training."""
-    epochs: int = 50
+    epochs: int = 40
     """Epochs of the baseline, and at most those of the tactic."""
     held_back: float = 0.2
     """Share of the labelled images that the tactic validates with."""
@@ -71,9 +71,11 @@ class Config:
     """Epochs of the rivals."""
     batch: int = 64
     """Images of a step."""
-    rate: float = 1e-3
+    rate: float = 3e-3
     """Learning rate where it is constant."""
-    peak: float = 3e-3
+    tactic_rate: float = 1e-3
+    """That of the tactic, which ends at a lower loss with a smaller one."""
+    peak: float = 1e-2
     """Highest learning rate of the one that rises and falls."""
 
 
@@ -153,7 +155,10 @@ def train(
 ) -> tuple[int, list[float]]:
     """Train on examples; return the epochs it took, and the validation losses that were looked at."""
     images, labels = examples
-    optimiser, schedule = torch.optim.Adam(net.parameters(), config.rate), None
+    optimiser, schedule = (
+        torch.optim.Adam(net.parameters(), config.tactic_rate if arm == "tactic" else config.rate),
+        None,
+    )
     if arm == "one_cycle":
         steps = config.fewer * -(-len(images) // config.batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.peak, steps)
