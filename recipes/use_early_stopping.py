@@ -155,10 +155,8 @@ def train(
 ) -> tuple[int, list[float]]:
     """Train on examples; return the epochs it took, and the validation losses that were looked at."""
     images, labels = examples
-    optimiser, schedule = (
-        torch.optim.Adam(net.parameters(), config.tactic_rate if arm == "tactic" else config.rate),
-        None,
-    )
+    rate = config.tactic_rate if arm == "tactic" else config.rate
+    optimiser, schedule = torch.optim.Adam(net.parameters(), rate), None
     if arm == "one_cycle":
         steps = config.fewer * -(-len(images) // config.batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.peak, steps)
