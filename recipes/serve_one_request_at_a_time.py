@@ -49,7 +49,7 @@ FULL = Config(requests=96, lengths=(16, 512), batch=16, new_tokens=64)
 
 
 # --8<-- [start:tactic]
-def together(arm: str, batch: int) -> int:
+def requests_together(arm: str, batch: int) -> int:
     """Return how many requests an arm answers together; the habit is one, whatever the engine could hold."""
     return {"baseline": batch, "tactic": 1, "two_at_a_time": 2}[arm]
 
@@ -59,7 +59,7 @@ def together(arm: str, batch: int) -> int:
 
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Answer all requests of a queue in batches as they come, those of the habit of one request."""
-    same = batch_requests.Config(**vars(config) | {"batch": together(arm, config.batch)})
+    same = batch_requests.Config(**vars(config) | {"batch": requests_together(arm, config.batch)})
     return batch_requests.run(same, arm="tactic", seed=seed, meter=meter)
 
 
