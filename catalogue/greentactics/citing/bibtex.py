@@ -129,11 +129,12 @@ def _split(raw: str) -> list[str]:
     if "#" not in raw:
         return [raw.strip()]
     parts, depth, is_quoted = [""], 0, False
-    for sign in raw:
-        if sign == "#" and depth == 0 and not is_quoted:
+    for before, sign in zip(f" {raw}", raw, strict=False):
+        is_plain = before != "\\"  # a brace or sign behind a backslash is text
+        if sign == "#" and depth == 0 and not is_quoted and is_plain:
             parts.append("")
             continue
-        depth += (sign == "{") - (sign == "}")
+        depth += is_plain * ((sign == "{") - (sign == "}"))
         is_quoted ^= sign == '"' and depth == 0
         parts[-1] += sign
     return [part.strip() for part in parts]
