@@ -61,7 +61,7 @@ class Config:
     for_limits: int = 8
     """Requests of each kind that the limits are sought with."""
     requests: int = 3
-    """Requests of each kind that are answered, of e-mails half spam."""
+    """Requests of each kind that are answered; of e-mails, half of which are spam, one fewer if it is odd."""
     tokens: int = 64
     """Tokens that are left of each e-mail, from its beginning."""
     most_tokens: int = 48

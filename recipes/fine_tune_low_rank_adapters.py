@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from recipes.language import smollm2
 from recipes.language.llama import Llama
 from recipes.language.quality import guesses
 from recipes.language.texts import language_reference
-from recipes.language.training import Batch, bytes_for_gradients, bytes_of, loss_of, steps_of
+from recipes.language.training import bytes_for_gradients, bytes_of, fine_tune, loss_of, steps_of
 from recipes.pack_sequences_instead_of_padding import packed, paragraphs
 
 TACTIC = "fine-tune-low-rank-adapters"
@@ -147,18 +146,6 @@ def trained_by(arm: str, net: Llama, config: Config) -> tuple[list[Tensor], floa
         norms = [weight for weight in net.parameters() if weight.ndim == 1]
         return [weight.requires_grad_() for weight in norms], config.norm_rate
     return list(net.parameters()), config.rate if arm == "baseline" else config.lean_rate
-
-
-def fine_tune(net: Llama, batches: Sequence[Batch], optimiser: torch.optim.Optimizer) -> list[float]:
-    """Train for one pass over the texts; return losses by step."""
-    losses = list[float]()
-    for batch in batches:
-        loss = loss_of(net, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        optimiser.zero_grad()
-        losses.append(loss.item())
-    return losses
 
 
 # --- Run -------------------------------------------------------------------------------------------------

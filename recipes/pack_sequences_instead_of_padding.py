@@ -35,6 +35,7 @@ from recipes.language.training import (
     Batch,
     Tokens,
     bytes_for_gradients,
+    fine_tune,
     gradient_error,
     loss_of,
     padded,
@@ -152,17 +153,11 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     error = gradient_error(net, lay(steps[0][:4]), steps[0][:4])
     # Adam would keep twice the weights beside them
     optimiser: torch.optim.Optimizer = torch.optim.Adafactor(net.parameters(), lr=config.rate)
-    losses = list[float]()
     with meter.window("training") as training:
         if arm == "like_lengths":
             steps = of_like_lengths(texts, config.step, draw)
         batches = [lay(step) for step in steps]
-        for batch in batches:
-            loss = loss_of(net, batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            optimiser.zero_grad()
-            losses.append(loss.item())
+        losses = fine_tune(net, batches, optimiser)
     largest = max(batches, key=lambda batch: batch.tokens.numel())
     passed = sum(batch.tokens.numel() for batch in batches)
     nats, guessed = guesses(net, held_out)

@@ -32,7 +32,7 @@ from recipes.language.llama import Cache, Llama
 from recipes.language.model import LanguageModel
 from recipes.language.quality import guesses
 from recipes.language.texts import Text, language_reference
-from recipes.language.training import Tokens, bytes_of, loss_of, padded, steps_of
+from recipes.language.training import Tokens, bytes_of, fine_tune, padded, steps_of
 
 TACTIC = "remove-whole-layers-and-heal"
 ARMS = ("baseline", "tactic", "not_healed", "random_layers", "last_layers", "untrained")
@@ -108,14 +108,7 @@ def heal(net: Llama, windows: Sequence[Tokens], step: int, rate: float) -> list[
     """Train all weights on windows of texts, some at a step; return losses by step."""
     # Adam would keep twice the weights beside them
     optimiser: torch.optim.Optimizer = torch.optim.Adafactor(net.parameters(), lr=rate)
-    losses = list[float]()
-    for rows in steps_of(windows, step):
-        loss = loss_of(net, padded(rows))
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        optimiser.zero_grad()
-        losses.append(loss.item())
-    return losses
+    return fine_tune(net, [padded(rows) for rows in steps_of(windows, step)], optimiser)
 
 
 # --8<-- [end:tactic]

@@ -9,7 +9,7 @@ fewer epochs, found beforehand, at a constant rate or under a rate that rises an
 
     python -m recipes.use_early_stopping --arm tactic --seed 0 --preset default
 
-On one processor core the baseline takes about a minute with DEFAULT, which needs Fashion-MNIST, and a second
+On one processor core the baseline takes half a minute with DEFAULT, which needs Fashion-MNIST, and a second
 with SMOKE. Seeds below 1000 report the quality on images that are not test images; patience, lengths and
 rates, of two for each arm, were found with them.
 """

@@ -54,6 +54,18 @@ def loss_of(net: Llama, batch: Batch) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
 
 
+def fine_tune(net: Llama, batches: Sequence[Batch], optimiser: torch.optim.Optimizer) -> list[float]:
+    """Train for one pass over batches, a step each; return losses by step."""
+    losses = list[float]()
+    for batch in batches:
+        loss = loss_of(net, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
 def gradient_error(net: Llama, batch: Batch, texts: Sequence[Tokens]) -> float:
     """Compare the gradient of a batch with that of its texts one by one, in the first layer.
 
@@ -81,7 +93,7 @@ def bytes_for_gradients(net: nn.Module, loss: Callable[[], Tensor]) -> int:
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # the output itself would hold its graph, and that its memory
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         graph = loss()  # held here, so that no address is used twice

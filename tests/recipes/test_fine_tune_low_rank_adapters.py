@@ -8,7 +8,7 @@ from torch import nn
 
 from recipes import fine_tune_low_rank_adapters as recipe
 from recipes.language import smollm2
-from recipes.language.training import bytes_for_gradients, loss_of, padded
+from recipes.language.training import bytes_for_gradients, fine_tune, loss_of, padded
 from tests.recipes.fake_meter import FakeMeter
 
 BATCHES = [padded([[1, 2, 3, 4], [5, 6]]), padded([[7, 8, 9], [10, 11]])]
@@ -32,7 +32,7 @@ def test_merged_adapters_give_what_they_gave_and_leave_the_net_as_it_was_built()
     batch = BATCHES[0]
     with torch.no_grad():
         assert loss_of(net, batch) == loss_of(plain, batch)
-    recipe.fine_tune(net, BATCHES, torch.optim.SGD(weights, lr=1.0))
+    fine_tune(net, BATCHES, torch.optim.SGD(weights, lr=1.0))
     with torch.no_grad():
         expected = loss_of(net, batch)
         recipe.merge(net)
@@ -56,7 +56,7 @@ def test_an_arm_trains_what_it_says_and_nothing_else(arm: str, count: int, chang
     net = smollm2.tiny().net
     weights, _ = recipe.trained_by(arm, net, CONFIG)
     before = {name: weight.clone() for name, weight in net.named_parameters()}
-    assert len(recipe.fine_tune(net, BATCHES, torch.optim.AdamW(weights, lr=0.01))) == 2
+    assert len(fine_tune(net, BATCHES, torch.optim.AdamW(weights, lr=0.01))) == 2
     moved = {name for name, weight in net.named_parameters() if not weight.equal(before[name])}
     assert sum(weight.numel() for weight in weights) == count
     assert len(moved) == len(weights)

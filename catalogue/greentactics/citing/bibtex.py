@@ -129,12 +129,11 @@ def _split(raw: str) -> list[str]:
     if "#" not in raw:
         return [raw.strip()]
     parts, depth, is_quoted = [""], 0, False
-    for before, sign in zip(f" {raw}", raw, strict=False):
-        is_plain = before != "\\"  # a brace or sign behind a backslash is text
-        if sign == "#" and depth == 0 and not is_quoted and is_plain:
+    for sign in re.findall(r"\\.|.", raw, re.DOTALL):  # what stands behind a backslash is text
+        if sign == "#" and depth == 0 and not is_quoted:
             parts.append("")
             continue
-        depth += is_plain * ((sign == "{") - (sign == "}"))
+        depth += (sign == "{") - (sign == "}")
         is_quoted ^= sign == '"' and depth == 0
         parts[-1] += sign
     return [part.strip() for part in parts]
