@@ -3,8 +3,8 @@
 Record: tactics/reason-about-every-question.yaml. The questions are of facts in a paragraph that stands before
 them. The baseline answers in a sentence. The habit asks for thoughts step by step (Kojima et al., "Large
 Language Models are Zero-Shot Reasoners", NeurIPS 2022, arXiv 2205.11916), spends a budget on them, and then
-has the model answer. Further arms have a quarter of that budget, or spend it only where the first answer was
-unlikely to the model itself.
+has the model answer behind a cue. Further arms have the cue without thoughts; a quarter of the budget; or
+thoughts only where the first answer was unlikely to the model itself, which then reads the question no more.
 
     python -m recipes.reason_about_every_question --arm tactic --seed 0 --preset default
 
@@ -14,10 +14,11 @@ On one processor core an arm takes under a minute with DEFAULT, a second with SM
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from recipes.language.model import END, LanguageModel, conversation
 from recipes.language.texts import language_reference
 
 TACTIC = "reason-about-every-question"
-ARMS = ("baseline", "tactic", "short_budget", "where_unsure")
+ARMS = ("baseline", "tactic", "cue_alone", "short_budget", "where_unsure")
 METRICS: MetricTable = {
     "answer_cpu_s": ("s", "lower", "measured", "Processor time of an answer, thoughts and reading included."),
     "written_tokens": ("count", "lower", "counted", "Tokens written for an answer, thoughts included."),
@@ -88,32 +89,52 @@ def go_on(
         tokens: What is read first.
         limit: Tokens to write, at most.
         stop: Takes what is written and returns what is kept of it, or None if the model is to go on.
+
+    Returns:
+        Text, tokens, and the geometric mean of the likelihoods of these tokens and of the one that ends.
     """
-    new, written, surprise, kept = list(tokens), list[int](), 0.0, None
+    new, written, logs, kept = list(tokens), list[int](), list[float](), None
     while len(written) < limit and kept is None:
         likelihoods = model.net(torch.tensor([new]), cache=cache, last_only=True)[0, -1].log_softmax(-1)
         best = likelihoods.argmax()  # of (vocabulary,)
-        surprise -= float(likelihoods[best])
+        logs.append(float(likelihoods[best]))
         new = [int(best)]
         if new == [model.end]:
             break
         written += new
         kept = stop(model.decode(written))
-    count = max(len(written), 1)
-    return kept or model.decode(written), len(written), float(torch.tensor(-surprise / count).exp())
+    return kept or model.decode(written), len(written), math.exp(sum(logs) / len(logs))
 
 
 def answer(
-    model: LanguageModel, question: str, limit: int, stop: Callable[[str], str | None], budget: int = 0
+    model: LanguageModel,
+    cache: Cache,
+    question: Sequence[int],
+    limit: int,
+    stop: Callable[[str], str | None],
+    *,
+    budget: int = 0,
+    is_cued: bool = False,
 ) -> tuple[str, int, float]:
-    """Answer, after thoughts if there is a budget for them; return what `go_on` does."""
-    request = conversation(question=question) + (THINK if budget else "")  # its turn begins with thinking
-    tokens, ending = model.encode(request), model.encode(FINALLY)
-    room = len(tokens) + budget + len(ending) + limit + 1
-    cache, thoughts = Cache(model.net.config, 1, room, model.net.embedding.weight), 0
+    """Answer, after thoughts if there is a budget for them; return what `go_on` does.
+
+    Args:
+        model: Answers.
+        cache: Holds nothing, or the question, which is not read again, and an answer, which is dropped.
+        question: Tokens of the request, with the beginning of the model's turn.
+        limit: Tokens of the answer, at most.
+        stop: As `go_on` takes it.
+        budget: Tokens of thoughts, at most.
+        is_cued: Whether the answer stands behind a cue; behind thoughts it does.
+    """
+    cache.length = min(cache.length, len(question))
+    tokens, thoughts, cue = [*question[cache.length :]], 0, model.encode(FINALLY)
     if budget:
+        tokens += model.encode(THINK)  # the model's turn begins with thinking
         _, thoughts, _ = go_on(model, cache, tokens, budget, lambda _: None)
-        tokens = ending  # the last thought is left unread
+        tokens = cue  # the last thought is left unread
+    elif is_cued:
+        tokens += cue
     text, count, likely = go_on(model, cache, tokens, limit, stop)
     return text, thoughts + count, likely
 
@@ -121,15 +142,19 @@ def answer(
 # --8<-- [end:tactic]
 
 
-def answered_by(arm: str, config: Config, model: LanguageModel, question: str) -> tuple[str, int, bool]:
+def answered_by(arm: str, config: Config, model: LanguageModel, request: str) -> tuple[str, int, bool]:
     """Return an arm's answer, the tokens written for it, and whether the model thought about it."""
+    question = model.encode(conversation(question=request))
+    room = len(question) + config.budget + config.limit + len(model.encode(THINK + FINALLY)) + 2
+    cache = Cache(model.net.config, 1, room, model.net.embedding.weight)
     budgets = {"tactic": config.budget, "short_budget": config.budget // 4}
+    asked = model, cache, question, config.limit, first_sentence
     if arm in budgets:
-        text, written, _ = answer(model, question, config.limit, first_sentence, budgets[arm])
+        text, written, _ = answer(*asked, budget=budgets[arm])
         return text, written, True
-    text, written, likely = answer(model, question, config.limit, first_sentence)
+    text, written, likely = answer(*asked, is_cued=arm == "cue_alone")
     if arm == "where_unsure" and likely < config.sure:
-        text, more, _ = answer(model, question, config.limit, first_sentence, config.budget)
+        text, more, _ = answer(*asked, budget=config.budget)
         return text, written + more, True
     return text, written, False
 
@@ -143,7 +168,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     texts = language_reference()
     part, asked = (texts.test, questions.TEST) if seed >= 1000 else (texts.search, questions.SEARCH)
     chosen = random.Random(seed).sample(asked, config.questions)  # noqa: S311 - not for secrets
-    answer(model, "Hello", 2, first_sentence)  # memory and threads are set up
+    answered_by("tactic", replace(config, budget=2, limit=2), model, "Hello")  # memory and threads are set up
     rows = list[dict[str, Any]]()
     for question in chosen:
         request = f"{question.paragraph(part)}\n\n{question.question}"
