@@ -5,13 +5,14 @@ From these the language model learns to tell spam by the mean of its last states
 answers all. The tactic lets it label further e-mails once, and a linear model of words learns from both kinds
 of labels. One rival labels by asking the language model, with a threshold set on the labels by hand. Two do
 without it: the task model learns from the labels by hand alone, or labels the further e-mails by itself first
-(self-training; Yarowsky, "Unsupervised Word Sense Disambiguation Rivaling Supervised Methods", ACL 1995).
+(self-training, one round, all labels taken; Yarowsky, "Unsupervised Word Sense Disambiguation Rivaling
+Supervised Methods", ACL 1995).
 
     python -m recipes.distil_from_language_model_labels --arm tactic --seed 0 --preset default
 
-On one processor core an arm takes up to a minute with DEFAULT, which needs `greentactics data fetch smollm2`
-and `greentactics data fetch spam`. SMOKE has a random net and e-mails that are made up. Published seeds, from
-1000, answer other e-mails than those below.
+On one processor core an arm takes up to one and a half minutes with DEFAULT, which needs `greentactics data
+fetch smollm2` and `greentactics data fetch spam`. SMOKE has a random net and e-mails that are made up.
+Published seeds, from 1000, answer other e-mails than those below.
 """
 
 from __future__ import annotations

@@ -66,9 +66,9 @@ class Config:
     step: int = 2
     """Windows of one step."""
     rate: float = 1e-3
-    """Learning rate of nets without some of their layers; of three, the best with seed 0, and below."""
+    """Learning rate of nets without some of their layers; of three, the tactic's best with seed 0."""
     whole_rate: float = 1e-3
-    """Learning rate of the whole net."""
+    """Learning rate of the whole net; of three, the best one with seed 0."""
     new_tokens: int = 32
     """Tokens written behind the prompt."""
     held_out: int = 10

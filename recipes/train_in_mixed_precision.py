@@ -11,7 +11,7 @@ that lets each product round its inputs, while all that is stored stays in float
 
 On one processor core an arm takes about half a minute with DEFAULT, a second with SMOKE. DEFAULT needs
 `greentactics data fetch smollm2`. The saving depends on units for bfloat16, such as AMX or AVX-512 BF16:
-without them the short numbers are widened for each product, and all rivals cost more than the baseline.
+without them the short numbers are widened for each product, which costs more, not less.
 Published seeds, from 1000, are judged on other texts than those below.
 """
 
@@ -149,7 +149,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     if arm == "all_in_bfloat16":
         net.bfloat16()
         rate = config.bfloat16_rate
-    # Adam would keep twice the weights beside them; bfloat16 has the least variance of float32, too
+    # Adam would keep twice the weights; the floor of bfloat16 for variances, 2^-7, would swamp its updates
     optimiser: torch.optim.Optimizer = torch.optim.Adafactor(
         net.parameters(), rate, eps=(torch.finfo(torch.float32).eps, 1e-3)
     )

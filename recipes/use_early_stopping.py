@@ -11,7 +11,7 @@ fewer epochs, found beforehand, at a constant rate or under a rate that rises an
 
 On one processor core the baseline takes half a minute with DEFAULT, which needs Fashion-MNIST, and a second
 with SMOKE. Seeds below 1000 report the quality on images that are not test images; with them patience
-and lengths were found, and of two rates for each arm the better one.
+and lengths were found, which is charged to no arm, and of two rates for each arm the better one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How well a language model does: surprise at texts it has not seen, and choosing between two answers.
 
-Values are given text by text, so that intervals can be drawn over texts.
+Each seed of a recipe draws other texts, so that intervals over seeds hold the spread of texts as well.
 """
 
 from __future__ import annotations
