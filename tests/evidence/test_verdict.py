@@ -5,8 +5,9 @@ import pytest
 from greentactics.evidence.runs import tactic_runs
 from greentactics.evidence.verdict import Verdict, verdict
 from greentactics.models.datasets import KNOWN_SHA256
-from greentactics.models.results import DataInfo
+from greentactics.models.results import DataInfo, MetricInfo, Repeat
 from greentactics.models.vocabulary import Bound, ClaimDirection, ClaimKind, ClaimUnit, Quantity
+from greentactics.records.checks import metric_findings
 from tests.examples.records import DARK, PRUNING, SPARSITY, claim, with_claims
 from tests.examples.synthetic import METRICS, UNCHANGED, results, timing
 
@@ -134,6 +135,28 @@ def test_quality_that_is_no_fraction_is_a_ratio() -> None:
     info = METRICS["test_accuracy"].model_copy(update={"unit": "perplexity", "better": "lower"})
     line = verdict_line(PRUNING, [results(metrics=METRICS | {"test_accuracy": info})])
     assert "at accuracy 1.01x lower [" in line
+
+
+def test_a_subject_with_another_quality_is_told_by_that_and_by_its_own_tolerance() -> None:
+    made = results(subject="language_model", config={"tolerance": 0.05})
+    loss = {"baseline": 3.0, "tactic": 3.02, "magnitude": 3.5, "weight_ordered": 3.01}
+    info = MetricInfo(unit="nats", better="lower", provenance="measured", description="Loss.")
+    repeats = list[Repeat]()
+    for repeat in made.repeats:
+        nats = loss[repeat.arm] + 0.001 * (repeat.seed % 2)
+        values = {"energy_batch_1": repeat.values["energy_batch_1"], "choice_loss": nats, "test_loss": nats}
+        details = {"missing": dict.fromkeys(PRUNING.recipe.also_metrics, "not modelled")}
+        repeats.append(repeat.model_copy(update={"values": values, "details": details}))
+    metrics = {"energy_batch_1": METRICS["energy_batch_1"], "choice_loss": info, "test_loss": info}
+    made = made.model_copy(update={"metrics": metrics, "repeats": tuple(repeats)})
+    told, words = found(PRUNING, [made]), "at +2.00 hundredths of a nat of loss [+2.00, +2.00] (5 seeds"
+    assert words in told.against_baseline
+    assert "weight ordered" in told.parts[1]  # of those within 5 hundredths, not the cheapest of all
+    (run,) = tactic_runs(PRUNING, [made])
+    assert (run.within_tolerance, run.tolerance_points, run.quality_label) == (True, 5.0, "loss")
+    files = ("accuracy.json", results()), ("loss.json", made)
+    assert not list(metric_findings(PRUNING, files))
+    assert [finding.path for finding in metric_findings(PRUNING, files[1:])] == [("recipe", "quality_metric")]
 
 
 def test_the_results_that_count_come_before_the_others() -> None:

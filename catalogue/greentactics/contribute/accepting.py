@@ -315,8 +315,9 @@ def _by_the_rules(results: Results, catalogue: Catalogue) -> Iterator[Finding]:
     if record is None or record.recipe is None:
         return
     use = record.recipe
-    for name in dict.fromkeys((use.cost_metric, use.quality_metric, *use.also_metrics)):
-        if name not in results.metrics:
+    wanted = (use.cost_metric, results.quality_metric(use.quality_metric), *use.also_metrics)
+    for name in dict.fromkeys(wanted):
+        if name not in results.metrics and name not in results.metrics_without_values:
             expected = f"the metric {name}, which the record names"
             yield Finding(
                 ("metrics",), Rule.RESULTS_METRIC, expected, "none", "measure with the recipe as it is"

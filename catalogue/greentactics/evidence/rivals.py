@@ -64,8 +64,9 @@ def combinations(results: Results) -> dict[str, str]:
 
 def choice_metric(results: Results, recipe: RecipeUse) -> str:
     """Return the metric that rivals are chosen by: quality on the choice examples, else the quality."""
-    name = CHOICE + recipe.quality_metric.removeprefix(TEST)
-    return name if name in results.metrics else recipe.quality_metric
+    quality = results.quality_metric(recipe.quality_metric)
+    name = CHOICE + quality.removeprefix(TEST)
+    return name if name in results.metrics else quality
 
 
 def best_rival(results: Results, recipe: RecipeUse) -> str | None:

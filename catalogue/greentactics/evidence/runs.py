@@ -32,10 +32,10 @@ from greentactics.evidence.comparison import (
 )
 from greentactics.evidence.latency import PassesCompared, Quantity, compare_passes, engines, shows_difference
 from greentactics.evidence.rivals import Against, BestRival, best_rival, choice_metric, fares
-from greentactics.evidence.wording import includes_no_effect
+from greentactics.evidence.wording import includes_no_effect, plain_label
 from greentactics.models.datasets import KNOWN_SHA256
 from greentactics.models.record import Record
-from greentactics.models.results import BASELINE, SMOKE_PRESET, TACTIC, Results
+from greentactics.models.results import BASELINE, SMOKE_PRESET, TACTIC, TEST, Results
 from greentactics.models.timings import CONTROL, Engine
 from greentactics.models.vocabulary import Bound, Kind
 from greentactics.records.recipes import RecipeChecksum, is_recipe_changed
@@ -186,10 +186,23 @@ class TacticRun:
         return None if recipe is None else self.estimate(TACTIC, recipe.cost_metric)
 
     @property
+    def quality_metric(self) -> str:
+        """The metric of the quality that must not suffer; empty without a recipe."""
+        recipe = self.record.recipe
+        return "" if recipe is None else self.results.quality_metric(recipe.quality_metric)
+
+    @property
+    def quality_label(self) -> str:
+        """What that quality is called; empty without a recipe."""
+        recipe, name = self.record.recipe, self.quality_metric
+        if recipe is None or name == recipe.quality_metric:
+            return "" if recipe is None else recipe.quality_label
+        return plain_label(name.removeprefix(TEST))
+
+    @property
     def quality(self) -> Estimate | None:
         """The quality that must not suffer against the baseline; None where there is no number."""
-        recipe = self.record.recipe
-        return None if recipe is None else self.estimate(TACTIC, recipe.quality_metric)
+        return None if self.record.recipe is None else self.estimate(TACTIC, self.quality_metric)
 
     @property
     def loss_interval(self) -> tuple[float, float] | None:
@@ -197,7 +210,7 @@ class TacticRun:
         recipe, quality = self.record.recipe, self.quality
         if recipe is None or quality is None:
             return None
-        return loss_interval(quality, self.results.metrics[recipe.quality_metric].better)
+        return loss_interval(quality, self.results.metrics[self.quality_metric].better)
 
     @property
     def largest_loss(self) -> float | None:
@@ -249,13 +262,13 @@ class TacticRun:
         if arm is None:
             return None
         cost = self.estimate(TACTIC, recipe.cost_metric, arm)
-        quality = self.estimate(TACTIC, recipe.quality_metric, arm)
+        quality = self.estimate(TACTIC, self.quality_metric, arm)
         if cost is None or quality is None:
             return None
         outcome = fares(
             cost,
             quality,
-            results.metrics[recipe.quality_metric].better,
+            results.metrics[self.quality_metric].better,
             self.tolerance_points,
             cost_differs=self._doubt(cost) is None,
         )

@@ -114,14 +114,14 @@ def _reproduced(run: TacticRun, recipe: RecipeUse, cost: Estimate) -> str:
     parts = [f"{cost.n} seed, no interval" if cost.n == 1 else f"{cost.n} seeds", run.results.data.name]
     if recipe.condition:
         parts.append(recipe.condition)
-    return f"{lead}{label} {estimate_phrase(cost)} {_quality(run, recipe)} ({', '.join(parts)})"
+    return f"{lead}{label} {estimate_phrase(cost)} {_quality(run)} ({', '.join(parts)})"
 
 
-def _quality(run: TacticRun, recipe: RecipeUse) -> str:
+def _quality(run: TacticRun) -> str:
     quality = run.quality
     if quality is None:
-        return f"({recipe.quality_label} was not measured)"
-    words, loss = _quality_words(quality, recipe), run.loss_interval
+        return f"({run.quality_label} was not measured)"
+    words, loss = _quality_words(quality, run.quality_label), run.loss_interval
     if not quality.is_difference or run.record.kind is Kind.DARK or loss is None or run.within_tolerance:
         return words
     beyond = loss[0] > run.tolerance_points
@@ -129,10 +129,10 @@ def _quality(run: TacticRun, recipe: RecipeUse) -> str:
     return f"{words}, {where} of {run.tolerance_points:.3g}"
 
 
-def _quality_words(quality: Estimate, recipe: RecipeUse) -> str:
+def _quality_words(quality: Estimate, label: str) -> str:
     if not quality.is_difference:
-        return f"at {recipe.quality_label} {estimate_phrase(quality)}"
-    return f"at {points_phrase(quality)} of {recipe.quality_label}{points_interval(quality)}"
+        return f"at {label} {estimate_phrase(quality)}"
+    return f"at {points_phrase(quality)} of {label}{points_interval(quality)}"
 
 
 _FARES = {
@@ -152,7 +152,7 @@ def _against_rival(run: TacticRun, recipe: RecipeUse) -> str | None:
     if rival is None:
         return "No rival compares in cost and quality" if rivals(run.results) else "No rival was run"
     label = with_provenance(recipe.cost_label, run.results.metrics[recipe.cost_metric])
-    compared = f"{label} {estimate_phrase(rival.cost)} {_quality_words(rival.quality, recipe)}"
+    compared = f"{label} {estimate_phrase(rival.cost)} {_quality_words(rival.quality, run.quality_label)}"
     return f"Against the best rival, {plain_label(rival.arm)}: {compared}: {_FARES[rival.outcome]}"
 
 

@@ -322,6 +322,21 @@ class Results(Conditions):
             )
         return self
 
+    def quality_metric(self, named: str) -> str:
+        """Return the metric of the quality that must not suffer.
+
+        Args:
+            named: The one that the record names; a subject may have another, on its test examples.
+        """
+        own = (name for name in self.metrics if self.subject is not None and name.startswith(TEST))
+        return named if named in self.metrics else next(own, named)
+
+    @property
+    def metrics_without_values(self) -> frozenset[str]:
+        """Metrics of which the repeats tell why the subject has none."""
+        told = (repeat.details.get("missing") for repeat in self.repeats)
+        return frozenset(name for missing in told if isinstance(missing, dict) for name in missing)
+
     @property
     def arms(self) -> tuple[str, ...]:
         """Arms without the control: the baseline, the tactic, then rivals by name."""

@@ -142,15 +142,17 @@ def metric_findings(record: Record, measured: Sequence[tuple[str, Results]]) -> 
     use = record.recipe
     if use is None:
         return
-    named: list[tuple[FieldPath, str]] = [
-        (("recipe", "cost_metric"), use.cost_metric),
-        (("recipe", "quality_metric"), use.quality_metric),
-        *((("recipe", "also_metrics", index), name) for index, name in enumerate(use.also_metrics)),
-    ]
+    quality = use.quality_metric
+    known = any(quality in results.metrics for _, results in measured)  # else no subject has it
     for file, results in measured:
-        metrics = sorted(results.metrics)
+        metrics, without = sorted(results.metrics), results.metrics_without_values
+        named: list[tuple[FieldPath, str]] = [
+            (("recipe", "cost_metric"), use.cost_metric),
+            (("recipe", "quality_metric"), results.quality_metric(quality) if known else quality),
+            *((("recipe", "also_metrics", index), name) for index, name in enumerate(use.also_metrics)),
+        ]
         for path, name in named:
-            if name not in metrics:
+            if name not in metrics and name not in without:
                 expected = f"a metric of {file}" + (f", {one_of(metrics, name)}" if metrics else "")
                 cure = did_you_mean(name, metrics)
                 yield Finding(path, Rule.RESULTS_METRIC, expected, f'"{name}"', cure)

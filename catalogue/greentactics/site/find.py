@@ -18,7 +18,7 @@ from greentactics.evidence.level import Level
 from greentactics.evidence.tactic import Tactic
 from greentactics.evidence.wording import estimate_phrase, points_interval, points_phrase, typographic
 from greentactics.models.bibliography import Reference
-from greentactics.models.record import RecipeUse, Record
+from greentactics.models.record import Record
 from greentactics.models.vocabulary import (
     Artifact,
     Direction,
@@ -180,15 +180,15 @@ def _reproduction(tactic: Tactic) -> dict[str, Any]:
         "effect_on": _term_values(_effect_on(record, recipe.cost_metric, info.unit)),
         "provenance": NONE if against else info.provenance,
         "devices": tuple(sorted({run.results.device.kind for run in counting})) or (NONE,),
-        "quality": None if quality is None else typographic(_quality_phrase(quality, recipe)),
+        "quality": None if quality is None else typographic(_quality_phrase(quality, shown.quality_label)),
         "loss_points": None if against or loss is None else _seven_digits(loss),
     }
 
 
-def _quality_phrase(quality: Estimate, recipe: RecipeUse) -> str:
+def _quality_phrase(quality: Estimate, label: str) -> str:
     if quality.is_difference:
-        return f"{points_phrase(quality)} of {recipe.quality_label}{points_interval(quality)}"
-    return f"{recipe.quality_label} {estimate_phrase(quality)}"
+        return f"{points_phrase(quality)} of {label}{points_interval(quality)}"
+    return f"{label} {estimate_phrase(quality)}"
 
 
 def _effect_on(record: Record, metric: str, unit: str) -> list[Quality]:

@@ -77,7 +77,8 @@ def shown_metrics(record: Record, runs: Sequence[TacticRun]) -> tuple[str, ...]:
     """Return headline cost, quality, then the further metrics that some run has."""
     if record.recipe is None:
         return ()
-    wanted = (record.recipe.cost_metric, record.recipe.quality_metric, *record.recipe.also_metrics)
+    qualities = (record.recipe.quality_metric, *(run.quality_metric for run in runs))
+    wanted = (record.recipe.cost_metric, *qualities, *record.recipe.also_metrics)
     return tuple(name for name in dict.fromkeys(wanted) if any(name in run.results.metrics for run in runs))
 
 
@@ -230,7 +231,7 @@ def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
         drawn = [arm for arm in run.results.arms if arm not in (BASELINE, *combinations(run.results))]
         arms = [arm for arm in drawn if index == 0 or arm == TACTIC]
         for arm in arms:
-            if arm == AS_GIVEN and run.record.recipe and name != run.record.recipe.quality_metric:
+            if arm == AS_GIVEN and name != run.quality_metric:
                 continue
             if (estimate := run.estimate(arm, name)) is None:
                 continue
@@ -370,7 +371,8 @@ def rivals_table(
         rivals: The tactic against each rival.
         verdict_run: The run the verdict rests on; None where none is fresh.
     """
-    groups = _verdict_groups(record, full)
+    named = _verdict_groups(record, full)
+    groups = [group for group in named if any(row.run is verdict_run for row in group.rows)]
     arms = dict.fromkeys(row.rival for row in rivals if row.run is verdict_run)
     against_baseline = {
         (row.arm, group.name): row for group in groups for row in group.rows if row.run is verdict_run
@@ -410,9 +412,9 @@ def together_table(record: Record, verdict_run: TacticRun | None) -> ArmsTable |
 
 
 def _verdict_groups(record: Record, full: ImpactView) -> list[MetricGroup]:
-    """Return the metrics that the verdict names: cost and quality."""
-    recipe = record.recipe
-    names = (recipe.cost_metric, recipe.quality_metric) if recipe else ()
+    """Return the metrics that verdicts of runs name: cost and quality."""
+    qualities = {row.run.quality_metric for group in full.groups for row in group.rows}
+    names = {record.recipe.cost_metric, *qualities} if record.recipe else set[str]()
     return [group for group in full.groups if group.name in names]
 
 

@@ -121,7 +121,7 @@ def certainty_rows(run: TacticRun | None) -> tuple[CertaintyRow, ...]:
     """Return the rows for headline cost and quality of each arm of a run; none without at least two pairs."""
     if run is None or run.record.recipe is None:
         return ()
-    metrics = (run.record.recipe.cost_metric, run.record.recipe.quality_metric)
+    metrics = (run.record.recipe.cost_metric, run.quality_metric)
     arms = run.results.arms[1:]
     rows = (_certainty_row(run, arm, metric) for metric in dict.fromkeys(metrics) for arm in arms)
     return tuple(row for row in rows if row is not None)

@@ -127,7 +127,7 @@ def _reproduced_point(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> Sa
     cost, quality = shown.cost, shown.quality
     info = shown.results.metrics[recipe.cost_metric]
     in_points = quality is not None and quality.unit == POINTS
-    better_lower = in_points and shown.results.metrics[recipe.quality_metric].better == "lower"
+    better_lower = in_points and shown.results.metrics[shown.quality_metric].better == "lower"
     label = with_provenance(recipe.cost_label, info)
     return SavingPoint(
         tactic=tactic,
@@ -138,7 +138,7 @@ def _reproduced_point(tactic: Tactic, recipe: RecipeUse, shown: TacticRun) -> Sa
         saving_words=DASH if cost is None else typographic(estimate_phrase(cost)),
         change_words=DASH
         if quality is None
-        else f"{recipe.quality_label} {typographic(estimate_phrase(quality))}",
+        else f"{shown.quality_label} {typographic(estimate_phrase(quality))}",
         provenance=info.provenance,
         against=shown.against,
     )

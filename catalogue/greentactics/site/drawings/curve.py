@@ -14,7 +14,7 @@ from markupsafe import Markup
 from greentactics.evidence.comparison import tolerance_points
 from greentactics.evidence.wording import metric_title, plain_label
 from greentactics.models.record import Record
-from greentactics.models.results import BASELINE, Repeat, Results
+from greentactics.models.results import BASELINE, CHOICE, Repeat, Results
 from greentactics.models.timings import CONTROL
 from greentactics.site.drawings.svg import TICK_SIZE, Figure, Scale, scale_over, text_width, ticks
 from greentactics.text.escaping import text_to_html
@@ -44,6 +44,8 @@ def curves(record: Record, results: Results) -> dict[str, tuple[Curve, ...]]:
     rows = {(repeat.arm, repeat.seed): _curve_rows(repeat) for repeat in results.repeats}
     reference = {seed: found[0] for (arm, seed), found in rows.items() if arm == BASELINE and found}
     arms = [arm for arm in results.arms if arm not in (BASELINE, CONTROL)]
+    chosen_by = (info for name, info in results.metrics.items() if name.startswith(CHOICE))
+    lost = -100 if any(info.better == "lower" for info in chosen_by) else 100
     found: dict[str, tuple[Curve, ...]] = {}
     for metric in _lower_is_better(record, results):
         drawn = [
@@ -51,7 +53,7 @@ def curves(record: Record, results: Results) -> dict[str, tuple[Curve, ...]]:
             for arm in arms
             if (
                 points := tuple(
-                    (100 * (base[QUALITY] - row[QUALITY]), base[metric] / row[metric])
+                    (lost * (base[QUALITY] - row[QUALITY]), base[metric] / row[metric])
                     for seed, base in sorted(reference.items())
                     for row in rows.get((arm, seed), ())
                     if base.get(metric, 0) > 0 and row.get(metric, 0) > 0
