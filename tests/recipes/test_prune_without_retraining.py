@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes import prune_without_retraining as recipe
+from recipes.common.pruning.weights import rows_of
 from recipes.common.trial.harness import Trial, run_trial
 from recipes.common.trial.subject import load_subject
 from tests.recipes.fake_meter import FakeMeter
@@ -66,6 +67,66 @@ def test_with_the_fit_the_outputs_stay_nearer(choose: recipe.Choice | None) -> N
         assert (fitted(inputs) - dense(inputs)).norm() < 0.7 * (cut(inputs) - dense(inputs)).norm()
 
 
+def test_inputs_that_pass_once_meet_each_layer_as_two_nets_side_by_side_do() -> None:
+    net, inputs = GroupedNet().eval(), torch.randn(60, 2, 6, 6)
+    dense, by_hand = copy.deepcopy(net), copy.deepcopy(net)
+    seen = list[recipe.Part]()
+
+    def note(part: recipe.Part) -> tuple[Tensor, Tensor | None]:
+        seen.append(part)
+        return recipe.refitted(part, recipe.by_magnitude, None)
+
+    recipe.prune_layer_by_layer(net, inputs, 0.4, note, to_outputs=True)
+    rows = []
+    for name in ("first", "grouped", "output"):
+        X = rows_of(by_hand, by_hand.get_submodule(name), inputs)[0]
+        rows += zip(X, rows_of(dense, dense.get_submodule(name), inputs)[1], strict=True)
+        by_hand.get_submodule(name).load_state_dict(net.get_submodule(name).state_dict())
+    assert len(rows) == len(seen) == 6  # the second layer has four groups
+    for part, (X, B) in zip(seen, rows, strict=True):
+        assert torch.equal(part.X, X)
+        assert torch.equal(part.B, B)
+
+
+def test_each_layer_may_keep_one_share_in_place_of_one_threshold() -> None:
+    net = GroupedNet().eval()
+    with torch.no_grad():
+        net.first.weight.mul_(100)
+    masks = recipe.prune_without_retraining(net, torch.randn(50, 2, 6, 6), kept_fraction=0.5, in_each=True)
+    assert all(float(mask.double().mean()) == pytest.approx(0.5, abs=0.02) for mask in masks.values())
+
+
+def test_a_layer_that_is_called_again_is_fitted_on_its_first_call() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(self.layer(x).relu())
+
+    net = Twice().eval()
+    masks = recipe.prune_without_retraining(net, torch.randn(40, 6), kept_fraction=0.5)
+    assert int(masks["layer"].sum()) == 18
+    assert not net.layer._forward_pre_hooks
+
+
+def test_a_fit_in_steps_holds_the_outputs_about_as_well_as_an_exact_one() -> None:
+    dense, inputs = linear(*torch.randn(4, 12).tolist()), torch.randn(300, 6).repeat(1, 2)
+    inputs += 0.3 * torch.randn(300, 12)
+
+    def error(**named: object) -> float:
+        net = copy.deepcopy(dense)
+        recipe.prune_without_retraining(net, inputs, kept_fraction=0.5, choose=recipe.by_magnitude, **named)
+        with torch.no_grad():
+            return float((net(inputs) - dense(inputs)).norm())
+
+    cut = copy.deepcopy(dense)
+    recipe.prune_layer_by_layer(cut, inputs, 0.5, recipe.above_threshold)
+    assert error() <= error(steps=6) < 1.1 * error()
+    assert error(steps=6) < 0.7 * float((cut(inputs) - dense(inputs)).detach().norm())
+
+
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
@@ -79,7 +140,7 @@ def test_with_the_fit_the_outputs_stay_nearer(choose: recipe.Choice | None) -> N
 )
 def test_rows_times_weights_are_what_comes_out(layer: nn.Conv2d | nn.Linear, shape: tuple[int, ...]) -> None:
     net = nn.Sequential(layer, nn.ReLU(inplace=True))  # what is changed in place was sampled before
-    X, B = recipe.rows_of(net, layer, torch.randn(5, *shape))
+    X, B = rows_of(net, layer, torch.randn(5, *shape))
     weights = layer.weight.reshape(len(X), B.shape[2], -1)
     bias = 0 if layer.bias is None else layer.bias.view(len(X), 1, -1)
     torch.testing.assert_close(X @ weights.mT + bias, B, atol=1e-5, rtol=1e-5)
@@ -202,6 +263,20 @@ def test_what_is_fitted_is_better_than_what_is_only_cut(trial: Trial) -> None:
     quality = {name: sum(point.quality for point in arrived.points) for name, arrived in trial.arms.items()}
     assert quality["tactic"] > quality["magnitude"]
     assert quality["tactic"] > quality["random_fitted"]
+
+
+def test_a_language_model_loses_weights_of_its_linear_layers_alone() -> None:
+    trial = run_trial(recipe, load_subject("tiny_llama"), 0, "smoke", FakeMeter())
+    assert set(trial.left_out) == {"random_fitted"}
+    whole, (first, *_) = trial.arms["baseline"].chosen, trial.arms["tactic"].points
+    linear_weights = 2 * (2 * 48 * 48 + 2 * 16 * 48 + 3 * 48 * 96)
+    for share, point in zip(recipe.KEPT_OF_TOKENS, trial.arms["tactic"].points, strict=True):
+        gone = whole.costs["nonzero_weights"] - point.costs["nonzero_weights"]
+        assert gone == pytest.approx((1 - share) * linear_weights, rel=0.01)
+    chosen = trial.arms["tactic"].chosen.net
+    assert torch.equal(chosen.get_parameter("embedding.weight"), whole.net.get_parameter("embedding.weight"))
+    assert trial.arms["tactic"].metrics["choice_loss"].unit == "nats"
+    assert "energy_batch_1" in first.missing
 
 
 @pytest.mark.parametrize("name", ["residual", "transformer"])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.pruning.weights import (
+    fit_in_steps,
     fit_least_squares,
     magnitude_threshold,
     masks_of,
@@ -129,3 +130,24 @@ def test_global_magnitude_keeps_the_largest_over_all_layers() -> None:
     assert net[1].weight.tolist() == [[0.0, 5.0]]
     prune_global_magnitude(net, 1.0)
     assert sum(int(mask.sum()) for mask in masks_of(net).values()) == 3
+
+
+def test_as_many_steps_as_inputs_give_the_exact_fit() -> None:
+    torch.manual_seed(0)
+    X, weights = torch.randn(200, 6).double(), torch.randn(3, 6).double()
+    X[:, 1] += X[:, 0]
+    kept = torch.tensor([[1, 1, 0, 1, 0, 1], [0, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0]]).bool()
+    gram, correlation = X.T @ X, (X @ weights.T).T @ X
+    exact = fit_least_squares(kept, gram, correlation, ridge_fraction=0.0)
+    fitted = fit_in_steps(weights, kept, gram, correlation, steps=6, ridge_fraction=0.0)
+    torch.testing.assert_close(fitted, exact, atol=1e-9, rtol=1e-9)
+    assert not fitted[~kept].any()
+
+
+def test_a_strong_ridge_holds_a_fit_in_steps_to_the_weights_at_the_start() -> None:
+    torch.manual_seed(0)
+    X, weights = torch.randn(4, 6), torch.randn(3, 6)  # fewer rows than inputs
+    kept = torch.rand(3, 6) < 0.5
+    moments = X.T @ X, (X @ weights.T).T @ X
+    fitted = fit_in_steps(weights, kept, *moments, steps=6, ridge_fraction=1e6)
+    torch.testing.assert_close(fitted, weights * kept, atol=1e-4, rtol=1e-4)

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import json
+import os
 import re
 import types
 from pathlib import Path
@@ -31,7 +32,8 @@ from recipes.common.trial.study import (
     seed_all,
 )
 from recipes.common.trial.subject import first_batches, load_subject
-from recipes.subjects import digits_cnn, images
+from recipes.language.texts import language_reference
+from recipes.subjects import digits_cnn, images, tiny_llama
 from tests.recipes.fake_meter import FakeMeter
 
 READERS = [
@@ -633,3 +635,56 @@ def test_a_readers_file_that_was_edited_is_measured_anew(tmp_path, monkeypatch):
     told = types.SimpleNamespace(note=notes.append)
     assert measuring._reusable(request, destination, (), told) is None
     assert "whether the subject's file is as it was" in notes[0]
+
+
+# --- Nets that come trained, on tokens ---------------------------------------------------------------------
+
+
+def test_a_net_that_comes_trained_is_judged_by_its_loss_in_nats():
+    def tries(study):
+        better, worse = study.copy(), study.copy()
+        with torch.no_grad():
+            better.embedding.weight.mul_(0.5)  # a random net is least wrong where it says least
+            worse.embedding.weight.mul_(2)
+        assert study.quality(better) > study.quality(study.copy()) > study.quality(worse)
+        yield "worse", worse
+        yield "better", better
+
+    subject = load_subject("tiny_llama")
+    trial = run_trial(recipe(tries, RETRAINS=False), subject, 1000, "smoke", FakeMeter())
+    whole, found = trial.arms["baseline"], trial.arms["tactic"]
+    assert (whole.chosen.net is not found.chosen.net, whole.chosen.costs["seen_examples"]) == (True, 0)
+    assert (found.chosen.label, found.is_within, trial.tolerance) == ("better", True, 0.05)
+    assert not list(found.points[0].net.parameters())  # let go of: only what was chosen is needed
+    for part in ("choice", "test"):
+        told = found.metrics[f"{part}_loss"]
+        assert (told.unit, told.better) == ("nats", "lower")
+        assert 0 < told.value < whole.metrics[f"{part}_loss"].value
+    assert found.test_scores.mean() == -found.metrics["test_loss"].value
+    assert not list(Path(os.environ["GREENTACTICS_CACHE"]).iterdir())
+
+
+def test_seeds_of_a_net_that_comes_trained_calibrate_on_other_texts_to_search_with():
+    subject = load_subject("tiny_llama")
+    first, second = subject.example_inputs(0), subject.example_inputs(1)
+    assert first.shape == second.shape == (16, 32)
+    assert torch.equal(first, subject.example_inputs(0))
+    assert not torch.equal(first, second)
+    searched = "".join(text.text for text in language_reference().search).encode()
+    assert all(bytes(piece.tolist()) in searched for piece in (*first, *second))
+    with subject.sealed(), pytest.raises(PermissionError, match="the test texts are sealed"):
+        tiny_llama.MODEL.evaluate(subject.build_model(), "test")
+
+
+def test_what_a_net_that_comes_trained_cannot_do_is_told(tmp_path, capsys):
+    made = recipe(unchanged, TACTIC="made-up", SUBJECTS={})
+    asked = ["--subject", "tiny_llama", "--preset", "smoke", "--out", str(tmp_path / "out.json")]
+    assert command.main(made, asked) == 1
+    assert (
+        "error: tiny_llama: expected a subject with epochs, as made-up trains nets" in capsys.readouterr().err
+    )
+    made.RETRAINS = False
+    assert command.main(made, asked) == 0
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert set(written["not_timed"].values()) == {tiny_llama.NOT_TIMED}
+    assert "energy_batch_1" in written["runs"][0]["details"]["missing"]

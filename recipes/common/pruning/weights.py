@@ -25,6 +25,9 @@ RIDGE_FRACTION = 1e-3
 SOLVE_ELEMENTS = 16_000_000
 """Largest stack of systems solved at once, in elements; bounds memory."""
 
+STEP_ELEMENTS = 100_000
+"""Weights that steps are taken with at once: a few arrays of them stay in a processor's cache."""
+
 ROWS = 20_000
 """Output positions of a layer that it is fitted on, over all inputs."""
 
@@ -79,7 +82,7 @@ def restore_by_joint_influence(
     """Bring back, one at a time, the removed weight that lowers the squared output error most.
 
     With s = X'(B - X a_S), bringing back weight j lowers the squared error by 2 a_j s_j - a_j^2 G_jj.
-    Updating s after each weight is what makes the influence joint. All filters take their steps together.
+    Updating s after each weight is what makes the influence joint. Many filters take their steps together.
 
     Args:
         weights: Weights before removal, (filters, inputs).
@@ -92,17 +95,23 @@ def restore_by_joint_influence(
         The mask with the restored weights, (filters, inputs).
     """
     kept = kept.clone()
-    every_filter = torch.arange(len(weights), device=weights.device)
     s = correlation - (weights * kept) @ gram  # (filters, inputs)
-    cost = weights.square() * gram.diagonal()
-    missing = kept_counts - kept.sum(1)
+    cost = (weights.square() * gram.diagonal()).masked_fill_(kept | (weights == 0), torch.inf)
+    missing, some = kept_counts - kept.sum(1), max(1, STEP_ELEMENTS // weights.shape[1])
+    for of_some in zip(*(each.split(some) for each in (weights, kept, s, cost, missing)), strict=True):
+        _restore(*of_some, gram)
+    return kept
+
+
+def _restore(weights: Tensor, kept: Tensor, s: Tensor, cost: Tensor, missing: Tensor, gram: Tensor) -> None:
+    """Bring back what filters miss, in place; `cost` is a_j^2 G_jj, and infinite where nothing can come."""
+    every_filter, twice = torch.arange(len(weights), device=weights.device), 2 * weights
     for step in range(int(missing.max())):
-        gain = (2 * weights * s - cost).masked_fill_(kept | (weights == 0), -torch.inf)
-        best = gain.argmax(1)
+        best = (twice * s).sub_(cost).argmax(1)
         active = missing > step
         kept[every_filter[active], best[active]] = True
+        cost[every_filter[active], best[active]] = torch.inf
         s -= (active * weights[every_filter, best])[:, None] * gram[best]
-    return kept
 
 
 def fit_least_squares(
@@ -139,6 +148,70 @@ def fit_least_squares(
     return fitted
 
 
+def fit_in_steps(
+    start: Tensor, kept: Tensor, gram: Tensor, correlation: Tensor, *, steps: int, ridge_fraction: float
+) -> Tensor:
+    """Return nearly what least squares give, by conjugate gradients, for all filters at once.
+
+    Where filters keep hundreds of weights each, an exact solution takes as many times the work of a step. The
+    ridge pulls towards the weights at the start: with few rows little else is known of most directions.
+
+    Args:
+        start: Weights before removal, (filters, inputs).
+        kept: True where a weight may differ from zero, (filters, inputs).
+        gram: G, (inputs, inputs).
+        correlation: B'X, (filters, inputs).
+        steps: Products of all filters with G.
+        ridge_fraction: Ridge as a fraction of the mean diagonal of G.
+
+    Returns:
+        Weights, (filters, inputs), zero where `kept` is False.
+    """
+    ridge = ridge_fraction * gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).eps)
+    ridged = gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    scale = ridged.diagonal()  # the preconditioner: inputs differ a hundredfold in size
+    wanted, fitted, tiny = correlation + ridge * start, start * kept, torch.finfo(gram.dtype).tiny
+    some = max(1, STEP_ELEMENTS // start.shape[1])
+    for a, support, target in zip(*(each.split(some) for each in (fitted, kept, wanted)), strict=True):
+        left = (target - a @ ridged) * support  # of the normal equations
+        direction = left / scale
+        norm = (left * direction).sum(1, keepdim=True)  # (filters, 1)
+        for _ in range(steps):
+            image = (direction @ ridged) * support
+            stride = norm / (direction * image).sum(1, keepdim=True).clamp_min(tiny)
+            a += stride * direction  # in `fitted`
+            left -= stride * image
+            before, norm = norm, (left.square() / scale).sum(1, keepdim=True)
+            direction = left / scale + norm / before.clamp_min(tiny) * direction
+    return fitted
+
+
+def input_rows(layer: PrunableLayer, inputs: Tensor) -> Tensor:
+    """Return what goes into a layer at sampled output positions, (groups, rows, inputs)."""
+    if not isinstance(layer, nn.Conv2d):
+        return _sampled(inputs.reshape(len(inputs), -1, inputs.shape[-1]).mT, 1)
+    mode = layer.padding_mode.replace("zeros", "constant")
+    padded = F.pad(inputs, layer._reversed_padding_repeated_twice, mode)
+    # the receptive field of each output position is a row
+    fields = F.unfold(padded, layer.kernel_size, layer.dilation, stride=layer.stride)
+    return _sampled(fields, layer.groups)
+
+
+def output_rows(layer: PrunableLayer, outputs: Tensor) -> Tensor:
+    """Return what comes out at the positions that `input_rows` samples, (groups, rows, filters)."""
+    if isinstance(layer, nn.Conv2d):
+        return _sampled(outputs.flatten(2), layer.groups)
+    return _sampled(outputs.reshape(len(outputs), -1, outputs.shape[-1]).mT, 1)
+
+
+def _sampled(maps: Tensor, groups: int) -> Tensor:
+    """Return (groups, rows, channels) of maps (examples, groups x channels, positions)."""
+    shuffled = torch.randperm(maps.shape[2], generator=torch.Generator().manual_seed(0))
+    chosen = shuffled[: max(1, ROWS // len(maps))]  # the same in the dense net and in the pruned one
+    taken = maps[:, :, chosen].reshape(len(maps), groups, -1, len(chosen))
+    return taken.permute(1, 0, 3, 2).flatten(1, 2)
+
+
 @torch.no_grad()
 def rows_of(model: nn.Module, layer: PrunableLayer, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return what goes into a layer at sampled output positions, and what comes out.
@@ -149,21 +222,7 @@ def rows_of(model: nn.Module, layer: PrunableLayer, inputs: Tensor) -> tuple[Ten
     calls = list[tuple[Tensor, Tensor]]()
 
     def keep(_: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
-        fields, groups = arguments[0], 1
-        if isinstance(layer, nn.Conv2d):  # the receptive field of each output position is a row
-            mode, groups = layer.padding_mode.replace("zeros", "constant"), layer.groups
-            padded = F.pad(fields, layer._reversed_padding_repeated_twice, mode)
-            fields = F.unfold(padded, layer.kernel_size, layer.dilation, stride=layer.stride)
-            outputs = outputs.flatten(2)  # (images, filters, positions)
-        else:
-            fields, outputs = (each.reshape(len(each), -1, each.shape[-1]).mT for each in (fields, outputs))
-        shuffled = torch.randperm(fields.shape[2], generator=torch.Generator().manual_seed(0))
-        chosen = shuffled[: max(1, ROWS // len(inputs))]  # the same in the dense net and in the pruned one
-        X, B = (
-            each[:, :, chosen].reshape(len(each), groups, -1, len(chosen)).permute(1, 0, 3, 2).flatten(1, 2)
-            for each in (fields, outputs)
-        )
-        calls.append((X, B))
+        calls.append((input_rows(layer, arguments[0]), output_rows(layer, outputs)))
 
     handle = layer.register_forward_hook(keep)
     try:

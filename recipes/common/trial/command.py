@@ -129,6 +129,11 @@ def run_once(recipe: ModuleType, options: argparse.Namespace) -> dict[str, Any]:
     subject = load_subject(name, kind)
     if _is_file(options.subject):
         refuse_unfit(subject)
+    if getattr(recipe, "RETRAINS", True) and not subject.epochs[options.preset][0]:
+        raise UserError(
+            f"{subject.name}: expected a subject with epochs, as {recipe.TACTIC} trains nets, got one that "
+            "comes trained; take another"
+        )
     if options.seed >= FIRST_PUBLISHED_SEED and not keeps_apart(subject):
         raise UserError(
             f"{subject.name}: expected a score for each of 4 held-out examples or more, got "
@@ -230,6 +235,8 @@ def time_nets(
     """
     if options.cap_s == 0 or getattr(recipe, "STARTS_FROM_NOTHING", False):
         return [], {}
+    if subject.not_timed:
+        return [], dict.fromkeys(options.engine or ENGINES, subject.not_timed)
     routed, on_accelerator = getattr(recipe, "INPUT_DEPENDENT", False), subject.device.type != "cpu"
     inputs, labels = trial.inputs[:CALIBRATION_COUNT].cpu(), None
     test = subject.labelled_test_examples() if trial.arms[BASELINE].test_scores is not None else None

@@ -40,6 +40,7 @@ from recipes.common.trial.study import (
     Study,
     Trained,
     life_of,
+    lifetime_examples,
     seed_all,
     uncounted_steps_refused,
 )
@@ -62,6 +63,7 @@ class Point:
 
     label: str
     net: nn.Module
+    """An empty module once the arm is over and another net is chosen: large ones would fill the memory."""
     scores: Tensor
     """On the examples to choose with, (examples,)."""
     costs: Mapping[str, float]
@@ -113,7 +115,7 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, mete
     dense_epochs, budget = subject.epochs[preset]
     if not getattr(recipe, "RETRAINS", True):
         budget = 0.0
-    inputs = subject.example_inputs().clone()
+    inputs = subject.example_inputs(seed).clone()
     study = Study(
         seed=seed,
         inputs=inputs,
@@ -148,13 +150,16 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, mete
         chosen, is_within = (
             choose(points, whole, recipe.COST, study.tolerance) if trial.arms else (whole, True)
         )
+        for point in points:
+            if point is not chosen:
+                point.net = nn.Module()
         trial.arms[name] = Arrived(points, chosen, is_within, study.ledger, window)
     if of_training:  # the baseline once more, to tell what times of training differ by anyway
         study = _study_for(study, trial)
         with meter.window(CONTROL) as window:
             again = points_of(from_nothing, study, recipe)
         trial.arms[CONTROL] = Arrived(again, again[0], True, study.ledger, window)
-    _refuse_spoilt(subject, inputs, trial.arms[BASELINE].chosen)
+    _refuse_spoilt(subject, inputs, trial.arms[BASELINE].chosen, seed)
     for arrived in trial.arms.values():  # the one reading, after the last choice
         if seed >= FIRST_PUBLISHED_SEED:
             arrived.test_scores = subject.scores(arrived.chosen.net, "test")
@@ -198,10 +203,10 @@ from_nothing.__name__ = BASELINE
 def trained(study: Study) -> nn.Module:
     """Return the trained net of the seed, with the life it has had.
 
-    A net of the project's is kept on the disk. One of a reader's file is not: its training may change without
-    a trace in the file.
+    A net of the project's is kept on the disk, unless it comes trained. One of a reader's file is not: its
+    training may change without a trace in the file.
     """
-    if study.subject.is_readers:
+    if study.subject.is_readers or study.dense_epochs == 0:
         net = study.fresh()
         study.train(net, study.dense_epochs)
         return net
@@ -335,7 +340,7 @@ def refuse_overdrawn(arm: str, points: list[Point], whole: Point) -> None:
         )
 
 
-def _refuse_spoilt(subject: Subject, inputs: Tensor, whole: Point) -> None:
+def _refuse_spoilt(subject: Subject, inputs: Tensor, whole: Point, seed: int) -> None:
     """Refuse a trial in which the examples are no longer what they were.
 
     Raises:
@@ -343,7 +348,7 @@ def _refuse_spoilt(subject: Subject, inputs: Tensor, whole: Point) -> None:
     """
     with MacsCounter():  # by the kernels that judged it before
         scores = subject.scores(whole.net, "choice")
-    if not (torch.equal(subject.example_inputs(), inputs) and torch.equal(scores, whole.scores)):
+    if not (torch.equal(subject.example_inputs(seed), inputs) and torch.equal(scores, whole.scores)):
         raise CannotRun(
             f"{subject.name}: expected the examples after the last arm as they were before the first, got "
             "others; work on copies of them in the arms, and draw nothing in evaluate"
@@ -352,7 +357,7 @@ def _refuse_spoilt(subject: Subject, inputs: Tensor, whole: Point) -> None:
 
 def metrics_of(arrived: Arrived, subject: Subject) -> dict[str, Metric]:
     """Return the metrics of the net that an arm is judged by."""
-    point, unit = arrived.chosen, "fraction" if subject.quality == "accuracy" else subject.quality
+    point, unit = arrived.chosen, subject.unit
     better = "higher" if subject.sign > 0 else "lower"
     found = {}
     for part, scores in (("choice", point.scores), ("test", arrived.test_scores)):
@@ -386,7 +391,7 @@ def _study_for(study: Study, trial: Trial) -> Study:
         inputs=study.inputs.clone(),
         dense=dense,
         found=found,
-        known=[Trained.of(net) for net in (dense, found) if net is not None],
+        known=[Trained.of(net) for net in (dense, found) if net is not None and lifetime_examples(net)],
         ledger=Ledger(),
         is_training=False,
     )

@@ -44,12 +44,16 @@ class Subject:
     name: str
     quality: str
     """What a score is, such as `accuracy`."""
+    own_unit: str
+    """Unit that the file gives a score; empty where it gives none."""
     sign: int
     """1 where more is better, -1 where less is; scores below are times this, so that more is better."""
     tolerance: float | None
     """Quality that may be lost; None leaves it at 1 % of what training gains."""
     epochs: Mapping[str, tuple[float, float]]
-    """By preset, epochs of the trained net, and on top of it."""
+    """By preset, epochs of the trained net, and on top of it; 0 where the net comes trained."""
+    not_timed: str
+    """Why its nets are not timed; empty where they are."""
     device: torch.device
     """Where nets and example inputs are; `train` and `evaluate` follow the net that they are given."""
     _evaluate: Callable[..., Any]
@@ -61,8 +65,13 @@ class Subject:
     """By part the numbers of its examples among those that `evaluate` judges, as far as they are known."""
     _sealed: bool = False
 
+    @property
+    def unit(self) -> str:
+        """Unit of a score."""
+        return self.own_unit or ("fraction" if self.quality == "accuracy" else self.quality)
+
     def build_model(self) -> nn.Module:
-        """Return the net with random weights from torch's global state."""
+        """Return the net with random weights from torch's global state, or as it comes trained."""
         net: nn.Module = self.module.build_model()
         return net.to(self.device)
 
@@ -122,9 +131,10 @@ class Subject:
                 self._parts[part] = torch.arange(len(self.scores(self.build_model().eval(), part)))
         return len(self._parts[part])
 
-    def example_inputs(self) -> Tensor:
-        """Return training inputs, (examples, ...)."""
-        inputs: Tensor = self.module.example_inputs()
+    def example_inputs(self, seed: int = 0) -> Tensor:
+        """Return training inputs, (examples, ...): those that the file draws with a seed, where it draws."""
+        drawn = inspect.signature(self.module.example_inputs).parameters
+        inputs: Tensor = self.module.example_inputs(**({"seed": seed} if "seed" in drawn else {}))
         return inputs.to(self.device)
 
     def data_used(self) -> DataUsed:
@@ -153,7 +163,7 @@ class Subject:
             net: A holder of the untrained net.
         """
         source = hashlib.sha256(Path(str(self.module.__file__)).read_bytes()).hexdigest()
-        tensors = [*net.state_dict().values(), self.example_inputs()]
+        tensors = [*net.state_dict().values(), self.example_inputs(seed)]
         digest = hashlib.sha256()
         for tensor in tensors:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -192,15 +202,18 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
 
     Beside the three functions a file may have:
 
-    - `example_inputs()`: training inputs, (examples, ...); else those that `train` draws first;
+    - `example_inputs()`: training inputs, (examples, ...); else those that `train` draws first. With a
+      parameter `seed` others for each seed: all that differs between the seeds of a net that comes trained;
     - `evaluate(model, part)`, with `part` one of `search`, `choice`, `test`, where it has own parts; else
       fixed parts are cut from the scores that `evaluate(model)` returns: a quarter, a quarter, half;
     - `train(model, epochs, *, examples=None)`: numbers of the training examples to use, (chosen,);
     - `labelled_training_examples()`: all training inputs, (examples, ...), and their classes, (examples,), in
       the order in which `train` numbers them;
-    - `QUALITY`, what a score is, where it is not just right or wrong; `BETTER`, `"higher"` or `"lower"`;
-      `TOLERANCE`, in the unit of a score;
-    - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it).
+    - `QUALITY`, what a score is, where it is not just right or wrong, and its unit where it has one, such as
+      `"loss in nats"`; `BETTER`, `"higher"` or `"lower"`; `TOLERANCE`, in the unit of a score;
+    - `EPOCHS`, by preset (epochs of the trained net, epochs on top of it); (0, 0) where `build_model` returns
+      a trained net, for recipes that train nothing;
+    - `NOT_TIMED`, why timing its nets would tell nothing, or take too long.
 
     Args:
         name: Name of a module, or path of a file that ends in .py.
@@ -221,13 +234,16 @@ def load_subject(name: str, device: str = "cpu") -> Subject:
     parameters = inspect.signature(module.train).parameters
     if not hasattr(module, "example_inputs"):
         module.example_inputs = lambda: first_batches(module)  # type: ignore[attr-defined]
+    quality, _, unit = getattr(module, "QUALITY", "quality").partition(" in ")
     subject = Subject(
         module=module,
         name=Path(name).stem,
-        quality=getattr(module, "QUALITY", "quality"),
+        quality=quality,
+        own_unit=unit,
         sign=-1 if getattr(module, "BETTER", "higher") == "lower" else 1,
         tolerance=getattr(module, "TOLERANCE", None),
         epochs=EPOCHS | dict(getattr(module, "EPOCHS", {})),
+        not_timed=getattr(module, "NOT_TIMED", ""),
         device=torch.device(device),
         _evaluate=module.evaluate,
         _takes_part=len(inspect.signature(module.evaluate).parameters) > 1,
@@ -268,12 +284,12 @@ def _unreadable(module: ModuleType) -> str:
         isinstance(pair, tuple | list)
         and len(pair) == 2
         and all(isinstance(each, int | float) for each in pair)
-        and pair[0] > 0 <= pair[1]
+        and (pair[0] > 0 <= pair[1] or pair[0] == pair[1] == 0)
         for pair in epochs.values()
     ):
         return (
             'EPOCHS: expected by preset the epochs of the trained net and those on top, such as {"smoke": '
-            f"(2, 1)}}, got {epochs!r}"
+            f"(2, 1)}}, or (0, 0) for a net that comes trained, got {epochs!r}"
         )
     return ""
 
