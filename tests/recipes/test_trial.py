@@ -18,7 +18,7 @@ from greentactics.measure.runner import Request, _require_unchanged, make_plan
 from greentactics.models.results import Scores
 from greentactics.text import problems
 from recipes.common.run.contract import CannotRun, UserError
-from recipes.common.trial import command
+from recipes.common.trial import command, harness
 from recipes.common.trial.checks import keeps_apart, refuse_unfit
 from recipes.common.trial.costs import cost_of, live_bytes
 from recipes.common.trial.harness import Point, choose, points_of, run_trial, trained
@@ -640,7 +640,9 @@ def test_a_readers_file_that_was_edited_is_measured_anew(tmp_path, monkeypatch):
 # --- Nets that come trained, on tokens ---------------------------------------------------------------------
 
 
-def test_a_net_that_comes_trained_is_judged_by_its_loss_in_nats():
+def test_a_net_that_comes_trained_is_judged_by_its_loss_in_nats(monkeypatch):
+    monkeypatch.setattr(harness, "MOST_PARAMETERS_KEPT", 1000)
+
     def tries(study):
         better, worse = study.copy(), study.copy()
         with torch.no_grad():
@@ -655,7 +657,7 @@ def test_a_net_that_comes_trained_is_judged_by_its_loss_in_nats():
     whole, found = trial.arms["baseline"], trial.arms["tactic"]
     assert (whole.chosen.net is not found.chosen.net, whole.chosen.costs["seen_examples"]) == (True, 0)
     assert (found.chosen.label, found.is_within, trial.tolerance) == ("better", True, 0.05)
-    assert not list(found.points[0].net.parameters())  # let go of: only what was chosen is needed
+    assert not list(found.points[0].net.parameters())  # let go of
     for part in ("choice", "test"):
         told = found.metrics[f"{part}_loss"]
         assert (told.unit, told.better) == ("nats", "lower")

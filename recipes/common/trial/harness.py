@@ -51,6 +51,8 @@ LIFETIME_SLACK = 1.02
 """On what a net may have seen: loops end with whole batches."""
 TOLERANCE_OF_GAIN = 0.01
 """Quality that may be lost, as a share of what training gains, where a subject does not say."""
+MOST_PARAMETERS_KEPT = 10_000_000
+"""Parameters of a net that is kept once another net of its arm is chosen."""
 NORMAL_QUANTILE = 1.96
 _DOES_NOT_FIT = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError,
                  RuntimeError, TypeError, UserError, ValueError)  # fmt: skip
@@ -63,7 +65,7 @@ class Point:
 
     label: str
     net: nn.Module
-    """An empty module once the arm is over and another net is chosen: large ones would fill the memory."""
+    """An empty module once the arm is over, where the net is a large one and another is chosen."""
     scores: Tensor
     """On the examples to choose with, (examples,)."""
     costs: Mapping[str, float]
@@ -151,8 +153,8 @@ def run_trial(recipe: ModuleType, subject: Subject, seed: int, preset: str, mete
             choose(points, whole, recipe.COST, study.tolerance) if trial.arms else (whole, True)
         )
         for point in points:
-            if point is not chosen:
-                point.net = nn.Module()
+            if point is not chosen and point.costs["parameters"] > MOST_PARAMETERS_KEPT:
+                point.net = nn.Module()  # those of all arms together would fill the memory
         trial.arms[name] = Arrived(points, chosen, is_within, study.ledger, window)
     if of_training:  # the baseline once more, to tell what times of training differ by anyway
         study = _study_for(study, trial)
