@@ -284,7 +284,7 @@ def test_it_runs_on_nets_of_readers(name: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     subject = load_subject(str(Path(__file__).parents[1] / "examples" / "subjects" / f"{name}.py"))
     trial = run_trial(recipe, subject, 0, "smoke", FakeMeter())
-    assert not trial.left_out
+    assert set(trial.left_out) == ({"random_fitted"} if name == "transformer" else set())  # it takes tokens
     assert (
         trial.arms["tactic"].points[-1].costs[recipe.COST] < trial.arms["baseline"].chosen.costs[recipe.COST]
     )
