@@ -98,12 +98,13 @@ def restore_by_joint_influence(
     s = correlation - (weights * kept) @ gram  # (filters, inputs)
     cost = (weights.square() * gram.diagonal()).masked_fill_(kept | (weights == 0), torch.inf)
     missing, some = kept_counts - kept.sum(1), max(1, STEP_ELEMENTS // weights.shape[1])
-    for of_some in zip(*(each.split(some) for each in (weights, kept, s, cost, missing)), strict=True):
-        _restore(*of_some, gram)
+    parts = (torch.split(each, some) for each in (weights, kept, s, cost, missing))
+    for of_some in zip(*parts, strict=True):
+        _restore(gram, *of_some)
     return kept
 
 
-def _restore(weights: Tensor, kept: Tensor, s: Tensor, cost: Tensor, missing: Tensor, gram: Tensor) -> None:
+def _restore(gram: Tensor, weights: Tensor, kept: Tensor, s: Tensor, cost: Tensor, missing: Tensor) -> None:
     """Bring back what filters miss, in place; `cost` is a_j^2 G_jj, and infinite where nothing can come."""
     every_filter, twice = torch.arange(len(weights), device=weights.device), 2 * weights
     for step in range(int(missing.max())):
@@ -172,7 +173,8 @@ def fit_in_steps(
     scale = ridged.diagonal()  # the preconditioner: inputs differ a hundredfold in size
     wanted, fitted, tiny = correlation + ridge * start, start * kept, torch.finfo(gram.dtype).tiny
     some = max(1, STEP_ELEMENTS // start.shape[1])
-    for a, support, target in zip(*(each.split(some) for each in (fitted, kept, wanted)), strict=True):
+    parts = (torch.split(each, some) for each in (fitted, kept, wanted))
+    for a, support, target in zip(*parts, strict=True):
         left = (target - a @ ridged) * support  # of the normal equations
         direction = left / scale
         norm = (left * direction).sum(1, keepdim=True)  # (filters, 1)
