@@ -1,4 +1,4 @@
-"""The images of the subjects in this package, in parts that do not meet."""
+"""The images of the subjects in this package, in parts that do not meet, and the precision of training."""
 
 from __future__ import annotations
 
@@ -116,3 +116,13 @@ def epochs_of(pool: Tensor, count: int) -> Tensor:
     return torch.cat(
         [pool[torch.randperm(len(pool), generator=generator)] for _ in range(1 + count // len(pool))]
     )
+
+
+def training_autocast() -> torch.autocast:
+    """Return a context for the forward pass: bfloat16 where the processor computes in it, else float32.
+
+    Weights, their updates and the losses stay in float32. A recipe that trains under this context names it in
+    its docstring; the processor's name in the results tells which of the two it was.
+    """
+    supported = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.autocast("cpu", torch.bfloat16, enabled=supported)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.common.nets.precision import training_autocast
 from recipes.subjects import images
 
 QUALITY, BETTER, TOLERANCE = "accuracy", "higher", 0.01
@@ -58,7 +57,7 @@ def train(model: nn.Module, epochs: float, *, examples: Tensor | None = None) ->
     model.train()
     for step in range(steps):
         chosen = order[step * BATCH : (step + 1) * BATCH]
-        with training_autocast():
+        with images.training_autocast():
             logits = model(inputs[chosen]).float()  # (BATCH, 10)
         optimizer.zero_grad()
         F.cross_entropy(logits, labels[chosen]).backward()  # type: ignore[no-untyped-call]

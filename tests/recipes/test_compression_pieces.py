@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.nets.precision import training_autocast
 from recipes.common.nets.resnet import ResidualBlock, resnet8
 from recipes.common.trial.costs import cost_of, static_costs
+from recipes.subjects.images import training_autocast
 
 
 def test_resnet8_has_the_weights_and_macs_of_its_docstring() -> None:
