@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.energy.model import EYERISS, estimate
-from recipes.common.energy.report import to_mit_format
+from recipes.common.energy.model import EYERISS, estimate, to_mit_format
 
 
 def test_convolution_like_alexnet_conv2():
