@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from recipes.common.energy.layers import LayerShape
-from recipes.common.energy.model import EYERISS, Hardware, LayerEnergy, NetworkEnergy
-from recipes.common.energy.row_stationary import fewest_moves
+from recipes.common.energy.model import EYERISS, Hardware, LayerEnergy, NetworkEnergy, fewest_moves
 from recipes.validation.chip_measurements import RUNS, ChipRun
 from recipes.validation.page_blocks import Table
 from recipes.validation.reference_networks import NETWORKS

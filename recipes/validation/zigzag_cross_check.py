@@ -11,7 +11,7 @@ Two runs of the AlexNet that ZigZag brings along:
 
 - `bundled`: its hardware `eyeriss_like` (8-bit words, registers of 64 and 16 bytes, three buffers of 8 KB,
   64 KB and 1 MB, its own costs) and its default mapping of channels and filters onto the array.
-- `aligned`: words, sizes and costs of `recipes.common.energy.row_stationary.EYERISS`, output rows along the
+- `aligned`: words, sizes and costs of `recipes.common.energy.model.EYERISS`, output rows along the
   columns of the array and filter rows along its rows, so that what still differs is how mappings are
   searched and accesses counted.
 """

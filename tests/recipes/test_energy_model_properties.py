@@ -10,8 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from recipes.common.energy.model import EYERISS, NetworkEnergy, estimate
-from recipes.common.energy.row_stationary import coded_words
+from recipes.common.energy.model import EYERISS, NetworkEnergy, coded_words, estimate
 
 few = settings(max_examples=40, deadline=None)
 at_most = 1 + 1e-9
