@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.common.nets.checks import fault, label
-from recipes.common.pruning.groups import ChannelGroups, find_groups, without_groups
+from recipes.common.pruning.channels import ChannelGroups, find_groups, without_groups
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets, cut_by_chance, cut_by_norm, found_from_random
 from recipes.common.trial.study import StopTraining, Study, life_of

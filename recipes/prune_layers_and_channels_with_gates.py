@@ -28,8 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from recipes.common.nets.report import without_fused_kernels
-from recipes.common.pruning.channels import torch_pruning
-from recipes.common.pruning.groups import ChannelGroups, Slice, find_groups, without_groups
+from recipes.common.pruning.channels import ChannelGroups, Slice, find_groups, torch_pruning, without_groups
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets, cut_by_chance, cut_by_norm, found_from_random, thin_distilled
 from recipes.common.trial.study import Ledger, StopTraining, Study, life_of
@@ -116,8 +115,8 @@ def insert_gates(model: nn.Module, example_inputs: Tensor) -> Gates:
         example_inputs: Inputs, (inputs, ...), to trace the net with and to count MACs.
 
     Raises:
-        ValueError: The net is not one that `find_groups` of `recipes.common.pruning.groups` takes; it is not
-            changed then.
+        ValueError: The net is not one that `find_groups` of `recipes.common.pruning.channels` takes; it is
+            not changed then.
     """
     groups, modules = find_groups(model, example_inputs), skippable(model, example_inputs)
     ranks = [group.norms().argsort().argsort() / (group.count - 1) for group in groups]

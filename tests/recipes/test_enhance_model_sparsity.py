@@ -14,7 +14,7 @@ from torch import nn
 
 from recipes import enhance_model_sparsity as recipe
 from recipes.common.nets.resnet import resnet8
-from recipes.common.pruning.groups import ChannelGroups, Slice, find_groups
+from recipes.common.pruning.channels import ChannelGroups, Slice, find_groups
 from recipes.common.run.contract import UserError
 from recipes.common.trial.harness import run_trial
 from recipes.common.trial.study import lifetime_examples

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from recipes.common.energy.model import estimate
-from recipes.common.pruning.channels import cut_channels
-from recipes.common.pruning.groups import find_groups
+from recipes.common.pruning.channels import cut_channels, find_groups
 from recipes.common.pruning.weights import prunable_layers
 from recipes.consider_energy_aware_pruning import prune_energy_aware
 from recipes.enhance_model_sparsity import remove_zero_groups, shrink_groups
