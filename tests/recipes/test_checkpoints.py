@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.common.nets.checkpoints import load_or_train
+from recipes.common.run.net_files import load_or_train
 
 
 @pytest.fixture(autouse=True)

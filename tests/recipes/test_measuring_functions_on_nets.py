@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from recipes.answer_easy_inputs_with_a_small_model import Cascade
-from recipes.common.nets.checkpoints import load_or_train
 from recipes.common.run.contract import Deployable, UserError
-from recipes.common.run.net_files import load_net, save_net
+from recipes.common.run.net_files import load_net, load_or_train, save_net
 from recipes.common.timing.engines import CannotRunError, agreement, build, outputs_of, require_usable
 from recipes.train_for_sparse_activations import activation_l0, record_activations
 from recipes.use_built_in_library_functions import use_library_functions

@@ -1,1 +1,1 @@
-"""Data, small nets, their training, and what nets are judged by."""
+"""Images, a small net, what is counted of nets, and what a net must be like for a function of readers."""

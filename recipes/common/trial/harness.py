@@ -31,8 +31,8 @@ from torch import Tensor, nn
 
 from greentactics.models.results import BASELINE, FIRST_PUBLISHED_SEED, TACTIC
 from greentactics.models.timings import CONTROL
-from recipes.common.nets.checkpoints import load_or_train
 from recipes.common.run.contract import CannotRun, Json, Meter, Metric, UserError, Window
+from recipes.common.run.net_files import load_or_train
 from recipes.common.trial.costs import MacsCounter, cost_of, metric, static_costs
 from recipes.common.trial.rivals import Nets, distillation
 from recipes.common.trial.study import (
