@@ -19,7 +19,6 @@ from greentactics.models.results import Scores
 from greentactics.text import problems
 from recipes.common.run.contract import CannotRun, UserError
 from recipes.common.trial import command, harness
-from recipes.common.trial.checks import keeps_apart, refuse_unfit
 from recipes.common.trial.costs import cost_of, live_bytes
 from recipes.common.trial.harness import Point, choose, points_of, run_trial, trained
 from recipes.common.trial.rivals import distillation, found_from_random, thin_distilled, with_random_weights
@@ -31,7 +30,7 @@ from recipes.common.trial.study import (
     lifetime_examples,
     seed_all,
 )
-from recipes.common.trial.subject import first_batches, load_subject
+from recipes.common.trial.subject import first_batches, keeps_apart, load_subject, refuse_unfit
 from recipes.language.texts import language_reference
 from recipes.subjects import digits_cnn, images, tiny_llama
 from tests.recipes.fake_meter import FakeMeter

@@ -38,9 +38,8 @@ from recipes.common.run.contract import Deployable, Meter, UserError
 from recipes.common.timing.__main__ import seconds, time_all
 from recipes.common.timing.engines import ENGINES
 from recipes.common.timing.one_pass import Settings
-from recipes.common.trial.checks import first_line, keeps_apart, refuse_unfit, told_in
 from recipes.common.trial.harness import TOLERANCE_OF_GAIN, Arrived, Trial, arms_of, curve_of, run_trial
-from recipes.common.trial.subject import Subject, load_subject
+from recipes.common.trial.subject import Subject, first_line, keeps_apart, load_subject, refuse_unfit, told_in
 
 STREAM_COUNT = 16
 """Inputs that are answered one after the other in one timed call, where the work depends on the input."""
