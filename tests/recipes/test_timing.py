@@ -12,7 +12,6 @@ from greentactics.models.timings import Timing
 from recipes.common.meters.choice import ProcessMeter
 from recipes.common.run.net_files import save_net
 from recipes.common.timing import __main__ as timing
-from recipes.common.timing import one_pass
 from recipes.common.timing.protocol import EnergyReadings, Readings, interleave
 from tests.recipes.small_nets import BranchingNet, deployable, residual_net
 
@@ -20,7 +19,7 @@ from tests.recipes.small_nets import BranchingNet, deployable, residual_net
 @pytest.fixture(autouse=True)
 def no_time_to_lose(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(one_pass, "interleave", partial(interleave, cell_s=1e-4))
+    monkeypatch.setattr(timing, "interleave", partial(interleave, cell_s=1e-4))
     monkeypatch.setattr(timing, "choose_meter", ProcessMeter)
 
 
@@ -79,8 +78,8 @@ def test_readings_are_written_with_6_digits_and_energy_where_it_was_metered(
         metered.append((set(cells), calls_in, meter.name, order_seed))
         return EnergyReadings(dict.fromkeys(arms, (0.00123456789,)), None)
 
-    monkeypatch.setattr(one_pass, "interleave", lambda *_, **__: Readings(calls, readings, readings, True))
-    monkeypatch.setattr(one_pass, "interleave_energy", energy)
+    monkeypatch.setattr(timing, "interleave", lambda *_, **__: Readings(calls, readings, readings, True))
+    monkeypatch.setattr(timing, "interleave_energy", energy)
     out = tmp_path / "timing.json"
     assert time_files(nets, "--order-seed", "9", "--engine", "pytorch", "--out", str(out)) == 0
     assert metered == [({"baseline", "tactic"}, calls, "process clocks", 9)]

@@ -35,9 +35,8 @@ from recipes.common.run.command_line import (
     write_json,
 )
 from recipes.common.run.contract import Deployable, Meter, UserError
-from recipes.common.timing.__main__ import seconds, time_all
+from recipes.common.timing.__main__ import Settings, seconds, time_all
 from recipes.common.timing.engines import ENGINES
-from recipes.common.timing.one_pass import Settings
 from recipes.common.trial.harness import TOLERANCE_OF_GAIN, Arrived, Trial, arms_of, curve_of, run_trial
 from recipes.common.trial.subject import Subject, first_line, keeps_apart, load_subject, refuse_unfit, told_in
 
