@@ -321,42 +321,6 @@ def fewest_moves(layer: LayerShape, batch_size: int, hardware: Hardware) -> Move
     return Moves(Accesses(weight_words, activation_words, 2 * activation_words), array, buffer, dram)
 
 
-def to_mit_format(network: NetworkEnergy) -> str:
-    """Write the layers of an estimate as input of the MIT energy estimation tool, for a check by hand.
-
-    The tool (Yang, Chen, Emer, Sze, "A Method to Estimate the Energy Consumption of Deep Neural Networks",
-    Asilomar 2017) is closed and on the web; its format is known to us from a third-party converter. Each
-    layer has one line of 25 comma-separated integers, ended by a newline:
-
-    | columns | content |
-    |---|---|
-    | 0 | number of the line, from 1 |
-    | 1-6 | input: height, width, channels, number of maps, zeros, bits |
-    | 7-12 | filter: height, width, channels, number of filters, zeros, bits |
-    | 13-18 | output: height, width, channels, number of maps, zeros, bits |
-    | 19-20 | stride along height and width |
-    | 21-24 | padding above, below, left, right |
-
-    The number of maps is taken to be the batch, and zeros are counted over all of its maps, padding left
-    out. A linear layer is written as a 1 x 1 convolution. Groups show only in that filters have fewer
-    channels than the input.
-
-    Raises:
-        ValueError: A layer is dilated, which the format cannot say.
-    """
-    calls = [(layer, call) for layer in network.layers for call in layer.calls]
-    dilated = [call.name for _, call in calls if call.dilation != (1, 1)]
-    if dilated:
-        raise ValueError(
-            f"to_mit_format: expected layers without dilation, got {', '.join(dilated)}; the format has no "
-            "column for it, so export the model without these layers"
-        )
-    lines = [
-        _line(number, layer, call, network.batch_size) for number, (layer, call) in enumerate(calls, start=1)
-    ]
-    return "".join(",".join(map(str, line)) + "\n" for line in lines)
-
-
 def _check_arguments(example_input: object, batch_size: object) -> None:
     if not isinstance(example_input, Tensor) or not example_input.is_floating_point():
         got = example_input.dtype if isinstance(example_input, Tensor) else type(example_input).__name__
@@ -473,19 +437,3 @@ def _count_moves(
     ]
     shape = np.broadcast_shapes(mappings.filters.shape, mappings.rows.shape, mappings.channel_sets.shape)
     return np.stack([np.broadcast_to(count, shape) for count in counts]).reshape(3, 3, *shape)
-
-
-def _line(number: int, layer: LayerEnergy, call: LayerShape, batch_size: int) -> list[int]:
-    weight_bits, activation_bits = layer.hardware.weight_bits, layer.hardware.activation_bits
-    input_zeros = round((call.inputs - call.input_nonzeros) * batch_size)
-    output_zeros = round((call.outputs - call.output_nonzeros) * batch_size)
-    weight_zeros = call.weights - call.weight_nonzeros
-    filter_channels = call.input_channels // call.groups
-    return [
-        number,
-        *(*call.input_size, call.input_channels, batch_size, input_zeros, activation_bits),
-        *(*call.filter_size, filter_channels, call.filters, weight_zeros, weight_bits),
-        *(*call.output_size, call.filters, batch_size, output_zeros, activation_bits),
-        *call.stride,
-        *call.padding,
-    ]
