@@ -75,9 +75,9 @@ class Config:
     step: int = 4
     """Rows of one step."""
     rate: float = 1e-3
-    """Learning rate."""
+    """Learning rate; of four, the best one with seeds 0 and 1."""
     bfloat16_rate: float = 1e-3
-    """Where the weights are in bfloat16."""
+    """The same where the weights are in bfloat16."""
     held_out: int = 10
     """Rows that judge."""
 
