@@ -76,6 +76,16 @@ def e_mails(data_dir: Path | None = None) -> Texts:
     return in_parts(unique.values(), "SpamAssassin public corpus", SPAM.files[0].sha256)
 
 
+def every_e_mail(data_dir: Path | None = None) -> Texts:
+    """Return what `e_mails` does, with mails that begin alike, as those sent to many do.
+
+    Raises:
+        UserError: The file is not there or is not the published one.
+    """
+    mails = _bodies(published_file(SPAM, data_dir))
+    return in_parts(mails, "SpamAssassin public corpus", SPAM.files[0].sha256)
+
+
 def made_up_e_mails() -> Texts:
     """Return e-mails of drawn words, half of them spam, which shares half of its words; for tests."""
     draw = random.Random(0)  # noqa: S311 - not for secrets
