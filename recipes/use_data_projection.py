@@ -124,14 +124,16 @@ def projection_of(arm: str, config: Config, images: Tensor) -> tuple[Project, in
 # --- Run -------------------------------------------------------------------------------------------------
 
 
-def trained(config: Config, inputs: Tensor, labels: Tensor, hidden: int, rate: float) -> nn.Module:
+def dense_net(
+    inputs: Tensor, labels: Tensor, *, hidden: int, epochs: int, batch: int, rate: float
+) -> nn.Module:
     """Train a net of one hidden layer on rows, (images, values)."""
     net = nn.Sequential(nn.Linear(inputs.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, 10))
     optimiser = torch.optim.Adam(net.parameters(), rate)
-    steps = config.epochs * -(-len(inputs) // config.batch)
+    steps = epochs * -(-len(inputs) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(config.epochs):
-        for chosen in torch.split(torch.randperm(len(inputs)), config.batch):  # (batch,)
+    for _ in range(epochs):
+        for chosen in torch.split(torch.randperm(len(inputs)), batch):  # (batch,)
             optimiser.zero_grad()
             F.cross_entropy(net(inputs[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -157,9 +159,8 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         cost = config.directions * values + config.narrow * (config.directions + 10)
         hidden = max(1, round(cost / (values + 10)))
     with meter.window("training") as training:
-        net = trained(
-            config, inputs, labels, hidden, config.pixel_rate if arm.endswith("_pixels") else config.rate
-        )
+        rate = config.pixel_rate if arm.endswith("_pixels") else config.rate
+        net = dense_net(inputs, labels, hidden=hidden, epochs=config.epochs, batch=config.batch, rate=rate)
     right = 0
     with meter.window("answers") as answering, torch.inference_mode():
         for some, wanted in zip(*(torch.split(each, 500) for each in held_out), strict=True):
