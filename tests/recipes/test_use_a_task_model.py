@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recipes import use_a_task_model as recipe
-from recipes.language import quality, smollm2
+from recipes.language import quality, smollm2, word_transformer
 from recipes.language.yes_or_no import YesOrNo
 from tests.recipes.fake_meter import FakeMeter
 
@@ -49,18 +49,37 @@ def test_the_mean_state_is_that_of_what_the_net_reads_out() -> None:
     assert torch.allclose(logits.mean(0), expected, atol=1e-4)
 
 
+def test_the_small_transformer_learns_words_and_their_order() -> None:
+    net = word_transformer.train(LABELLED, seed=0)
+    assert net.predict("cheap pills today")
+    assert not net.predict("lunch at two")
+    assert net.predict("") in (True, False)
+    pairs = [("dog bites man", True), ("man bites dog", False)] * 32
+    ordered = word_transformer.train(pairs, seed=0)
+    assert [ordered.predict(text) for text, _ in pairs[:2]] == [True, False]
+
+
+def test_texts_that_fill_up_a_batch_leave_the_others_as_they_are() -> None:
+    net = word_transformer.WordTransformer([mail for mail, _ in LABELLED]).eval()
+    short, long = "lunch", "buy cheap pills you see"
+    with torch.inference_mode():
+        alone, together = net(net.rows([short])), net(net.rows([short, long]))
+    assert net.rows([short, "unheard"])[:, :2].tolist() == [[1, net.numbers["lunch"]], [1, 1]]
+    assert float(alone[0]) == pytest.approx(float(together[0]), abs=1e-5)
+
+
 @pytest.mark.parametrize("arm", recipe.ARMS)
 def test_each_arm_pays_for_its_set_up_and_is_judged_on_half_spam(arm: str) -> None:
     meter = FakeMeter()
     outcome = recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=meter)
-    assert meter.names == ["asking", "set-up", "answers"]
+    assert meter.names == ["reading", "set-up", "answers"]
     assert set(outcome.metrics) == set(recipe.METRICS)
     assert outcome.metrics["email_cpu_s"] == pytest.approx(1.5 / 20)
-    assert outcome.metrics["setup_answers"] == pytest.approx(8)  # 1.5 s against 1.5 s for 8 answers
+    assert outcome.metrics["setup_answers"] == pytest.approx(4)  # 1.5 s against 1.5 s for 4 answers
     whole_net = outcome.metrics["model_bytes"] == 4 * sum(weight.numel() for weight in MODEL.net.parameters())
     assert whole_net == (arm in ("baseline", "asked"))
     learned_from = [row["labels"] for row in outcome.details["accuracy_by_labels"]]
-    assert learned_from == ([20] if arm in ("baseline", "tactic") else [])
+    assert learned_from == {"baseline": [20], "tactic": [20, 80]}.get(arm, [])
     if arm == "tactic":
         assert outcome.metrics["accuracy"] >= 0.6
 
