@@ -9,6 +9,7 @@ import pytest
 
 from recipes.replays import (
     batch_requests,
+    use_a_sparse_mixture_of_experts,
     use_energy_efficient_hardware,
     use_oversized_models_for_small_tasks,
 )
@@ -86,6 +87,24 @@ def test_sizes_within_a_family(tmp_path: Path) -> None:
     assert sorted(paired(equal)) == [("m/Fox", 0.1, 0.3), ("m/Fox", 0.5, 0.9)]
     assert equal.tactic == "largest model of a family, with 3 to 4.5 times the parameters"
     assert paired(own) == [("m/Fox", 0.1, 0.9)]
+
+
+def test_mixtures_meet_dense_models_of_their_total_and_of_their_active_size(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(use_a_sparse_mixture_of_experts, "ACTIVE", {"m/Mix": 10})
+    for model, joules, tensor in (
+        ("m/Mix", 0.4, 4), ("m/Mix", 0.3, 2), ("m/Forty", 0.6, 4), ("m/Sixty", 0.9, 8), ("m/Ten", 0.1, 1),
+        ("m/Twenty", 0.2, 2),
+    ):  # fmt: skip
+        write_text_run(tmp_path, model, 64, joules, 0.1, tensor=tensor)
+    write_text_run(tmp_path, "m/Ten", 128, 0.05, 0.1)  # no mixture with this batch
+    write_parameters(tmp_path, Mix=40, Forty=40, Sixty=60, Ten=10, Twenty=20)
+    equal, own, active = use_a_sparse_mixture_of_experts.replay(tmp_path)
+    assert paired(equal) == [("m/Mix", 0.6, 0.4)]
+    assert paired(own) == [("m/Mix", 0.6, 0.3), ("m/Mix", 0.9, 0.3)]
+    assert own.note == "dense models: Forty, Sixty"
+    assert paired(active) == [("m/Mix", 0.1, 0.3)]
 
 
 @pytest.mark.parametrize(
