@@ -166,10 +166,7 @@ def test_absolute_value_is_a_mean_with_the_unit_of_the_metric() -> None:
 
 def scored(baseline, treated, better="higher", metric=ACCURACY) -> Results:
     """Return results of two arms whose metric is the mean of these scores by seed."""
-    sign = -1 if better == "lower" else 1
-    means = [
-        {seed: sign * sum(row) / len(row) for seed, row in enumerate(arm)} for arm in (baseline, treated)
-    ]
+    means = [{seed: sum(row) / len(row) for seed, row in enumerate(arm)} for arm in (baseline, treated)]
     plain = measured(*means, metric=metric, better=better)
     rows = {"baseline": baseline, "tactic": treated}
     repeats = tuple(
@@ -200,9 +197,15 @@ def test_a_test_metric_with_scores_holds_the_test_examples_too() -> None:
     assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
 
 
-def test_scores_count_more_as_better_where_less_of_the_metric_is() -> None:
-    found = compare(scored(BOTH_SEEDS, SAME_EXAMPLE_LOST, better="lower"), "tactic", ACCURACY)
-    assert found.value == 25.0
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_scores_are_turned_as_the_metric_is(better) -> None:
+    with_scores = scored(BOTH_SEEDS, SAME_EXAMPLE_LOST, better=better)
+    bare = tuple(repeat.model_copy(update={"scores": None}) for repeat in with_scores.repeats)
+    found, alone = (
+        compare(each, "tactic", ACCURACY)
+        for each in (with_scores, with_scores.model_copy(update={"repeats": bare}))
+    )
+    assert found.value == alone.value == -25.0
 
 
 def test_seeds_stand_alone_where_scores_are_missing_or_not_of_the_metric() -> None:

@@ -127,8 +127,7 @@ def pairs(results: Results, arm: str, metric: str, reference: str = BASELINE) ->
         scores = _scores(results, (arm, reference), seeds) if metric.startswith(TEST) else None
         if scores is None:
             return Pairs(points, mean_of(points), DIFFERENCES[info.unit])
-        sign = -100 if info.better == "lower" else 100  # of scores more is always better
-        return Pairs(points, crossed_mean(scores[0] - scores[1]).times(sign), DIFFERENCES[info.unit])
+        return Pairs(points, crossed_mean(scores[0] - scores[1]).times(100), DIFFERENCES[info.unit])
     if metric in results.config.get(RATIO_OF_MEANS, ()):
         return _of_means(both, info.better)
     if not all(value > 0 for pair in both for value in pair):
