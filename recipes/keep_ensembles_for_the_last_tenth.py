@@ -121,6 +121,9 @@ def taught(teachers: Sequence[nn.Module], rows: Tensor, temperature: float) -> T
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Train the nets of an arm, and let them answer."""
     data = load_images((config.data,), config.data_dir)
+    first = data.train_images[: config.batch].flatten(1), data.train_labels[: config.batch]
+    # memory and threads are set up
+    dense_net(*first, hidden=config.hidden, epochs=1, batch=config.batch, rate=config.rate)
     torch.manual_seed(seed)  # an arm's first members are those of an arm with fewer
     chosen = torch.randperm(len(data.train_images))[: config.images]
     rows, labels = data.train_images[chosen].flatten(1), data.train_labels[chosen]  # (images, values)
@@ -142,7 +145,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     batches = [*zip(torch.split(held_out, 500), torch.split(wanted, 500), strict=True)]
     right = asked = 0
     with torch.inference_mode():
-        ask(members, batches[0][0])  # memory and threads are set up
+        ask(members, batches[0][0])  # the same for answers
         with meter.window("answers") as answering:
             for _ in range(config.rounds):
                 for some, classes in batches:
