@@ -284,7 +284,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
             metrics["break_even_tasks"] = len(config.labels) * pretraining_macs / saved
     used = replace(
         data.used,
-        train_count=max(config.labels) + (len(old_images) if arm in PRETRAINED else 0),
+        train_count=max(config.labels) + len(old_images),
         validation_count=len(data.validation_labels),
         test_count=len(held_out[1]),
     )
