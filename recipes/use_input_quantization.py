@@ -19,6 +19,7 @@ import sys
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -82,36 +83,42 @@ FULL = Config(images=55_000, forest_images=55_000, epochs=20, hidden=512)
 
 Bytes = NDArray[np.uint8]
 
+
+class Steps(TypedDict):
+    """What values are rounded to."""
+
+    bits: int
+    low: float
+    high: float
+
+
 # --- The tactic ------------------------------------------------------------------------------------------
 
 
 # --8<-- [start:tactic]
-@dataclass(frozen=True)
-class Quantizer:
-    """Rounds values to equal steps of a range, and packs them."""
+def pack_values(rows: Tensor, *, bits: int, low: float, high: float) -> Bytes:
+    """Round values to equal steps of a range, and pack them; return (rows, bytes).
 
-    bits: int
-    """Of a value, 1 to 8."""
-    low: float
-    """Value of the lowest step; smaller ones are cut off."""
-    high: float
-    """Value of the highest step."""
+    Args:
+        rows: Values, (rows, values).
+        bits: Of a value, 1 to 8.
+        low: Value of the lowest step; smaller ones are cut off.
+        high: Value of the highest step.
+    """
+    most = 2**bits - 1
+    steps = ((rows - low) / (high - low) * most).round().clamp(0, most)
+    codes = steps.numpy().astype(np.uint8)[:, :, None]  # (rows, values, 1)
+    places = np.arange(bits - 1, -1, -1, dtype=np.uint8)
+    return np.packbits((codes >> places & 1).reshape(len(codes), -1), axis=1)
 
-    def stored(self, rows: Tensor) -> Bytes:
-        """Return the packed values of each row, (rows, bytes), from (rows, values)."""
-        most = 2**self.bits - 1
-        steps = ((rows - self.low) / (self.high - self.low) * most).round().clamp(0, most)
-        codes = steps.numpy().astype(np.uint8)[:, :, None]  # (rows, values, 1)
-        places = np.arange(self.bits - 1, -1, -1, dtype=np.uint8)
-        return np.packbits((codes >> places & 1).reshape(len(codes), -1), axis=1)
 
-    def read(self, packed: Bytes, count: int) -> Tensor:
-        """Return the rounded values of each row, (rows, count), from (rows, bytes)."""
-        bits = np.unpackbits(packed, axis=1, count=count * self.bits).reshape(len(packed), count, self.bits)
-        codes = np.packbits(bits, axis=2, bitorder="big")[:, :, 0] >> (8 - self.bits)  # (rows, count)
-        step = (self.high - self.low) / (2**self.bits - 1)
-        values: Tensor = torch.from_numpy(codes.astype(np.float32)) * step + self.low
-        return values
+def read_values(packed: Bytes, count: int, *, bits: int, low: float, high: float) -> Tensor:
+    """Return the rounded values that `pack_values` packed, (rows, count)."""
+    single = np.unpackbits(packed, axis=1, count=count * bits).reshape(len(packed), count, bits)
+    codes = np.packbits(single, axis=2, bitorder="big")[:, :, 0] >> (8 - bits)  # (rows, count)
+    step = (high - low) / (2**bits - 1)
+    values: Tensor = torch.from_numpy(codes.astype(np.float32)) * step + low
+    return values
 
 
 # --8<-- [end:tactic]
@@ -140,14 +147,14 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     if arm == "baseline":
         inputs, input_bytes, reading_cpu_s = rows, 4.0 * count, 0.0
     else:
-        quantizer = Quantizer(BITS.get(arm, 8), float(rows.min()), float(rows.max()))
-        packed, asked = quantizer.stored(rows), quantizer.read(quantizer.stored(asked), count)
+        steps: Steps = {"bits": BITS.get(arm, 8), "low": float(rows.min()), "high": float(rows.max())}
+        packed, asked = pack_values(rows, **steps), read_values(pack_values(asked, **steps), count, **steps)
         input_bytes = float(packed.shape[1])
         deflated = [zlib.compress(row.tobytes(), 9) for row in packed] if arm.endswith("compressed") else []
         with meter.window("reading") as reading:
             if deflated:
                 packed = np.stack([np.frombuffer(zlib.decompress(row), np.uint8) for row in deflated])
-            inputs = quantizer.read(packed, count)
+            inputs = read_values(packed, count, **steps)
         reading_cpu_s = reading.cpu_s
         if deflated:
             input_bytes = sum(map(len, deflated)) / len(deflated)

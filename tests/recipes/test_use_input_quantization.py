@@ -6,27 +6,26 @@ import pytest
 import torch
 
 from recipes import use_input_quantization as recipe
-from recipes.use_input_quantization import Quantizer
+from recipes.use_input_quantization import pack_values, read_values
 from tests.recipes.fake_meter import FakeMeter
 
 
 def test_two_bits_are_packed_four_to_a_byte() -> None:
-    quantizer = Quantizer(2, low=0.0, high=3.0)
     rows = torch.tensor([[0.0, 1.2, 1.8, 3.0, 9.0, -4.0]])
-    packed = quantizer.stored(rows)
+    packed = pack_values(rows, bits=2, low=0.0, high=3.0)
     assert packed.tolist() == [[0b00011011, 0b11000000]]  # steps 0, 1, 2, 3, and 3, 0 behind the ends
-    assert quantizer.read(packed, 6).tolist() == [[0, 1, 2, 3, 3, 0]]
+    assert read_values(packed, 6, bits=2, low=0.0, high=3.0).tolist() == [[0, 1, 2, 3, 3, 0]]
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_nothing_is_off_by_more_than_half_a_step(bits: int) -> None:
     rows = torch.rand(20, 13, generator=torch.Generator().manual_seed(bits)) * 5 - 2
-    quantizer = Quantizer(bits, low=-2.0, high=3.0)
-    packed = quantizer.stored(rows)
+    steps: recipe.Steps = {"bits": bits, "low": -2.0, "high": 3.0}
+    packed = pack_values(rows, **steps)
     assert packed.shape == (20, -(-13 * bits // 8))
-    read = quantizer.read(packed, 13)
+    read = read_values(packed, 13, **steps)
     assert float((read - rows).abs().max()) <= 5 / (2**bits - 1) / 2 + 1e-6
-    assert (quantizer.stored(read) == packed).all()  # nothing more is lost
+    assert (pack_values(read, **steps) == packed).all()  # nothing more is lost
 
 
 @pytest.mark.parametrize("arm", recipe.ARMS)
