@@ -110,7 +110,7 @@ def test_on_a_second_device_cost_and_quality_are_shown_and_the_rest_is_linked() 
 
 def test_the_page_links_what_it_leaves_out() -> None:
     found = files(results())
-    assert '<a href="measurements/index.html">All measurements</a>: what each metric is' in found[PAGE]
+    assert '<a href="measurements/index.html">All measurements</a>: each metric and arm' in found[PAGE]
     assert '<a href="../index.html#impact">' in found[MEASUREMENTS]
     assert "Modelled energy of one image at batch 48." in found[MEASUREMENTS]
     assert "Modelled energy of one image at batch 48." not in found[PAGE]

@@ -85,10 +85,16 @@ def test_results_of_this_machine_are_in_the_output_too() -> None:
 
 
 @pytest.mark.parametrize("identifier", RECIPES)
-def test_only_a_recipe_that_reads_images_is_said_to_fall_back_to_digits(identifier) -> None:
-    reads_images = "load_images" in REAL.recipes[identifier].text
-    assert ("falls back to the digits" in page(identifier)) == reads_images
-    assert ("no data and no network" in page(identifier)) != reads_images
+def test_a_page_names_the_data_that_have_to_be_fetched(identifier) -> None:
+    text = REAL.recipes[identifier].text
+    named = set(re.findall(r"greentactics data\s+fetch\s+(\w+)", text))
+    if re.search(r"load_images|_fashion", text):
+        named.add("fashion-mnist")
+    needs = re.search(r"It needs PyTorch.*?</p>", page(identifier), re.DOTALL)
+    assert needs
+    told = set(re.findall(r"<code>greentactics data fetch ([\w-]+)</code>", needs[0]))
+    assert told == named
+    assert ("no GPU and no data" in needs[0]) == (not named)
 
 
 @pytest.mark.parametrize("identifier", RECIPES)

@@ -187,7 +187,7 @@ class ReproducedDocument(Document):
     quality: ComparisonDocument | None
     """The quality that must not suffer; null where it was not measured."""
     quality_tolerance_points: float
-    """Loss of quality that is still acceptable, in percentage points."""
+    """Loss of quality that is still acceptable, in the unit of its difference."""
     within_tolerance: bool
     """Whether the whole interval of the loss lies within the tolerance."""
     difference_shown: bool

@@ -24,7 +24,7 @@ from greentactics.evidence.comparison import NotComparable
 from greentactics.evidence.replays import effect_lines
 from greentactics.evidence.runs import TacticRun
 from greentactics.evidence.tactic import Tactic
-from greentactics.evidence.wording import estimate_phrase, with_provenance
+from greentactics.evidence.wording import estimate_phrase, tolerance_phrase, with_provenance
 from greentactics.models.results import TACTIC
 from greentactics.models.vocabulary import Kind
 from greentactics.text.escaping import one_line, paragraphs
@@ -76,6 +76,7 @@ def tactic_text(environment: Environment, tactic: Tactic, document: TacticDocume
         numbers={source.key: number for number, source in enumerate(document.sources, start=1)},
         run=run,
         shown=tactic.shown,
+        tolerance=tactic.shown and tolerance_phrase(tactic.shown.tolerance_points, tactic.shown.quality),
         replays=tactic.replays,
         replay_path=replay_path,
         effect_lines=effect_lines,

@@ -54,6 +54,12 @@ def points_word(estimate: Estimate) -> str:
     return "points" if estimate.unit == POINTS else estimate.unit
 
 
+def tolerance_phrase(points: float, quality: Estimate | None) -> str:
+    """Return the loss of a quality that is acceptable, such as `1 point` or `5 hundredths of a nat`."""
+    word = "points" if quality is None else points_word(quality)
+    return f"{points:g} {'point' if (points, word) == (1, 'points') else word}"
+
+
 def points_interval(estimate: Estimate) -> str:
     """Return the interval of a difference, such as ` [-0.7, -0.3]`; empty without one."""
     if estimate.low is None or estimate.high is None:

@@ -24,9 +24,11 @@ from greentactics.evidence.wording import (
     duration,
     sentence,
     stored_line,
+    tolerance_phrase,
     typographic,
 )
 from greentactics.models.bibliography import Reference
+from greentactics.models.datasets import FASHION_MNIST_FOLDER, SMOLLM2, SPAM
 from greentactics.models.record import Record
 from greentactics.models.vocabulary import Kind
 from greentactics.records.loading import Catalogue
@@ -101,6 +103,12 @@ def highlighted(text: str) -> Markup:
         parts.append(Markup('<span class="{}">{}</span>').format(token.lastgroup, listing_to_html(token[0])))
         end = token.end()
     return Markup().join([*parts, listing_to_html(text[end:])])
+
+
+def fetched(text: str) -> tuple[str, ...]:
+    """Return the names of the data sets that a recipe reads and `greentactics data fetch` brings."""
+    words = {FASHION_MNIST_FOLDER: "fashion", SMOLLM2.name: "smollm2", SPAM.name: "e_mail"}
+    return tuple(name for name, word in words.items() if word in text)
 
 
 def usage(text: str, module: str, modules: Mapping[str, str]) -> Usage | None:
@@ -258,6 +266,7 @@ def page_context(
         "details": detail_tables(verdict_run.results) if verdict_run else [],
         "energy_figures": layer_figures(verdict_run.results) if verdict_run else [],
         "certainty": certainty_rows(verdict_run),
+        "tolerance": verdict_run and tolerance_phrase(verdict_run.tolerance_points, verdict_run.quality),
         "timed_devices": timed_views(runs),
         "replays": replay_views(tactic, catalogue),
         "relations": relations,
@@ -287,6 +296,7 @@ def _recipe_context(tactic: Tactic, catalogue: Catalogue, runs: Sequence[TacticR
         "output": listing_to_html("\n".join(lines)),
         "key_lines": highlighted(marked) if marked else None,
         "usage": used,
+        "fetched": fetched(source.text),
         "usage_lines": highlighted(used.text) if used else None,
         "archive": archive_path(record.id) if archived else None,
         "archive_size": f"{len(archived)} files, {len(packed(archived)) / 1000:.0f} kB",
