@@ -23,7 +23,7 @@ from tests.site.crawl import broken_links
 from tests.site.test_pages import hostile
 
 pytest.importorskip("material", reason="the site extra is not installed")
-MOST_BYTES = 65_000
+MOST_BYTES = 60_000
 
 
 def build(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
