@@ -24,7 +24,7 @@ from recipes.common.run.contract import CannotRun
 from recipes.common.trial import command
 from recipes.common.trial.rivals import Nets, thin_distilled
 from recipes.common.trial.study import Study
-from recipes.decrease_model_complexity import narrower
+from recipes.decrease_model_complexity import trained_narrower
 
 TACTIC = "choose-a-lightweight-algorithm-alternative"
 SUBJECTS = {"smoke": "digits_cnn", "default": "resnet8_fashion", "full": "mobilenet_fashion"}
@@ -143,10 +143,7 @@ def spatially_separable(study: Study) -> Nets:
 
 def fewer_channels(study: Study) -> Nets:
     """Train the net with fewer channels, to the same shares of the cost."""
-    for share in SHARES:
-        net = narrower(study.fresh(), study.inputs, study.cost, share=share)
-        study.train(net, study.epochs_left(net))
-        yield f"{share:.0%} of the operations", net
+    yield from trained_narrower(study, SHARES)
 
 
 ARMS = (tactic, fewer_channels, thin_distilled, spatially_separable)

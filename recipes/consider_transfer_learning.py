@@ -32,6 +32,7 @@ from recipes.common.nets.data import load_images
 from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.common.trial.costs import MacsCounter
+from recipes.use_early_stopping import judged, small_net
 
 TACTIC = "consider-transfer-learning"
 ARMS = ("baseline", "tactic", "last_block", "whole_net", "random_features", "pixels", "longer")
@@ -146,15 +147,10 @@ def fit_last_layer(
 # --- The net, and training it by gradients -----------------------------------------------------------------
 
 
-def small_net(side: int, classes: int) -> nn.Sequential:
-    """Return a convolutional net of three parts: (batch, 1, side, side) to (batch, classes)."""
-    convolutions = nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # (batch, 8, side / 2, side / 2)
-        nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),  # (batch, side^2)
-    )  # fmt: skip
-    return nn.Sequential(
-        convolutions, nn.Sequential(nn.Linear(side * side, 64), nn.ReLU()), nn.Linear(64, classes)
-    )
+def in_parts(side: int, classes: int) -> nn.Sequential:
+    """Return a small net in three parts: (batch, 1, side, side) to (batch, classes)."""
+    layers = list(small_net(side).children())  # seven of convolutions, two of a dense layer, the last one
+    return nn.Sequential(nn.Sequential(*layers[:7]), nn.Sequential(*layers[7:9]), nn.Linear(64, classes))
 
 
 def train(net: nn.Module, inputs: Tensor, labels: Tensor, *, steps: int, batch: int, rate: float) -> None:
@@ -208,13 +204,6 @@ def of_classes(examples: tuple[Tensor, Tensor], classes: Tensor) -> tuple[Tensor
 
 
 @torch.inference_mode()
-def accuracy_of(net: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the share of images that a net sorts rightly."""
-    classes = torch.cat([net(some).argmax(1) for some in torch.split(images, 500)])  # (images,)
-    return float((classes == labels).double().mean())
-
-
-@torch.inference_mode()
 def macs_of(net: nn.Module, inputs: Tensor) -> float:
     """Count the multiply-accumulates of one input, (1, ...)."""
     with MacsCounter() as counter:
@@ -251,7 +240,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     if seed >= 1000:
         held_out = data.test_images, data.test_labels
     held_out = of_classes(held_out, new)
-    start = small_net(images.shape[-1], len(new))
+    start = in_parts(images.shape[-1], len(new))
     learn("whole_net", replace(config, tuning_steps=5), start, images[:100], labels[:100], len(new))  # warm
     pretraining_cpu_s = 0.0
     if arm in PRETRAINED:
@@ -266,7 +255,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         with meter.window("learning") as learning:
             nets.append(learn(arm, config, start, images[chosen], labels[chosen], len(new)))
         spent_s.append(learning.cpu_s)
-    qualities = [accuracy_of(net, *held_out) for net in nets]
+    qualities = [judged(net, held_out)[0] for net in nets]
     for count, cpu_s, accuracy in zip(config.labels, spent_s, qualities, strict=True):
         rows.append({"labels": count, "training_cpu_s": cpu_s, "test_accuracy": accuracy})
     share = len(config.labels) / config.shared_by

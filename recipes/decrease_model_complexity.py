@@ -13,7 +13,7 @@ Needs the extra `prune`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -60,12 +60,17 @@ def narrower(
 # --- Arms ------------------------------------------------------------------------------------------------
 
 
-def tactic(study: Study) -> Nets:
+def trained_narrower(study: Study, shares: Sequence[float]) -> Nets:
     """Train narrower nets, each for as long as the baseline."""
-    for share in SHARES:
+    for share in shares:
         net = narrower(study.fresh(), study.inputs, study.cost, share=share)
         study.train(net, study.epochs_left(net))
         yield f"{share:.0%} of the operations", net
+
+
+def tactic(study: Study) -> Nets:
+    """Make all layers narrower."""
+    yield from trained_narrower(study, SHARES)
 
 
 def cut_from_trained(study: Study) -> Nets:

@@ -49,7 +49,7 @@ def test_classes_are_counted_anew_in_the_order_given() -> None:
 )
 def test_frozen_parts_stay_and_the_start_is_left_alone(arm: str, same: list[bool]) -> None:
     torch.manual_seed(0)
-    start = recipe.small_net(16, 5)
+    start = recipe.in_parts(16, 5)
     before = copy.deepcopy(start.state_dict())
     images, labels = torch.randn(30, 1, 16, 16), torch.arange(30) % 5
     net = recipe.learn(arm, replace(recipe.SMOKE, parts=2), start, images, labels, 5)
