@@ -34,4 +34,13 @@ def test_what_says_most_comes_first_and_what_holds_is_left_out() -> None:
     }
     made = catalogue(*map(named, committed), results=committed)
     order = by_worth(join(made, {}), lambda _, entry: entry.device.name == "Ours")
-    assert order == ["begun", "measured", "never", "quick", "slow"]
+    assert list(order) == ["begun", "measured", "never", "quick", "slow"]
+    seconds = {name: seed_s / order["quick"] for name, seed_s in order.items()}
+    assert seconds == {
+        "begun": 1,
+        "measured": 1,
+        "never": 3,
+        "quick": 1,
+        "slow": 9,
+    }  # as long as the four took
+    assert set(by_worth(join(made, {}), lambda *_: True, "smoke")) == set(committed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -31,34 +32,66 @@ _LONG_AGO_S = 24 * 3600.0
 
 
 class RepeatProgress:
-    """Progress of a run: a bar with the repeats under way on a terminal, a line for each repeat elsewhere."""
+    """Progress of runs: a bar with the repeats under way on a terminal, a line for each repeat elsewhere.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    The bar counts the repeats of one run; of several it shows the share of their expected time.
+    """
+
+    def __init__(self, console: Console, expected_s: Mapping[str, float] | None = None) -> None:
+        """Prepare the bar.
+
+        Args:
+            console: Where it is shown.
+            expected_s: How long each of several runs is expected to take, by name; None for a single one.
+        """
+        self._console, self._expected_s = console, expected_s
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            MofNCompleteColumn() if expected_s is None else TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            redirect_stdout=expected_s is None,  # what several runs print there may go to a file
             speed_estimate_period=_LONG_AGO_S,
         )
         self._task: TaskID | None = None
         self._running: list[Pair] = []
         self._total = self._done = 0
+        self._over_s = self._run_s = self._reached_s = 0.0
+        self._prefix = ""
+
+    @property
+    def share(self) -> float:
+        """How much of several runs is done, 0 to 1."""
+        return self._reached_s / sum((self._expected_s or {}).values())
+
+    def begin_run(self, name: str) -> None:
+        """Say which of several runs comes next, or that it is passed over."""
+        expected_s = self._expected_s or {}
+        names = list(expected_s)
+        number = names.index(name)
+        self._over_s = self._reached_s = sum(expected_s[each] for each in names[:number])
+        self._run_s, self._prefix = expected_s[name], f"{number + 1} of {len(names)}, {name}: "
+        self._total = self._done = 0
+        if self._console.is_terminal:
+            self._show(sum(expected_s.values()))
+            self._update()
+        else:
+            self.note(f"{number + 1} of {len(names)}: {name}")
 
     def begin(self, total: int, done: int) -> None:
         """Show the bar, or set it to the work that comes next."""
         self._total, self._done = total, done
-        if self._task is not None:
+        if self._expected_s is not None:
+            self._update()
+        elif self._task is not None:
             self._bar.reset(self._task, total=total, completed=done)
-        elif self._console.is_terminal:
-            self._task = self._bar.add_task("starting", total=total, completed=done)
-            self._bar.start()
+        else:
+            self._show(total, done)
 
     def started(self, pair: Pair) -> None:
         """Name the repeat beside the bar."""
@@ -88,21 +121,33 @@ class RepeatProgress:
         if self._task is not None:
             self._bar.stop()
 
+    def _show(self, total: float, done: float = 0) -> None:
+        if self._task is None and self._console.is_terminal:
+            self._task = self._bar.add_task("starting", total=total)
+            self._bar.update(self._task, completed=done)
+            self._bar.start()
+
     def _leave(self, pair: Pair) -> None:
         self._running.remove(pair)
         self._done += 1
         self._update()
 
     def _update(self) -> None:
-        if self._task is not None:
-            under_way = "; ".join(str(pair) for pair in self._running) or "merging"
-            self._bar.update(self._task, description=under_way, completed=self._done, refresh=True)
+        if self._task is None:
+            return
+        under_way = self._prefix + ("; ".join(str(pair) for pair in self._running) or "merging")
+        completed: float = self._done
+        if self._expected_s is not None:
+            reached_s = self._over_s + self._run_s * self._done / max(1, self._total)
+            # a run counts its timing passes anew, so that the bar waits for them
+            completed = self._reached_s = max(self._reached_s, reached_s)
+        self._bar.update(self._task, description=under_way, completed=completed, refresh=True)
 
 
 @contextmanager
-def repeat_progress() -> Iterator[RepeatProgress]:
-    """Show the progress of a run on stderr while the block lasts."""
-    progress = RepeatProgress(Console(stderr=True))
+def repeat_progress(expected_s: Mapping[str, float] | None = None) -> Iterator[RepeatProgress]:
+    """Show the progress of a run, or of several whose time is expected, on stderr while the block lasts."""
+    progress = RepeatProgress(Console(stderr=True), expected_s)
     try:
         yield progress
     finally:
@@ -169,6 +214,17 @@ def results_table(results: Results, headline: tuple[str, ...] = ()) -> Table:
         label.append(f"\n{info.provenance}", style="dim")
         cells = [_cell(results, arm, name) for arm in arms]
         table.add_row(label, *cells, end_section=bool(first) and name == first[-1])
+    return table
+
+
+def outcomes_table(outcomes: Sequence[tuple[str, str, float]]) -> Table:
+    """Return what became of each of several runs: its name, the outcome, and the time it took in seconds."""
+    table = Table()
+    for heading in ("tactic", "outcome"):
+        table.add_column(heading)
+    table.add_column("time", justify="right")
+    for name, outcome, took_s in outcomes:
+        table.add_row(name, Text(outcome), f"{took_s / 60:.1f} min")
     return table
 
 

@@ -12,7 +12,13 @@ from typing import Any, get_args
 
 import click
 
-from greentactics.cli.console import print_table, repeat_progress, results_table
+from greentactics.cli.console import (
+    RepeatProgress,
+    outcomes_table,
+    print_table,
+    repeat_progress,
+    results_table,
+)
 from greentactics.cli.group import INTERRUPTED, Duration, FiniteRange, example, root_of
 from greentactics.evidence.runs import needs_control
 from greentactics.evidence.tactic import join
@@ -32,7 +38,7 @@ from greentactics.measure.measuring import (
 )
 from greentactics.measure.measuring import measure as measure_tactic
 from greentactics.measure.runner import Request, accelerator_for, make_plan, perform, resolve, subject_name
-from greentactics.models.results import DEFAULT_PRESET, Results
+from greentactics.models.results import Results
 from greentactics.models.timings import Engine
 from greentactics.records.loading import Catalogue, load_catalogue
 from greentactics.records.recipes import read_outline
@@ -238,62 +244,86 @@ def measure(
     known = (published,) if measure_all and out_folder != published else ()
     destination = Destination(out_folder, existing, _checked_slug(slug), out_file, known)
 
-    def one(name: str) -> Measured | None:
-        """Measure a tactic and tell what became of it; None where there was no time for anything to store."""
+    def one(name: str, progress: RepeatProgress) -> Measured:
+        """Measure a tactic."""
         needed = control if control is not None else control_needed(_loaded(root, name), name)
         request = replace_fields(_request(root, name, options), control=needed, until_s=until_s)
         request = replace_fields(request, first_seed=first_seed(request, published, out_folder))
         if subject_name(request) is not None:
             request = replace_fields(request, control=False)  # a trial times its baseline twice by itself
         try:
-            with repeat_progress() as progress:
-                measured = measure_tactic(request, destination, progress)
-        except NothingYet as told:
-            click.echo(str(told))
-            return None
+            return measure_tactic(request, destination, progress)
         except KeyboardInterrupt:
+            progress.close()
             _say_interrupted(request, existing)
             context.exit(INTERRUPTED)
-        _report(measured, for_others=out_file is not None)
-        return measured
 
-    if tactic is not None:
-        measured = one(tactic)
-        context.exit(1 if measured is not None and measured.results.failures else 0)
-    context.exit(_measure_all(root, options["wanted_device"], until_s, one))
+    if tactic is None:
+        context.exit(_measure_all(root, options["wanted_device"], options["preset"], until_s, one))
+    try:
+        with repeat_progress() as progress:
+            measured = one(tactic, progress)
+    except NothingYet as told:
+        click.echo(str(told))
+        return
+    _report(measured, for_others=out_file is not None)
+    context.exit(1 if measured.results.failures else 0)
 
 
 def _measure_all(
-    root: Path, wanted: str, until_s: float | None, one: Callable[[str], Measured | None]
+    root: Path,
+    wanted: str,
+    preset: str,
+    until_s: float | None,
+    one: Callable[[str, RepeatProgress], Measured],
 ) -> int:
-    """Measure the recipes that are worth it on this device, in order, and say what remains."""
+    """Measure the recipes that are worth it on this device, in order, and say what became of each."""
     catalogue = load_catalogue(root)
     tactics = {name: tactic for name, tactic in join(catalogue, {}).items() if name in catalogue.recipes}
     devices = {name: accelerator_for(root, name, wanted) for name in tactics}
-    subjects = {name: read_outline(root, name).subjects.get(DEFAULT_PRESET) for name in tactics}
+    subjects = {name: read_outline(root, name).subjects.get(preset) for name in tactics}
 
     def is_here(name: str, results: Results) -> bool:
         return results.subject == subjects[name] and is_device_of(devices[name], results.device)
 
-    waiting = by_worth(tactics, is_here)
-    click.echo(f"In order of worth: {', '.join(waiting) or 'nothing, as every result holds'}")
-    remaining, failed = list[str](), False
-    for name in waiting:
-        if until_s is not None and time.monotonic() >= until_s:
-            remaining.append(name)
-            continue
-        try:
-            measured = one(name)
-        except UserError as error:  # such as data that are not there: others can be measured all the same
-            click.echo(f"{name}: {error}", err=True)
-            failed = True
-            continue
-        failed = failed or (measured is not None and bool(measured.results.failures))
-        if measured is None or measured.left:
-            remaining.append(name)
-    if remaining:
-        click.echo(f"The time is up; the same command goes on with what remains: {', '.join(remaining)}")
+    waiting = by_worth(tactics, is_here, preset)
+    if not waiting:
+        click.echo("Nothing to measure, as every result holds")
+        return 0
+    outcomes, failed, remains = list[tuple[str, str, float]](), False, False
+    with repeat_progress(waiting) as progress:
+        for name in waiting:
+            progress.begin_run(name)
+            begun_s = time.monotonic()
+            if until_s is not None and begun_s >= until_s:
+                outcomes.append((name, "not begun, the time was up", 0.0))
+                remains = True
+                continue
+            try:
+                measured = one(name, progress)
+            except NothingYet as told:
+                outcome, remains = str(told), True
+            except UserError as error:  # such as data that are not there: others can be measured all the same
+                outcome, failed = f"failed: {error}", True
+            else:
+                outcome = _outcome(measured)
+                failed, remains = failed or bool(measured.results.failures), remains or bool(measured.left)
+            outcomes.append((name, outcome, time.monotonic() - begun_s))
+    print_table(outcomes_table(outcomes))
+    if remains:
+        click.echo("The time was up; the same command goes on with what remains.")
     return 1 if failed else 0
+
+
+def _outcome(measured: Measured) -> str:
+    """Return what became of a run, for a table."""
+    results, count = measured.results, len(measured.results.seeds)
+    if measured.reused:
+        return "kept, as the recipe is unchanged"
+    parts = [f"measured with {count} seed{'s' * (count != 1)}"]
+    parts += [f"{len(results.failures)} failed"] if results.failures else []
+    parts += [f"no time for {measured.left} more"] if measured.left else []
+    return ", ".join(parts)
 
 
 def _request(root: Path, tactic: str, options: dict[str, Any]) -> Request:
