@@ -4,8 +4,8 @@ The setting is that of SparseGPT (Frantar, Alistarh, ICML 2023, arXiv 2301.00774
 held to its former outputs on a few inputs. Which weights stay, and their least squares, are those of Yang,
 Chen, Sze (CVPR 2017, arXiv 1611.05128). Simplified: squared error in the choice, one pass over the layers.
 
-All arms keep as many weights of each layer: by one threshold on magnitudes, or equal shares of a net that
-takes tokens, as in the papers on language models. The rivals choose by magnitude, with and without the fit;
+All arms keep as many weights of each layer: by one threshold on magnitudes, or equal shares of a large net,
+as in the papers on language models. The rivals choose by magnitude, with and without the fit;
 by chance, with it; as Wanda does (Sun et al., arXiv 2306.11695); and as SparseGPT does.
 
     python -m recipes.prune_without_retraining --seed 0 --preset smoke
@@ -43,8 +43,9 @@ SUBJECTS = {"smoke": "digits_cnn", "default": "lenet_fashion", "full": "vit_fash
 COST = "nonzero_weights"
 RETRAINS = False
 KEPT = (0.6, 0.35, 0.2, 0.12, 0.07)  # shares of the weights: the nets of a curve
-KEPT_OF_TOKENS = (0.8, 0.7)  # of a net that takes tokens, which loses sooner, and takes a minute for each
-STEPS_OF_TOKENS = 6  # of the fit there: an exact one takes many times as long, and fits few texts too well
+LARGE_PARAMETERS = 10_000_000  # from here on a net is pruned as language models are
+KEPT_OF_LARGE = (0.8, 0.7)  # of a large net, which takes a minute for each share
+STEPS_OF_LARGE = 6  # of the fit there: an exact one takes many times as long, and fits few inputs too well
 
 # --- The tactic ------------------------------------------------------------------------------------------
 
@@ -201,6 +202,10 @@ def prune_layer_by_layer(
     return {name: layer.weight != 0 for name, layer in layers.items()}
 
 
+# --8<-- [end:tactic]
+# --- Looking at layers while inputs pass ------------------------------------------------------------------
+
+
 def called_layers(model: nn.Module, inputs: Tensor) -> dict[str, PrunableLayer]:
     """Return convolutions and linear layers by name, in the order in which `forward` first calls them."""
     called = dict[str, PrunableLayer]()
@@ -241,7 +246,6 @@ def watch(
             handle.remove()
 
 
-# --8<-- [end:tactic]
 # --- Rivals: each keeps as many weights of a layer ---------------------------------------------------------
 
 
@@ -294,22 +298,22 @@ def sparsegpt_part(part: Part, *, block: int = 128, damping: float = 0.01) -> tu
 
 def at_each_depth(study: Study, prune: Callable[..., object], **named: object) -> Nets:
     """Prune a copy of the trained net to each share of its weights."""
-    of_tokens = takes_tokens(study)
-    for share in KEPT_OF_TOKENS if of_tokens else KEPT:
+    large = is_large(study)
+    for share in KEPT_OF_LARGE if large else KEPT:
         net = study.copy()
-        prune(net, study.inputs, kept_fraction=share, in_each=of_tokens, **named)
+        prune(net, study.inputs, kept_fraction=share, in_each=large, **named)
         yield f"{share:.0%} of the weights", net
 
 
 def fitted(study: Study, choose: Choice) -> Nets:
     """Choose, and fit."""
-    steps = STEPS_OF_TOKENS if takes_tokens(study) else None
+    steps = STEPS_OF_LARGE if is_large(study) else None
     yield from at_each_depth(study, prune_without_retraining, choose=choose, steps=steps)
 
 
-def takes_tokens(study: Study) -> bool:
-    """Return whether the nets take tokens."""
-    return not study.inputs.is_floating_point()
+def is_large(study: Study) -> bool:
+    """Return whether the trained net is a large one."""
+    return sum(weight.numel() for weight in study.copy().parameters()) >= LARGE_PARAMETERS
 
 
 def tactic(study: Study) -> Nets:
@@ -324,8 +328,8 @@ def magnitude_fitted(study: Study) -> Nets:
 
 def random_fitted(study: Study) -> Nets:
     """Choose by chance, and fit."""
-    if takes_tokens(study):
-        raise CannotRun("a choice by chance is told on images; on a net that takes tokens its time is spared")
+    if is_large(study):
+        raise CannotRun("a choice by chance is told on small nets; on a large one its time is spared")
     yield from fitted(study, by_chance)
 
 

@@ -265,12 +265,15 @@ def test_what_is_fitted_is_better_than_what_is_only_cut(trial: Trial) -> None:
     assert quality["tactic"] > quality["random_fitted"]
 
 
-def test_a_language_model_loses_weights_of_its_linear_layers_alone() -> None:
+def test_a_large_language_model_loses_weights_of_its_linear_layers_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recipe, "LARGE_PARAMETERS", 10_000)
     trial = run_trial(recipe, load_subject("tiny_llama"), 0, "smoke", FakeMeter())
     assert set(trial.left_out) == {"random_fitted"}
     whole, (first, *_) = trial.arms["baseline"].chosen, trial.arms["tactic"].points
     linear_weights = 2 * (2 * 48 * 48 + 2 * 16 * 48 + 3 * 48 * 96)
-    for share, point in zip(recipe.KEPT_OF_TOKENS, trial.arms["tactic"].points, strict=True):
+    for share, point in zip(recipe.KEPT_OF_LARGE, trial.arms["tactic"].points, strict=True):
         gone = whole.costs["nonzero_weights"] - point.costs["nonzero_weights"]
         assert gone == pytest.approx((1 - share) * linear_weights, rel=0.01)
     chosen = trial.arms["tactic"].chosen.net
@@ -284,7 +287,7 @@ def test_it_runs_on_nets_of_readers(name: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("GREENTACTICS_CACHE", str(tmp_path))
     subject = load_subject(str(Path(__file__).parents[1] / "examples" / "subjects" / f"{name}.py"))
     trial = run_trial(recipe, subject, 0, "smoke", FakeMeter())
-    assert set(trial.left_out) == ({"random_fitted"} if name == "transformer" else set())  # it takes tokens
+    assert not trial.left_out
     assert (
         trial.arms["tactic"].points[-1].costs[recipe.COST] < trial.arms["baseline"].chosen.costs[recipe.COST]
     )
