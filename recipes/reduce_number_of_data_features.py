@@ -36,8 +36,8 @@ TACTIC = "reduce-number-of-data-features"
 ARMS = (
     "baseline",
     "tactic",
-    "half_of_the_words",
-    "fiftieth_of_the_words",
+    "tactic_with_half_of_the_words",
+    "tactic_with_fiftieth_of_the_words",
     "random_words",
     "commonest_words",
     "words_of_a_linear_model",
@@ -126,7 +126,10 @@ def learned_from(arm: str, config: Config, train: Counted, seed: int) -> tuple[C
         return every_mail, commonest(train.words, count)
     if arm == "words_of_a_linear_model":
         return every_mail, of_a_linear_model(train.words, train.is_spam, count)
-    count = {"half_of_the_words": features // 2, "fiftieth_of_the_words": features // 50}.get(arm, count)
+    count = {
+        "tactic_with_half_of_the_words": features // 2,
+        "tactic_with_fiftieth_of_the_words": features // 50,
+    }.get(arm, count)
     return every_mail, best_features(train.words, train.is_spam, count)
 
 

@@ -34,7 +34,7 @@ from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.language.texts import Text, every_e_mail, made_up_e_mails
 
 TACTIC = "remove-redundant-data"
-ARMS = ("baseline", "tactic", "looser_threshold", "exact_copies", "random_mails", "fewer_epochs")
+ARMS = ("baseline", "tactic", "tactic_with_looser_threshold", "exact_copies", "random_mails", "fewer_epochs")
 METRICS: MetricTable = {
     "training_cpu_s": ("s", "lower", "measured", "Processor time of the search for copies and of training."),
     "search_cpu_s": ("s", "lower", "measured", "Processor time of the search for copies alone."),
@@ -115,7 +115,7 @@ def learned_from(arm: str, config: Config, mails: Sequence[Text], vectors: csr_a
     """Return the e-mails that an arm learns from."""
     if arm == "tactic":
         return without_near_copies(vectors, config.threshold)
-    if arm == "looser_threshold":
+    if arm == "tactic_with_looser_threshold":
         return without_near_copies(vectors, config.looser)
     if arm == "exact_copies":
         return without_exact_copies(mails)

@@ -38,8 +38,8 @@ ARMS = (
     "baseline",
     "tactic",
     "eight_bits",
-    "three_bits",
-    "one_bit",
+    "tactic_with_three_bits",
+    "tactic_with_one_bit",
     "compressed",
     "tactic_and_compressed",
     "fewer_pixels",
@@ -51,7 +51,7 @@ METRICS: MetricTable = {
     "test_accuracy": ("fraction", "higher", "measured", "Held-out images that the net sorts rightly."),
     "forest_accuracy": ("fraction", "higher", "measured", "Held-out images that the forest sorts rightly."),
 }
-BITS = {"tactic": 2, "tactic_and_compressed": 2, "three_bits": 3, "one_bit": 1}
+BITS = {"tactic": 2, "tactic_and_compressed": 2, "tactic_with_three_bits": 3, "tactic_with_one_bit": 1}
 """Bits of a value by arm, where they are not eight."""
 
 

@@ -30,6 +30,7 @@ def chosen(**others) -> str | None:
         ({"cheap": (5.0, 4.0), "least_lost": (4.0, 2.0)}, "least_lost"),
         ({"as_given": (9.0, 0.0)}, None),
         ({"dear": (4.0, 0.0), "tactic_and_dear": (9.0, 0.0)}, "dear"),
+        ({"dear": (4.0, 0.0), "tactic_with_more": (9.0, 0.0)}, "dear"),
         ({}, None),
     ],
 )

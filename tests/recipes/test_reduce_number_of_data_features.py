@@ -47,7 +47,12 @@ def test_each_algorithm_pays_for_the_choice(arm: str) -> None:
     assert meter.names == ["selection", *recipe.ALGORITHMS]
     assert set(metrics) == set(recipe.METRICS)
     assert all(metrics[f"{name}_cpu_s"] == 2 * metrics["selection_cpu_s"] for name in recipe.ALGORITHMS)
-    shares = {"tactic": 0.1, "random_words": 0.1, "commonest_words": 0.1, "half_of_the_words": 0.5}
+    shares = {
+        "tactic": 0.1,
+        "random_words": 0.1,
+        "commonest_words": 0.1,
+        "tactic_with_half_of_the_words": 0.5,
+    }
     words = recipe.run(recipe.SMOKE, arm="baseline", seed=0, meter=FakeMeter()).metrics["features"]
     if arm in shares:
         assert metrics["features"] == pytest.approx(shares[arm] * words, abs=1)

@@ -32,7 +32,13 @@ def test_nothing_is_off_by_more_than_half_a_step(bits: int) -> None:
 def test_bytes_are_those_that_are_stored(arm: str) -> None:
     metrics = recipe.run(recipe.SMOKE, arm=arm, seed=0, meter=FakeMeter()).metrics
     assert set(metrics) == set(recipe.METRICS)
-    expected = {"baseline": 1024, "tactic": 64, "three_bits": 96, "eight_bits": 256, "one_bit": 32}
+    expected = {
+        "baseline": 1024,
+        "tactic": 64,
+        "tactic_with_three_bits": 96,
+        "eight_bits": 256,
+        "tactic_with_one_bit": 32,
+    }
     expected["fewer_pixels"] = 64
     if arm in expected:
         assert metrics["input_bytes"] == expected[arm]

@@ -18,7 +18,17 @@ from greentactics.evidence.comparison import (
     tolerance_points,
 )
 from greentactics.models.record import RecipeUse
-from greentactics.models.results import AS_GIVEN, BASELINE, CHOICE, COMBINED, TACTIC, TEST, Better, Results
+from greentactics.models.results import (
+    AS_GIVEN,
+    BASELINE,
+    CHOICE,
+    COMBINED,
+    TACTIC,
+    TEST,
+    VARIED,
+    Better,
+    Results,
+)
 from greentactics.models.vocabulary import Term
 
 EQUAL_COSTS = 1.01
@@ -54,7 +64,7 @@ class BestRival:
 def rivals(results: Results) -> tuple[str, ...]:
     """Return the arms that are rivals of the tactic."""
     own = (BASELINE, AS_GIVEN, TACTIC, *combinations(results))
-    return tuple(arm for arm in results.arms if arm not in own)
+    return tuple(arm for arm in results.arms if arm not in own and not arm.startswith(VARIED))
 
 
 def combinations(results: Results) -> dict[str, str]:

@@ -36,6 +36,8 @@ AS_GIVEN = "as_given"
 """The trained net untouched, beside the baseline that is trained on."""
 COMBINED = "tactic_and_"
 """How the name of an arm begins that joins the tactic with another arm, whose name follows."""
+VARIED = "tactic_with_"
+"""How the name of an arm begins that is the tactic with another setting of its own, which follows."""
 NO_METER = "none"
 """Source of energy of a run without a meter."""
 
