@@ -16,7 +16,7 @@ NO_WARNING := NO_MKDOCS_2_WARNING=1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help requirements install demo demo-full accelerator site serve test check benchmark clean
+.PHONY: help requirements install demo demo-full accelerator smoke site serve test check benchmark clean
 
 help:
 	@echo "make demo    measure one tactic on this machine, build the site with the result, print the verdict;"
@@ -24,6 +24,7 @@ help:
 	@echo "make demo-full  the same with a larger network, on Fashion-MNIST: DATA_DIR=folder with fashion-mnist/"
 	@echo "make accelerator  measure recipes on a CUDA accelerator, in order of worth, into OUT_DIR; goes on where it"
 	@echo "             stopped; WITHIN=8m, DATA_DIR=folder, OUT_DIR=folder, PYTHON=one with a PyTorch for CUDA"
+	@echo "make smoke   measure every recipe in its smallest settings into build/smoke; no data needed, some minutes"
 	@echo "make install set up .venv with all that the other commands need; they do so by themselves, too"
 	@echo "make site    build the site into site/; SITE_URL=https://your.host/path/ for absolute addresses"
 	@echo "make serve   show the site with live reload"
@@ -103,6 +104,9 @@ accelerator:
 	  echo "Another interpreter: make accelerator PYTHON=folder/bin/python" >&2; exit 1; }; \
 	$$python -m greentactics measure --all --device auto --out-dir "$(OUT_DIR)" $(if $(WITHIN),--within $(WITHIN)) \
 	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+
+smoke: $(STAMP)
+	@$(RUN) greentactics measure --all --preset smoke --seeds 1 --latency-seeds 0 --no-control --jobs $(JOBS) --out-dir build/smoke
 
 site: $(STAMP)
 	@echo "Building the site into site/"
