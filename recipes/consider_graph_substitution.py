@@ -53,8 +53,8 @@ TACTIC = "consider-graph-substitution"
 ARMS = (
     "baseline",
     "tactic",
-    "no_detours",
-    "rules_alone",
+    "tactic_with_no_detours",
+    "tactic_with_rules_alone",
     "every_rule",
     "folding_alone",
     "torchscript",
@@ -330,8 +330,8 @@ def prepared(arm: str, config: Config, net: fx.GraphModule, image: Tensor) -> An
         return onnxruntime(search(), image, "all")
     searches = {
         "tactic": search,
-        "no_detours": partial(search, detour=1.0),
-        "rules_alone": partial(search, kernels=()),
+        "tactic_with_no_detours": partial(search, detour=1.0),
+        "tactic_with_rules_alone": partial(search, kernels=()),
     }
     return searches[arm]() if arm in searches else net
 

@@ -140,7 +140,7 @@ def tactic(study: Study) -> Nets:
         yield f"{share:.0%} of the operations", taught(study, net, TEMPERATURE)
 
 
-def temperature_1(study: Study) -> Nets:
+def tactic_with_temperature_1(study: Study) -> Nets:
     """Teach the student what the teacher says, not softened."""
     yield "temperature 1", taught(study, student(study), 1.0)
 
@@ -179,7 +179,14 @@ def cut_teacher(study: Study) -> Nets:
         yield label, booked(study, net, study.ledger.examples, needs_teacher=True)
 
 
-ARMS = (tactic, temperature_1, labels_alone, labels_for_the_whole_cost, smoothed_labels, cut_teacher)
+ARMS = (
+    tactic,
+    tactic_with_temperature_1,
+    labels_alone,
+    labels_for_the_whole_cost,
+    smoothed_labels,
+    cut_teacher,
+)
 
 
 if __name__ == "__main__":

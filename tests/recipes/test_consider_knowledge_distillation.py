@@ -66,12 +66,15 @@ def test_who_needs_a_teacher_is_charged_with_it(trial: Trial) -> None:
             whole, alone = (point.extra[f"break_even_{of}"].value for of in ("answers", "teacher_there"))
             saved = given.costs["macs"] - point.costs["macs"]
             teacher = 3 * given.costs["macs"] * lifetime_examples(given.net)
-            needs = name in ("tactic", "temperature_1", "cut_teacher")
+            needs = name in ("tactic", "tactic_with_temperature_1", "cut_teacher")
             assert (whole - alone) * saved == pytest.approx(teacher if needs else 0, rel=1e-6)
 
 
 def test_students_of_all_arms_are_alike_but_for_what_they_learn_from(trial: Trial) -> None:
-    found, others = trial.arms["tactic"].chosen, ("temperature_1", "labels_alone", "smoothed_labels")
+    found, others = (
+        trial.arms["tactic"].chosen,
+        ("tactic_with_temperature_1", "labels_alone", "smoothed_labels"),
+    )
     for name in others:
         point = trial.arms[name].chosen
         assert point.costs["macs"] == found.costs["macs"]
