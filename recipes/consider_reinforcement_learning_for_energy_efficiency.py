@@ -44,7 +44,12 @@ TACTIC = "consider-reinforcement-learning-for-energy-efficiency"
 WAYS = ("small", "large", "small_then_large", "remote")
 FIXED = {"baseline": 1, "always_small": 0, "always_remote": 3, "fixed_threshold": 2}
 """Number of the way of an arm that has one."""
-EXPLORE = {"tactic": 0.05, "frozen_table": 0.05, "explore_1_percent": 0.01, "explore_20_percent": 0.2}
+EXPLORE = {
+    "tactic": 0.05,
+    "frozen_table": 0.05,
+    "tactic_with_1_percent_explored": 0.01,
+    "tactic_with_20_percent_explored": 0.2,
+}
 """Share of requests answered in a way drawn by chance."""
 ARMS = (
     "baseline",
@@ -54,8 +59,8 @@ ARMS = (
     "fixed_threshold",
     "fixed_rule",
     "frozen_table",
-    "explore_1_percent",
-    "explore_20_percent",
+    "tactic_with_1_percent_explored",
+    "tactic_with_20_percent_explored",
 )
 METRICS: MetricTable = {
     "device_cost_fraction": (
