@@ -2,9 +2,9 @@
 
 Record: tactics/use-dynamic-parameter-adaptation.yaml. After García-Martín et al., "Energy-Aware Very Fast
 Decision Tree", 2021, as in the C program that the authors published: a leaf in which a check found no split
-waits for as many further examples as the Hoeffding bound asks for at the lead that was found. The arm
-`only_the_rest` counts those that the leaf has seen already. The baseline checks every 200 examples of a leaf,
-the rivals at other fixed distances. Two arms begin with shorter and longer waits than 200.
+waits for as many further examples as the Hoeffding bound asks for at the lead that was found. In
+`tactic_with_what_was_seen` those count that the leaf has seen already. The baseline checks every 200 examples
+of a leaf, the rivals at other fixed distances. Two arms begin with shorter and longer waits than 200.
 
 The tree keeps a normal distribution for each class and attribute, and answers by the majority. Each example
 is answered before it is learnt from. Five streams are drawn, of kinds as in the paper but shorter; a sixth
@@ -39,9 +39,9 @@ TACTIC = "use-dynamic-parameter-adaptation"
 ARMS = (
     "baseline",
     "tactic",
-    "only_the_rest",
-    "begin_at_50",
-    "begin_at_1000",
+    "tactic_with_what_was_seen",
+    "tactic_with_first_check_at_50",
+    "tactic_with_first_check_at_1000",
     "fixed_50",
     "fixed_1000",
     "fixed_2000",
@@ -283,11 +283,11 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     kind, _, number = arm.rpartition("_")
     if number.isdecimal():
         config = replace(config, first_check=int(number))
-    adapted = kind == "begin_at" or arm in ("tactic", "only_the_rest")
+    adapted = kind == "tactic_with_first_check_at" or arm in ("tactic", "tactic_with_what_was_seen")
     rows = dict[str, dict[str, float]]()
     for name, (values, labels) in streams.items():
         root = Node(np.zeros(int(labels.max()) + 1), values.shape[1], config.first_check)
-        tree = Tree(config, adapted, arm == "only_the_rest", root)
+        tree = Tree(config, adapted, arm == "tactic_with_what_was_seen", root)
         examples = list(zip(values, labels.tolist(), strict=True))
         with meter.window(name) as window:
             right = sum(tree.step(*example) for example in examples)
