@@ -66,7 +66,7 @@ ARMS = (
 )
 METRICS: MetricTable = {
     "answer_cpu_ms": ("ms", "lower", "measured", "Processor time of one answer, one image at a time."),
-    "answer_cpu_fraction": ("fraction", "lower", "measured",
+    "answer_cpu_fraction": ("ratio", "lower", "measured",
         "The same over that of the net as it was written, in turns; of the baseline, two readings of it."),
     "preparation_cpu_s": ("s", "lower", "measured",
         "Processor time of searching, compiling or exporting, with that of the C++ compiler."),

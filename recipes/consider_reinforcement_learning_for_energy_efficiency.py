@@ -64,7 +64,7 @@ ARMS = (
 )
 METRICS: MetricTable = {
     "device_cost_fraction": (
-        "fraction",
+        "ratio",
         "lower",
         "modelled",
         "Measured processor time and modelled time of sending of a request, over the time of the large net.",
@@ -86,7 +86,7 @@ METRICS: MetricTable = {
     ),
     "late_fraction": ("fraction", "lower", "modelled", "Requests answered after their deadline."),
     "regret_fraction": (
-        "fraction",
+        "ratio",
         "lower",
         "modelled",
         "Price above the oracle's, in the large net's time.",
