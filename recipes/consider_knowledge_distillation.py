@@ -2,10 +2,11 @@
 
 After Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531). The student is
 the net as given with all layers narrower by one share; the loss stands in `recipes/common/trial/rivals.py`.
-The teacher answers each example once. Rivals of the student's size: the same student on labels alone, for as
-many examples, and for as many multiplications as teacher and student took together; with smoothed labels
-(Szegedy et al., "Rethinking the Inception Architecture", 2015, arXiv 1512.00567); at a temperature of 1; and
-the teacher itself, cut by the norm of channels and trained on.
+The teacher answers each example once, and all students are trained for as long as it was, the baseline for
+longer. Rivals of the student's size: the same student on labels alone, for as many examples, and for as many
+multiplications as teacher and student took together; with smoothed labels (Szegedy et al., "Rethinking the
+Inception Architecture", 2015, arXiv 1512.00567); at a temperature of 1; and the teacher itself, cut by the
+norm of channels and trained on.
 
 `break_even_answers` charges the training of the teacher to whoever needs it, `..._teacher_there` does not.
 
@@ -38,7 +39,7 @@ DRAWS_MORE = {
     "net is a small part of the teacher."
 }
 SHARES = (0.15, 0.3)  # of the multiply-accumulates: the students of a curve
-TEMPERATURE = 4.0
+TEMPERATURE = 4.0  # that of the other recipes here with a teacher; not searched for
 SMOOTHED = 0.1  # part of a label that is spread over all classes
 
 # --- The tactic ------------------------------------------------------------------------------------------
@@ -118,10 +119,10 @@ def extra_costs(net: nn.Module, inputs: Tensor) -> dict[str, Metric]:
 # --- Arms ------------------------------------------------------------------------------------------------
 
 
-def taught(study: Study, net: nn.Module, temperature: float) -> nn.Module:
-    """Let a teacher teach a net for the baseline's whole life."""
-    teacher, before = RememberedTeacher(study.copy()), study.ledger.examples
-    study.train(net, study.epochs_left(net), **distillation(teacher, temperature=temperature))
+def taught(study: Study, net: nn.Module, teacher: RememberedTeacher, temperature: float) -> nn.Module:
+    """Let a teacher teach a net; what others have asked it already is charged as if this net had asked."""
+    before = study.ledger.examples
+    study.train(net, study.dense_epochs, **distillation(teacher, temperature=temperature))
     examples = study.ledger.examples - before
     return booked(study, net, examples, len(teacher.answers), needs_teacher=True)
 
@@ -134,21 +135,22 @@ def student(study: Study) -> nn.Module:
 
 def tactic(study: Study) -> Nets:
     """Teach students of several widths."""
+    teacher = RememberedTeacher(study.copy())
     for share in SHARES:
         narrow = narrower(study.fresh(), study.inputs, study.cost, share=share)
         net = with_random_weights(narrow, study)
-        yield f"{share:.0%} of the operations", taught(study, net, TEMPERATURE)
+        yield f"{share:.0%} of the operations", taught(study, net, teacher, TEMPERATURE)
 
 
 def tactic_with_temperature_1(study: Study) -> Nets:
     """Teach the student what the teacher says, not softened."""
-    yield "temperature 1", taught(study, student(study), 1.0)
+    yield "temperature 1", taught(study, student(study), RememberedTeacher(study.copy()), 1.0)
 
 
 def labels_alone(study: Study) -> Nets:
     """Train the student without a teacher, for as many examples."""
     net = student(study)
-    study.train(net, study.epochs_left(net))
+    study.train(net, study.dense_epochs)
     yield "labels alone", booked(study, net, study.ledger.examples, needs_teacher=False)
 
 
@@ -168,7 +170,7 @@ def smoothed_labels(study: Study) -> Nets:
         return -SMOOTHED * outputs.float().log_softmax(-1).mean()
 
     net = student(study)
-    study.train(net, study.epochs_left(net), add=spread, own_weight=1 - SMOOTHED)
+    study.train(net, study.dense_epochs, add=spread, own_weight=1 - SMOOTHED)
     yield "smoothed labels", booked(study, net, study.ledger.examples, needs_teacher=False)
 
 
