@@ -42,8 +42,8 @@ TACTIC = "use-quantization-aware-training"
 ARMS = (
     "baseline",
     "tactic",
-    "trained_in_8_bits",
-    "trained_in_2_bits",
+    "tactic_with_8_bits",
+    "tactic_with_2_bits",
     "rounded",
     "repaired",
     "repaired_in_2_bits",
@@ -59,8 +59,8 @@ METRICS: MetricTable = {
 }
 BITS = {
     "baseline": 32,
-    "trained_in_8_bits": 8,
-    "trained_in_2_bits": 2,
+    "tactic_with_8_bits": 8,
+    "tactic_with_2_bits": 2,
     "repaired_in_2_bits": 2,
     "rounded_in_8_bits": 8,
     "rounded_in_8_bits_by_layer": 8,
@@ -253,7 +253,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     with TemporaryDirectory() as folder:
         with meter.window("rounding") as rounding:
             net = folded(net).train()
-            if arm == "tactic" or arm.startswith("trained"):
+            if arm.startswith("tactic"):
                 round_in_training(net, bits)
             learn(net, steps=config.more_steps, rate=config.more_rate)
             net.eval()
