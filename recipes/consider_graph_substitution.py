@@ -200,6 +200,10 @@ def rewritten(root: nn.Module, graph: fx.Graph, place: int, rule: Rule) -> fx.Gr
     return new
 
 
+# --8<-- [end:tactic]
+# --- Prices of graphs -------------------------------------------------------------------------------------
+
+
 class Prices(fx.Interpreter):
     """Adds up processor time of the operations of a graph; each is timed once for inputs of one layout."""
 
@@ -257,7 +261,6 @@ def wording(root: nn.Module, graph: fx.Graph) -> int:
     return words[next(reversed(graph.nodes))]
 
 
-# --8<-- [end:tactic]
 # --- Rivals: each returns what answers one image, (1, 1, height, width) to (1, 10) --------------------------
 
 Answer = Callable[[Tensor], Tensor]

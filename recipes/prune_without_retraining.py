@@ -142,6 +142,10 @@ def largest(scores: Tensor, counts: Tensor) -> Tensor:
     return torch.empty_like(stays).scatter_(1, order, stays)
 
 
+# --8<-- [end:tactic]
+# --- Layer by layer, as inputs pass -----------------------------------------------------------------------
+
+
 @torch.no_grad()
 def prune_layer_by_layer(
     model: nn.Module,
@@ -200,10 +204,6 @@ def prune_layer_by_layer(
         for handle in handles.values():
             handle.remove()
     return {name: layer.weight != 0 for name, layer in layers.items()}
-
-
-# --8<-- [end:tactic]
-# --- Looking at layers while inputs pass ------------------------------------------------------------------
 
 
 def called_layers(model: nn.Module, inputs: Tensor) -> dict[str, PrunableLayer]:

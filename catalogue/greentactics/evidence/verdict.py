@@ -43,6 +43,8 @@ class Verdict:
     """The same against the best rival; None where nothing was reproduced, and of a habit to avoid."""
     felt: str | None = None
     """What one call takes on the device; None where nothing was reproduced, or the first part tells it."""
+    reproduced: str | None = None
+    """Saving and quality alone, without conditions and claim; None where nothing was reproduced."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -69,14 +71,16 @@ def verdict(record: Record, runs: Iterable[TacticRun] = ()) -> Verdict:
     shown = headline_run(known)
     if record.recipe is None or shown is None or shown.cost is None:
         return Verdict(_without_reproduction(record, any(run.stale and not run.is_smoke for run in known)))
-    line = f"{_reproduced(shown, record.recipe, shown.cost)}; {_claimed(record)}"
-    if not shown.against and shown.contests:
-        line = f"Contested: {line}"
+    found, contested = _reproduced(shown, record.recipe, shown.cost), not shown.against and shown.contests
+    found = f"Contested: {found}" if contested else found
+    line = f"{found} ({_conditions(shown, record.recipe)}); {_claimed(record)}"
+    if contested:
         quality = quality_claim(record) if shown.contests_quality else None
         line += f", {claim_phrase(quality)}" if quality else ""
     if shown.against:
         line += f"; not counted as evidence: {', '.join(shown.against)}"
-    return Verdict(line, _against_rival(shown, record.recipe), _felt(shown))
+        found += "; not counted as evidence"
+    return Verdict(line, _against_rival(shown, record.recipe), _felt(shown), found)
 
 
 def verdict_output(record: Record, runs: Sequence[TacticRun]) -> tuple[str, ...]:
@@ -111,10 +115,13 @@ def headline_run(runs: Iterable[TacticRun]) -> TacticRun | None:
 def _reproduced(run: TacticRun, recipe: RecipeUse, cost: Estimate) -> str:
     label = with_provenance(recipe.cost_label, run.results.metrics[recipe.cost_metric])
     lead = f"{run.doubt}: " if cost.n > 1 and run.doubt else ""
-    parts = [f"{cost.n} seed, no interval" if cost.n == 1 else f"{cost.n} seeds", run.results.data.name]
-    if recipe.condition:
-        parts.append(recipe.condition)
-    return f"{lead}{label} {estimate_phrase(cost)} {_quality(run)} ({', '.join(parts)})"
+    return f"{lead}{label} {estimate_phrase(cost)} {_quality(run)}"
+
+
+def _conditions(run: TacticRun, recipe: RecipeUse) -> str:
+    n = 0 if run.cost is None else run.cost.n
+    parts = [f"{n} seed, no interval" if n == 1 else f"{n} seeds", run.results.data.name]
+    return ", ".join([*parts, recipe.condition] if recipe.condition else parts)
 
 
 def _quality(run: TacticRun) -> str:

@@ -349,7 +349,7 @@ def relation_groups(ties: Iterable[Tie]) -> dict[str, list[dict[str, str]]]:
             "id": tie.target.record.id,
             "title": tie.target.record.title,
             "reason": tie.reason,
-            "verdict": sentence(tie.target.verdict.against_baseline),
+            "verdict": sentence(tie.target.verdict.reproduced or tie.target.verdict.against_baseline),
         }
         found.setdefault(tie.label, []).append(entry)
     return found
