@@ -20,7 +20,7 @@ from greentactics.evidence.comparison import (
     NotComparable,
     differences_shown,
 )
-from greentactics.evidence.rivals import combinations
+from greentactics.evidence.rivals import combinations, rivals
 from greentactics.evidence.runs import NOISY, TacticRun
 from greentactics.evidence.wording import (
     DASH,
@@ -237,7 +237,8 @@ def _run_marks(runs: Sequence[TacticRun], name: str, harm: bool) -> list[Mark]:
                 continue
             role = Role.RIVAL if arm != TACTIC else Role.LOCAL if run.local else Role.TACTIC
             named = {TACTIC: "reproduced: tactic", AS_GIVEN: "net as given"}
-            label = named.get(arm, f"rival: {plain_label(arm)}")
+            is_rival = arm in rivals(run.results)
+            label = named.get(arm, f"rival: {plain_label(arm)}" if is_rival else plain_label(arm))
             if run.local:
                 label += ", this machine"
             elif several:

@@ -17,7 +17,7 @@ _KEY = {
     Role.CLAIM: "Diamond: claimed.",
     Role.TACTIC: "Dot: reproduced.",
     Role.LOCAL: "Ring: reproduced on this machine.",
-    Role.RIVAL: "Square: a rival.",
+    Role.RIVAL: "Square: another arm.",
 }
 
 
