@@ -109,15 +109,9 @@ def rounded(values: Tensor, step: Tensor, lowest: int, highest: int) -> Tensor:
 
 
 class RoundedWeight(nn.Module):
-    """Weights as whole numbers of steps, of which each filter has one, or all share one.
+    """Weights as whole numbers of steps, of which each filter has one, or all share one."""
 
-    Attributes:
-        step: (filters, 1, ...), or of one element; of those that cut off the largest weights or none, the one
-            with the least squared error.
-        highest: Of the numbers; the lowest is its negative.
-    """
-
-    step: Tensor
+    step: Tensor  # (filters, 1, ...), or of one element; that of least squared error
 
     def __init__(self, weight: Tensor, bits: int, *, by_layer: bool = False) -> None:
         """Choose the steps; they stay while the weights are trained."""
@@ -135,20 +129,6 @@ class RoundedWeight(nn.Module):
         return rounded(weight, self.step, -self.highest, self.highest)
 
 
-def round_inputs(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-    """Round the inputs of a layer to 8 bits in the range of the batch, which has 0 as a whole step.
-
-    The conversion reads ranges anew, from inputs in evaluation mode.
-    """
-    if not layer.training:
-        return inputs[0]
-    with torch.no_grad():
-        low, high = inputs[0].min().clamp_max(0), inputs[0].max().clamp_min(0)
-        step = (high - low).clamp_min(1e-12) / 255
-        lowest = int((low / step).round())
-    return rounded(inputs[0], step, lowest, lowest + 255)
-
-
 def round_in_training(model: nn.Module, bits: int, *, by_layer: bool = False) -> None:
     """Have a net round the weights and inputs of its layers from now on.
 
@@ -164,15 +144,29 @@ def round_in_training(model: nn.Module, bits: int, *, by_layer: bool = False) ->
             layer.register_forward_pre_hook(round_inputs)
 
 
+# --8<-- [end:tactic]
+
+
+def round_inputs(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    """Round the inputs of a layer to 8 bits in the range of the batch, which has 0 as a whole step.
+
+    The conversion reads ranges anew, from inputs in evaluation mode.
+    """
+    if not layer.training:
+        return inputs[0]
+    with torch.no_grad():
+        low, high = inputs[0].min().clamp_max(0), inputs[0].max().clamp_min(0)
+        step = (high - low).clamp_min(1e-12) / 255
+        lowest = int((low / step).round())
+    return rounded(inputs[0], step, lowest, lowest + 255)
+
+
 def keep_rounded(model: nn.Module) -> None:
     """Leave the rounded weights in the net in place of those behind them."""
     for layer in list(model.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
             layer._forward_pre_hooks.clear()
-
-
-# --8<-- [end:tactic]
 
 
 @torch.no_grad()
