@@ -66,7 +66,7 @@ ARMS = (
 )
 METRICS: MetricTable = {
     "answer_cpu_ms": ("ms", "lower", "measured", "Processor time of one answer, one image at a time."),
-    "answer_cpu_fraction": ("ratio", "lower", "measured",
+    "answer_time_fraction": ("ratio", "lower", "measured",
         "The same over that of the net as it was written, in turns; of the baseline, two readings of it."),
     "preparation_cpu_s": ("s", "lower", "measured",
         "Processor time of searching, compiling or exporting, with that of the C++ compiler."),
@@ -388,7 +388,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     faster = ratios(readings.cpu_ms)[CONTROL if arm == BASELINE else "arm"].value
     metrics = {
         "answer_cpu_ms": statistics.median(readings.cpu_ms["arm"]),
-        "answer_cpu_fraction": 1 / faster,
+        "answer_time_fraction": 1 / faster,
         "preparation_cpu_s": 0.0 if arm == BASELINE else preparation_cpu_s,
         "output_difference_fraction": float((found - wanted).abs().max() / wanted.abs().max()),
         "test_accuracy": float((found.argmax(1) == labels).double().mean()),
