@@ -28,7 +28,7 @@ import sys
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -269,6 +269,54 @@ def rule(longest: float, slowest: float) -> Callable[[Seen], int]:
     return lambda seen: 3 if seen[0] + seen[2] < longest else int(seen[1] < slowest)
 
 
+def best_rule(requests: Requests, price: Tensor, memory: int) -> Callable[[Seen], int]:
+    """Return the rule whose limits would have cost least, at the price of each way, (requests, ways)."""
+    longest = (requests.sending + requests.delay).quantile(torch.linspace(0, 1, 9)).tolist()
+    slowest = [0, *requests.slowing.quantile(torch.linspace(0.2, 0.8, 4)).tolist(), math.inf]
+
+    def mean_price(limits: tuple[float, float]) -> float:
+        return mean(price, serve(requests, price, memory, rule(*limits))())
+
+    return rule(*min(itertools.product(longest, slowest), key=mean_price))
+
+
+def borders_of(requests: Requests, bins: int) -> list[list[float]]:
+    """Return where what is seen passes from one step to the next, so that each has as many requests."""
+    borders = [
+        each.quantile(torch.linspace(0, 1, bins + 1)[1:-1]).tolist()
+        for each in (requests.sending, requests.slowing, requests.delay)
+    ]
+    borders[2].insert(0, 0.0)  # a delay that is not known is a state of its own
+    return borders
+
+
+@dataclass
+class Learner:
+    """A table of prices by state, which is asked for a way and told what it has cost."""
+
+    borders: list[list[float]]
+    """Of the steps in which each thing seen is told apart."""
+    explore: float
+    """Share of requests answered in a way drawn by chance."""
+    step: float
+    """Share by which a price moves to the latest one."""
+    draw: random.Random
+    table: defaultdict[Hashable, list[float]] = field(
+        default_factory=lambda: defaultdict(lambda: [0.0] * len(WAYS))
+    )
+
+    def choose(self, seen: Seen) -> int:
+        """Return the way for a request."""
+        return choose_way(self.table[self._state(seen)], explore=self.explore, draw=self.draw)
+
+    def learn(self, seen: Seen, way: int, price: float) -> None:
+        """Take in what a way has cost."""
+        learn_price(self.table[self._state(seen)], way, price, step=self.step)
+
+    def _state(self, seen: Seen) -> Hashable:
+        return tuple(map(bisect_left, self.borders, seen))
+
+
 def nothing_learnt(seen: Seen, way: int, price: float) -> None:
     """Forget what a request has cost."""
     del seen, way, price
@@ -299,6 +347,17 @@ def serve(
     return served
 
 
+def two_nets(width: int, side: int) -> tuple[nn.Module, nn.Module]:
+    """Return a small and a large net, (batch, 1, side, side) to (batch, 10)."""
+    cells = (side // 4) ** 2
+    small = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(cells, 10))
+    large = nn.Sequential(
+        nn.Conv2d(1, width, 3, 2, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU(),
+        nn.Conv2d(2 * width, 2 * width, 3, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * width * cells, 10),
+    )  # fmt: skip
+    return small, large
+
+
 def train(net: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> None:
     """Train a net on images, (images, 1, side, side)."""
     optimiser = torch.optim.Adam(net.parameters(), 3e-3)
@@ -321,12 +380,8 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     held_out = data.validation_images, data.validation_labels
     if seed >= 1000:
         held_out = data.test_images, data.test_labels
-    one, width, cells = data.train_images[:1], config.width, (data.train_images.shape[-1] // 4) ** 2
-    small = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(cells, 10))
-    large = nn.Sequential(
-        nn.Conv2d(1, width, 3, 2, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 2, 1), nn.ReLU(),
-        nn.Conv2d(2 * width, 2 * width, 3, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * width * cells, 10),
-    )  # fmt: skip
+    one = data.train_images[:1]
+    small, large = two_nets(config.width, one.shape[-1])
     for net in (small, large):
         train(net, data.train_images[learnt], data.train_labels[learnt], config.epochs)
 
@@ -363,37 +418,16 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         setup *= arm == "fixed_threshold"
         choose = always(FIXED[arm])
     elif arm == "fixed_rule":
-        longest = (before[0].sending + before[0].delay).quantile(torch.linspace(0, 1, 9)).tolist()
-        slowest = [0, *before[0].slowing.quantile(torch.linspace(0.2, 0.8, 4)).tolist(), math.inf]
-
-        def mean_price(limits: tuple[float, float]) -> float:
-            return mean(price, serve(before[0], price, config.memory, rule(*limits))())
-
-        choose = rule(*min(itertools.product(longest, slowest), key=mean_price))
+        choose = best_rule(before[0], price, config.memory)
         setup += float(before[0].sending.sum())  # all are asked elsewhere as well, to see the delay
     else:
-        explore, draw = EXPLORE[arm], random.Random(seed)  # noqa: S311 - not for secrets
-        table = defaultdict[Hashable, list[float]](lambda: [0.0] * len(WAYS))
-        borders = [
-            each.quantile(torch.linspace(0, 1, config.bins + 1)[1:-1]).tolist()
-            for each in (before[0].sending, before[0].slowing, before[0].delay)
-        ]
-        borders[2].insert(0, 0.0)  # a delay that is not known is a state of its own
-
-        def state(seen: Seen) -> Hashable:
-            return tuple(map(bisect_left, borders, seen))
-
-        def cheapest(seen: Seen) -> int:
-            return choose_way(table[state(seen)], explore=explore, draw=draw)
-
-        def told(seen: Seen, way: int, price: float) -> None:
-            learn_price(table[state(seen)], way, price, step=config.step)
-
-        choose, learn = cheapest, told
+        draw = random.Random(seed)  # noqa: S311 - not for secrets
+        learner = Learner(borders_of(before[0], config.bins), EXPLORE[arm], config.step, draw)
+        choose, learn = learner.choose, learner.learn
         ways = serve(before[0], price, config.memory, choose, learn)()
         setup += len(ways) * mean(done_before.computing + done_before.sending, ways)
         if arm == "frozen_table":
-            explore, learn = 0.0, nothing_learnt
+            learner.explore, learn = 0.0, nothing_learnt
     served = serve(now[0], prices, config.memory, choose, learn)
     with meter.window("choosing") as window:
         ways = served()

@@ -8,6 +8,7 @@ the energy model of this project, at batch 1. The net that is left is within the
 Rivals: the same projection, blind to prices; the smallest weights cut at once to the same energy, and the
 zeros held; energy-aware pruning, which is told a loss in place of a budget; and a penalty on the energy of
 weights in the loss, before a cut to the budget. The nets of an arm train, all together, as the baseline does.
+Settings are first guesses: neither those of the tactic nor those of its rivals were tuned yet.
 
     python -m recipes.set_energy_consumption_as_a_model_constraint --seed 0 --preset smoke
 """

@@ -18,7 +18,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,6 +28,7 @@ from recipes.common.run import cli
 from recipes.common.run.contract import Meter, MetricTable, Outcome
 from recipes.keep_ensembles_for_the_last_tenth import taught
 from recipes.use_data_projection import dense_net
+from recipes.use_early_stopping import judged
 
 TACTIC = "use-oversized-models-for-small-tasks"
 ARMS = (
@@ -139,12 +139,6 @@ def ask_large_where_unsure(
 # --8<-- [end:tactic]
 
 
-def accuracy(net: nn.Module, rows: Tensor, labels: Tensor) -> float:
-    """Return the share of rows, (rows, values), that a net sorts as their labels, (rows,), say."""
-    with torch.inference_mode():
-        return float((net(rows).argmax(1) == labels).double().mean())
-
-
 # --- Run -------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +153,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     rows, labels = data.train_images[chosen].flatten(1), data.train_labels[chosen]  # (images, values)
     held_out, wanted = data.validation_images.flatten(1), data.validation_labels
     half = len(wanted) // 2
-    judge = partial(accuracy, rows=held_out[:half], labels=wanted[:half])
+    for_choice = held_out[:half], wanted[:half]
     held_out, wanted = held_out[half:], wanted[half:]
     if seed >= 1000:
         held_out, wanted = data.test_images.flatten(1), data.test_labels
@@ -168,10 +162,13 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         settings = {"epochs": config.epochs, "batch": config.batch}
         return dense_net(rows, targets, hidden=round(width), rate=config.rate, **settings)
 
+    def score(net: nn.Module) -> float:
+        return judged(net, for_choice)[0]
+
     narrow, wide = (WIDTHS[name] * config.hidden for name in ("baseline", "tactic"))
     with meter.window("training") as training:
         if arm == "tried_in_turn":
-            nets = [smallest_sufficient(config.tried, train, judge, least_gain=config.least_gain)]
+            nets = [smallest_sufficient(config.tried, train, score, least_gain=config.least_gain)]
         elif arm == "student":
             nets = [train(narrow, taught([train(wide)], rows, config.temperature))]
         elif arm == "where_unsure":

@@ -57,16 +57,13 @@ def test_one_bar_goes_over_several_runs_by_their_expected_time():
     )
     progress.begin_run("short")
     progress.begin(total=2, done=0)
-    seen = []
     for seed in (0, 1):
         progress.started(Pair("tactic", seed))
         progress.ended(Pair("tactic", seed), 0.5)
-        seen.append(progress.share)
     progress.begin(total=1, done=0)  # timing passes of the same run
-    seen.append(progress.share)
     progress.begin_run("long")
     progress.begin(total=3, done=1)
-    seen.append(progress.share)
     progress.close()
-    assert seen == [0.125, 0.25, 0.25, 0.5]
-    assert "2 of 2, long: " in shown.getvalue()
+    text = shown.getvalue()
+    assert list(dict.fromkeys(re.findall(r"(\d+)%", text))) == ["0", "12", "25", "50"]
+    assert "2 of 2, long: " in text

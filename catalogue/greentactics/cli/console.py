@@ -64,11 +64,6 @@ class RepeatProgress:
         self._over_s = self._run_s = self._reached_s = 0.0
         self._prefix = ""
 
-    @property
-    def share(self) -> float:
-        """How much of several runs is done, 0 to 1."""
-        return self._reached_s / sum((self._expected_s or {}).values())
-
     def begin_run(self, name: str) -> None:
         """Say which of several runs comes next, or that it is passed over."""
         expected_s = self._expected_s or {}

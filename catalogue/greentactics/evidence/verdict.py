@@ -73,7 +73,7 @@ def verdict(record: Record, runs: Iterable[TacticRun] = ()) -> Verdict:
         return Verdict(_without_reproduction(record, any(run.stale and not run.is_smoke for run in known)))
     found, contested = _reproduced(shown, record.recipe, shown.cost), not shown.against and shown.contests
     found = f"Contested: {found}" if contested else found
-    line = f"{found} ({_conditions(shown, record.recipe)}); {_claimed(record)}"
+    line = f"{found} ({_conditions(shown, record.recipe, shown.cost)}); {_claimed(record)}"
     if contested:
         quality = quality_claim(record) if shown.contests_quality else None
         line += f", {claim_phrase(quality)}" if quality else ""
@@ -118,9 +118,8 @@ def _reproduced(run: TacticRun, recipe: RecipeUse, cost: Estimate) -> str:
     return f"{lead}{label} {estimate_phrase(cost)} {_quality(run)}"
 
 
-def _conditions(run: TacticRun, recipe: RecipeUse) -> str:
-    n = 0 if run.cost is None else run.cost.n
-    parts = [f"{n} seed, no interval" if n == 1 else f"{n} seeds", run.results.data.name]
+def _conditions(run: TacticRun, recipe: RecipeUse, cost: Estimate) -> str:
+    parts = [f"{cost.n} seed, no interval" if cost.n == 1 else f"{cost.n} seeds", run.results.data.name]
     return ", ".join([*parts, recipe.condition] if recipe.condition else parts)
 
 
