@@ -33,12 +33,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recipes.common.nets.data import load_images
 from recipes.common.run import cli
 from recipes.common.run.contract import Json, Meter, MetricTable, Outcome
 from recipes.common.timing.protocol import interleave
+from recipes.use_data_projection import train_epochs
 
 TACTIC = "consider-reinforcement-learning-for-energy-efficiency"
 WAYS = ("small", "large", "small_then_large", "remote")
@@ -358,18 +358,6 @@ def two_nets(width: int, side: int) -> tuple[nn.Module, nn.Module]:
     return small, large
 
 
-def train(net: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> None:
-    """Train a net on images, (images, 1, side, side)."""
-    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * -(-len(images) // 64))
-    for _ in range(epochs):
-        for chosen in torch.split(torch.randperm(len(images)), 64):  # (batch,)
-            optimiser.zero_grad()
-            F.cross_entropy(net(images[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-
-
 def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     """Train the nets, let an arm find its settings on some requests, and answer others."""
     data, generator = load_images((config.data,), config.data_dir), torch.Generator().manual_seed(seed)
@@ -383,7 +371,8 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     one = data.train_images[:1]
     small, large = two_nets(config.width, one.shape[-1])
     for net in (small, large):
-        train(net, data.train_images[learnt], data.train_labels[learnt], config.epochs)
+        examples = data.train_images[learnt], data.train_labels[learnt]
+        train_epochs(net, *examples, epochs=config.epochs, batch=64, rate=3e-3)
 
     with torch.inference_mode():
         nets = {"baseline": lambda: large(one), "small": lambda: small(one)}

@@ -124,11 +124,10 @@ def projection_of(arm: str, config: Config, images: Tensor) -> tuple[Project, in
 # --- Run -------------------------------------------------------------------------------------------------
 
 
-def dense_net(
-    inputs: Tensor, labels: Tensor, *, hidden: int, epochs: int, batch: int, rate: float
-) -> nn.Module:
-    """Train a net of one hidden layer on rows, (images, values)."""
-    net = nn.Sequential(nn.Linear(inputs.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, 10))
+def train_epochs(
+    net: nn.Module, inputs: Tensor, labels: Tensor, *, epochs: int, batch: int, rate: float
+) -> None:
+    """Train a net in place on inputs, (images, ...), with a rate that falls to zero along half a cosine."""
     optimiser = torch.optim.Adam(net.parameters(), rate)
     steps = epochs * -(-len(inputs) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -138,6 +137,14 @@ def dense_net(
             F.cross_entropy(net(inputs[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
+
+
+def dense_net(
+    inputs: Tensor, labels: Tensor, *, hidden: int, epochs: int, batch: int, rate: float
+) -> nn.Module:
+    """Train a net of one hidden layer on rows, (images, values)."""
+    net = nn.Sequential(nn.Linear(inputs.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, 10))
+    train_epochs(net, inputs, labels, epochs=epochs, batch=batch, rate=rate)
     return net
 
 
