@@ -67,17 +67,25 @@ def test_a_budget_that_inputs_and_outputs_use_up_is_refused(net: nn.Module) -> N
         recipe.project_onto_budget(net, INPUTS, 0.01 * energy(net))
 
 
-def test_the_budget_falls_for_half_of_the_training() -> None:
-    net, asked = nn.Linear(4, 4), list[float]()
+def test_the_budget_falls_and_what_would_not_have_been_bought_stays_zero_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recipe, "EVERY", 10)
+    monkeypatch.setattr(recipe, "RAMP", 0.5)
+    net, asked = nn.Sequential(nn.Linear(4, 1)), list[float]()
     whole = estimate(net, torch.ones(1, 4), batch_size=1).total
 
-    def note(_: nn.Module, __: torch.Tensor, budget: float) -> None:
+    def note(_: nn.Module, __: torch.Tensor, budget: float) -> dict[str, float]:
         asked.append(budget / whole)
+        return {"0": 0.25}
 
     hook = recipe.fall_to_budget(net, torch.ones(1, 4), 0.2 * whole, steps=80, project=note)
-    for _ in range(60):
+    for _ in range(61):
+        with torch.no_grad():
+            net[0].weight.copy_(torch.tensor([[0.6, -0.6, 0.4, 0.0]]))  # type: ignore[operator]
         hook()
     assert asked == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.2, 0.2])
+    assert net[0].weight.tolist() == [pytest.approx([0.6, -0.6, 0.0, 0.0])]  # type: ignore[operator]
 
 
 def test_what_a_net_uses_of_its_budget_is_told_where_it_has_one(net: nn.Module) -> None:
