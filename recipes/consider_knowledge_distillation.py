@@ -38,7 +38,7 @@ DRAWS_MORE = {
     "labels_for_the_whole_cost": "It takes as many multiplications as teacher and student together, and its "
     "net is a small part of the teacher."
 }
-SHARES = (0.15, 0.3)  # of the multiply-accumulates: the students of a curve
+SHARES = (0.3, 0.6)  # of the multiply-accumulates: the students of a curve
 TEMPERATURE = 4.0  # that of the other recipes here with a teacher; not searched for
 SMOOTHED = 0.1  # part of a label that is spread over all classes
 
