@@ -172,17 +172,20 @@ def unpickle(file: Path) -> Bytes:
     return values
 
 
-def read_each(files: Sequence[Path], decode: Callable[[Path], Bytes], places: Places) -> Bytes:
+def read_each(files: Sequence[Path], decode: Callable[[Path], Bytes], values: int, places: Places) -> Bytes:
     """Read each example from its own file."""
-    return np.stack([decode(files[place]) for place in places])
+    rows = np.empty((len(places), values), np.uint8)
+    for row, place in zip(rows, places, strict=True):
+        row[:] = decode(files[place])
+    return rows
 
 
 def way_of(arm: str, config: Config, files: Sequence[Path], draw: np.random.Generator) -> Way:
     """Prepare what an arm reads from; `files` are listed by class."""
-    as_listed = np.arange(len(files))
+    as_listed, values = np.arange(len(files)), len(inflate(files[0]))
     if arm.startswith("tactic"):
         order = as_listed if arm.endswith("by_class") else draw.permutation(len(files))
-        target, values = files[0].with_name("rows"), len(inflate(files[0]))
+        target = files[0].with_name("rows")
         decode_once((files[place] for place in order), inflate, target)
         ahead = arm.endswith("read_ahead")
         start = lambda: mapped_rows(target, values, read_ahead=ahead).__getitem__  # noqa: E731
@@ -191,8 +194,8 @@ def way_of(arm: str, config: Config, files: Sequence[Path], draw: np.random.Gene
         pickles = [file.with_suffix(".pickle") for file in files]
         for file, pickled in zip(files, pickles, strict=True):
             pickled.write_bytes(pickle.dumps(inflate(file)))
-        return Way(lambda: partial(read_each, pickles, unpickle), pickles, as_listed)
-    read = partial(read_each, files, inflate)
+        return Way(lambda: partial(read_each, pickles, unpickle, values), pickles, as_listed)
+    read = partial(read_each, files, inflate, values)
     if arm == "kept_in_memory":
         return Way(lambda: read(as_listed).__getitem__, files, as_listed, uses=config.epochs)
     return Way(lambda: read, files, as_listed, uses=len(config.rates) if arm == "shared_reading" else 1)
@@ -320,7 +323,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
             "peak_bytes": 1024.0 * (own("status", "VmHWM") - held),
             "stored_bytes": float(sum(file.stat().st_size for file in set(way.files))),
         }
-        start = (lambda: partial(read_each, files, inflate)) if arm == "kept_in_memory" else way.start
+        start = (lambda: partial(read_each, files, inflate, values)) if arm == "kept_in_memory" else way.start
         order = order_by_blocks(len(files), way.block, draw)[: COLD_BATCHES * config.batch]
         batches = np.split(order, range(config.batch, len(order), config.batch))
         cold = sum(bytes_from_storage(start, {way.files[i] for i in batch}, batch) for batch in batches)
