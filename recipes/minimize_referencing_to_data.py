@@ -255,6 +255,7 @@ def train_all(
                     training.step(inputs, wanted)
                 stepping_s += time.process_time() - begun
         trained += together
+        del read  # before the next training holds its own
     return trained, stepping_s
 
 
