@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
@@ -46,7 +47,12 @@ ARMS = (
     "half_the_width",
 )
 METRICS: MetricTable = {
-    "answer_cpu_ms": ("ms", "lower", "measured", "Processor time of an answer in ONNX Runtime, one a call."),
+    "answer_cpu_ms": (
+        "ms",
+        "lower",
+        "measured",
+        "Processor time of an answer, one a call; median of rounds.",
+    ),
     "training_cpu_s": (
         "s",
         "lower",
@@ -84,10 +90,19 @@ class Config:
     """Validation images that each format answers before one is taken."""
     tolerance: float = 0.01
     """Accuracy on them that a shorter format may lose."""
+    rounds: int = 5
+    """How often all held-out images are answered."""
 
 
 SMOKE = Config(
-    data="digits", width=16, steps=20, calibration_images=64, trial_steps=2, trial_answers=50, tolerance=0.1
+    data="digits",
+    width=16,
+    steps=20,
+    calibration_images=64,
+    trial_steps=2,
+    trial_answers=50,
+    tolerance=0.1,
+    rounds=1,
 )
 DEFAULT = Config()
 FULL = Config(width=64, steps=10_000)
@@ -219,10 +234,13 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
         form, answer = forms[bits]
         asked = torch.split(held_out, 1)
         answer(asked[0])  # memory is set up
-        with meter.window("answers") as answering:
-            outputs = [answer(image) for image in asked]
+        spent_s = list[float]()
+        for _ in range(config.rounds):
+            with meter.window("answers") as answering:
+                outputs = [answer(image) for image in asked]
+            spent_s.append(answering.cpu_s)
     metrics = {
-        "answer_cpu_ms": 1000 * answering.cpu_s / len(asked),
+        "answer_cpu_ms": 1000 * median(spent_s) / len(asked),
         "training_cpu_s": training.cpu_s,
         "shipping_cpu_s": shipping.cpu_s,
         "model_bytes": float(form.stored_bytes),
