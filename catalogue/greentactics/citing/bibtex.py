@@ -240,11 +240,12 @@ def _container(
             texts["URL"] = address
         else:
             left_out.append(LeftOut("howpublished", address))
-    # Brackets that stood around an address stand around nothing now; others belong to the words.
-    words = words.strip(" \t\n.,:;" + ("()[]<>" if published.addresses else ""))
-    if published.addresses and words:
+    if not published.addresses:
+        return words
+    # Signs and brackets that stood around an address stand around nothing now.
+    if words := words.strip(" \t\n.,:;()[]<>"):
         left_out.append(LeftOut("howpublished", words))
-    return "" if published.addresses else words
+    return ""
 
 
 def _read_eprint(fields: Fields, texts: dict[str, str]) -> None:
