@@ -215,7 +215,7 @@ class Batches(Dataset[Tensor]):
 # --- Run -------------------------------------------------------------------------------------------------
 
 
-class Training:
+class CosineTraining:
     """A net of one hidden layer in training, with a rate that falls to zero along half a cosine."""
 
     def __init__(self, values: int, config: Config, rate: float, steps: int) -> None:
@@ -233,12 +233,12 @@ class Training:
 
 def train_all(
     arm: str, config: Config, way: Way, labels: Tensor, values: int, draw: np.random.Generator
-) -> tuple[list[Training], float]:
+) -> tuple[list[CosineTraining], float]:
     """Train once for each rate; return the trainings, and the processor time of their steps."""
-    trained, stepping_s, batches = list[Training](), 0.0, list[Places]()
+    trained, stepping_s, batches = list[CosineTraining](), 0.0, list[Places]()
     steps = config.epochs * -(-len(labels) // config.batch)
     for rates in [config.rates] if arm == "shared_reading" else [(rate,) for rate in config.rates]:
-        together, read = [Training(values, config, rate, steps) for rate in rates], way.start()
+        together, read = [CosineTraining(values, config, rate, steps) for rate in rates], way.start()
         workers: Iterable[Tensor] | None = None
         if arm == "worker_processes":  # they outlive epochs: `batches` is filled anew
             workers = DataLoader(
@@ -303,7 +303,7 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     )
     checks, used = data.validation_labels, replace(data.used, train_count=len(images), test_count=len(wanted))
     values = images.shape[1]
-    Training(values, config, 0, 1).step(images[:1] / 255, labels[:1])  # loads what the first step loads
+    CosineTraining(values, config, 0, 1).step(images[:1] / 255, labels[:1])  # loads what the first step loads
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{label}_{place:06}.z" for place, label in enumerate(labels.tolist())]
         for file, image in zip(files, images, strict=True):

@@ -129,12 +129,12 @@ def risen_most(before: dict[str, float], now: dict[str, float]) -> str:
 # --- A training whose parts can be slow --------------------------------------------------------------------
 
 
-def whole(_: str) -> AbstractContextManager[None]:
+def unwatched(_: str) -> AbstractContextManager[None]:
     """Stand around a part without watching it."""
     return nullcontext()
 
 
-class Training:
+class TrainingInParts:
     """A training, of which one part is slow or none; what it computes does not hang on that."""
 
     def __init__(self, config: Config, data: Images, seed: int, slow: str) -> None:
@@ -150,7 +150,7 @@ class Training:
         self.net = small_net(images.shape[-1])
         self.optimiser = torch.optim.Adam(self.net.parameters(), config.rate)
 
-    def step(self, part: Part = whole) -> None:
+    def step(self, part: Part = unwatched) -> None:
         """Take one step, each part of it inside `part`."""
         self.taken += 1
         with part("read"):
@@ -210,11 +210,11 @@ class Training:
 
 # --- Arms: ways of watching steps, and of finding the slow part ---------------------------------------------
 
-Watched = Callable[[Training, int], dict[str, float]]
+Watched = Callable[[TrainingInParts, int], dict[str, float]]
 """Takes so many steps of a training, and returns the processor time of its parts, s."""
 
 
-def parts_by_clock(training: Training, steps: int) -> dict[str, float]:
+def parts_by_clock(training: TrainingInParts, steps: int) -> dict[str, float]:
     """Read the clock around each part."""
     meter = PartMeter()
     for _ in range(steps):
@@ -224,10 +224,10 @@ def parts_by_clock(training: Training, steps: int) -> dict[str, float]:
 
 def is_part(code: CodeType) -> bool:
     """Tell whether code is that of a part of a step."""
-    return code.co_filename == Training.step.__code__.co_filename and code.co_name in PARTS
+    return code.co_filename == TrainingInParts.step.__code__.co_filename and code.co_name in PARTS
 
 
-def parts_by_profiler(training: Training, steps: int) -> dict[str, float]:
+def parts_by_profiler(training: TrainingInParts, steps: int) -> dict[str, float]:
     """Note each call and its time."""
     profile = cProfile.Profile(time.process_time)
     with profile:
@@ -240,7 +240,7 @@ def parts_by_profiler(training: Training, steps: int) -> dict[str, float]:
     return spent_s
 
 
-def parts_by_samples(training: Training, steps: int, interval_s: float = 0.002) -> dict[str, float]:
+def parts_by_samples(training: TrainingInParts, steps: int, interval_s: float = 0.002) -> dict[str, float]:
     """Look at the stack each time the process has used some processor time."""
     spent_s = dict.fromkeys(PARTS, 0.0)
 
@@ -261,7 +261,7 @@ def parts_by_samples(training: Training, steps: int, interval_s: float = 0.002) 
     return spent_s
 
 
-def total(training: Training, steps: int) -> dict[str, float]:
+def whole_by_clock(training: TrainingInParts, steps: int) -> dict[str, float]:
     """Read the clock around all steps."""
     meter = PartMeter()
     with meter.part("whole"):
@@ -270,13 +270,13 @@ def total(training: Training, steps: int) -> dict[str, float]:
     return meter.cpu_s
 
 
-def found_by_total(training: Training, steps: int, before_s: float) -> str:
+def found_by_total(training: TrainingInParts, steps: int, before_s: float) -> str:
     """Put back one part after another until most of what the whole rose by is gone."""
     slow = training.slow
-    now_s = total(training, steps)["whole"]
+    now_s = whole_by_clock(training, steps)["whole"]
     for name in PARTS:
         training.slow = "" if name == slow else slow
-        if total(training, steps)["whole"] < (before_s + now_s) / 2:
+        if whole_by_clock(training, steps)["whole"] < (before_s + now_s) / 2:
             return name
     return ""
 
@@ -284,7 +284,7 @@ def found_by_total(training: Training, steps: int, before_s: float) -> str:
 WATCHES: dict[str, Watched] = {
     "profiler": parts_by_profiler,
     "sampled_stacks": parts_by_samples,
-    "total_alone": total,
+    "total_alone": whole_by_clock,
 }
 """Ways of watching by arm, where it is not the tactic's."""
 
@@ -298,12 +298,12 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
     steps = min(config.watched, 5) if arm == "tactic_with_5_steps" else config.watched
     watch = WATCHES.get(arm, parts_by_clock)
     looks = arm not in ("baseline", "by_operations")
-    total(Training(config, data, seed, ""), config.every)  # memory and threads are set up
+    whole_by_clock(TrainingInParts(config, data, seed, ""), config.every)  # memory and threads are set up
     nets, found = [], 0
     with meter.window("training") as training_window:
-        before = watch(Training(config, data, seed, ""), steps) if looks else {}
+        before = watch(TrainingInParts(config, data, seed, ""), steps) if looks else {}
         for slow in PARTS:
-            training = Training(config, data, seed, slow)
+            training = TrainingInParts(config, data, seed, slow)
             if arm == "by_operations":
                 blamed = "forward"
             elif arm == "total_alone":
@@ -312,16 +312,16 @@ def run(config: Config, *, arm: str, seed: int, meter: Meter) -> Outcome:
                 blamed = risen_most(before, watch(training, steps)) if looks else ""
             found += blamed == slow
             training.slow = "" if blamed == slow else slow
-            part = PartMeter().part if arm == "tactic_with_all_steps" else whole
+            part = PartMeter().part if arm == "tactic_with_all_steps" else unwatched
             while training.taken < config.steps:
                 training.step(part)
             nets.append(training.net)
     overheads = list[float]()
     for _ in range(3 if looks else 0):
         with meter.window("steps") as alone:
-            total(Training(config, data, seed, ""), steps)
+            whole_by_clock(TrainingInParts(config, data, seed, ""), steps)
         with meter.window("watched steps") as watched:
-            watch(Training(config, data, seed, ""), steps)
+            watch(TrainingInParts(config, data, seed, ""), steps)
         overheads.append(watched.cpu_s / alone.cpu_s - 1)
     metrics = {
         "training_cpu_s": training_window.cpu_s,

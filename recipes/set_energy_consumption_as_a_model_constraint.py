@@ -131,8 +131,9 @@ def project_onto_budget(
 @torch.no_grad()
 def zero_lesser(model: nn.Module, least: dict[str, float]) -> None:
     """Zero the weights whose squares are below the least, by layer."""
+    layers = prunable_layers(model)
     for name, square in least.items():
-        weight = prunable_layers(model)[name].weight
+        weight = layers[name].weight
         weight.mul_(weight.square() >= square)
 
 

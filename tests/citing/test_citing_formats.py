@@ -76,28 +76,8 @@ def back(text: str) -> list[Reference]:
 
 @pytest.mark.parametrize("write", [csl_json, ris, bibtex], ids=lambda write: write.__name__)
 @settings(max_examples=25)
-@example(
-    [
-        Reference(
-            type="article",
-            title="0",
-            author=(Name(family="E"),),
-            issued=Issued(date_parts=((1800,),)),
-            note="}#",
-        )
-    ]
-)
-@example(
-    [
-        Reference(
-            type="article",
-            title="0",
-            author=(Name(family="E"),),
-            issued=Issued(date_parts=((1800,),)),
-            container_title="Notes:",
-        )
-    ]
-)
+@example([reference(note="}#")])
+@example([reference(container_title="Notes:")])
 @given(st.lists(REFERENCES, min_size=1, max_size=3))
 def test_out_and_back(write: Callable[[dict[str, Reference]], str], references: list[Reference]) -> None:
     assert back(write({f"key-{number}": each for number, each in enumerate(references)})) == references

@@ -35,7 +35,7 @@ def test_a_slow_part_changes_nothing_but_time(slow: str) -> None:
     data = load_images(("digits",))
     nets = []
     for part in ("", slow):
-        training = recipe.Training(recipe.SMOKE, data, 0, part)
+        training = recipe.TrainingInParts(recipe.SMOKE, data, 0, part)
         for _ in range(5):
             training.step()
         nets.append(training.net)
@@ -45,7 +45,7 @@ def test_a_slow_part_changes_nothing_but_time(slow: str) -> None:
 @pytest.mark.parametrize("watch", [recipe.parts_by_clock, recipe.parts_by_profiler])
 def test_a_part_that_is_far_slower_is_found(watch: recipe.Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_images(("digits",))
-    before = watch(recipe.Training(recipe.SMOKE, data, 0, ""), 4)
+    before = watch(recipe.TrainingInParts(recipe.SMOKE, data, 0, ""), 4)
     assert set(recipe.PARTS) <= set(before)
     sound = recipe.judged
 
@@ -56,13 +56,13 @@ def test_a_part_that_is_far_slower_is_found(watch: recipe.Watched, monkeypatch: 
         return sound(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(recipe, "judged", slow)
-    assert recipe.risen_most(before, watch(recipe.Training(recipe.SMOKE, data, 0, ""), 4)) == "judge"
+    assert recipe.risen_most(before, watch(recipe.TrainingInParts(recipe.SMOKE, data, 0, ""), 4)) == "judge"
 
 
 def test_the_whole_alone_finds_what_is_put_back_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    training = recipe.Training(recipe.SMOKE, load_images(("digits",)), 0, "forward")
+    training = recipe.TrainingInParts(recipe.SMOKE, load_images(("digits",)), 0, "forward")
     takes = {"forward": 8.0, "": 3.0}
-    monkeypatch.setattr(recipe, "total", lambda training, _: {"whole": takes[training.slow]})
+    monkeypatch.setattr(recipe, "whole_by_clock", lambda training, _: {"whole": takes[training.slow]})
     assert recipe.found_by_total(training, 4, 2.0) == "forward"
     training.slow = "forward"
     takes[""] = 7.0
